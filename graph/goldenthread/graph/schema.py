@@ -1,0 +1,51 @@
+"""Say which properties each kind of node has, in order, and which kinds each edge joins.
+
+Stores encode by this table, so a property that is not here cannot be stored; none of them may hold a personal value in the
+clear. `sealed` is ciphertext under a data key whose id is the node's id.
+"""
+
+from __future__ import annotations
+
+from goldenthread.graph.model import EdgeKind, NodeKind
+
+__all__ = ["EDGE_ENDS", "NODE_PROPERTIES"]
+
+NODE_PROPERTIES: dict[NodeKind, dict[str, type[int] | type[str] | type[bytes]]] = {
+    NodeKind.SOURCE: {"name": str, "party": int},
+    NodeKind.RECORD: {"source": str},
+    NodeKind.RECORD_VERSION: {
+        "observed_at": int,
+        "source_version": int,
+        "digest": bytes,  # keyed digest of the content: orders versions and recognises repeats
+        "tombstone": int,
+        "profile": bytes,  # keyed digest of the normalised profile
+        "sealed": bytes,
+    },
+    NodeKind.IDENTIFIER: {"type": int, "sealed": bytes},
+    NodeKind.BLOCK: {},
+    NodeKind.IDENTITY: {},
+    NodeKind.HOUSEHOLD: {"reason": str},
+    NodeKind.CONSENT: {"purpose": str, "state": int, "channel": str, "event_time": int, "sealed": bytes},
+    NodeKind.DECISION: {"kind": str, "sealed": bytes},
+    NodeKind.REQUEST: {"digest": bytes, "result": bytes, "at": int},
+    NodeKind.ARTEFACT: {"body": bytes},
+}
+
+EDGE_ENDS: dict[EdgeKind, tuple[frozenset[NodeKind], frozenset[NodeKind]]] = {
+    EdgeKind.FROM: (frozenset({NodeKind.RECORD}), frozenset({NodeKind.SOURCE})),
+    EdgeKind.CURRENT: (
+        frozenset({NodeKind.RECORD, NodeKind.ARTEFACT}),
+        frozenset({NodeKind.RECORD_VERSION, NodeKind.ARTEFACT}),
+    ),
+    EdgeKind.PAST: (frozenset({NodeKind.RECORD}), frozenset({NodeKind.RECORD_VERSION})),
+    EdgeKind.HAS: (frozenset({NodeKind.RECORD}), frozenset({NodeKind.IDENTIFIER})),
+    EdgeKind.IN: (frozenset({NodeKind.RECORD}), frozenset({NodeKind.BLOCK})),
+    EdgeKind.RESOLVED_TO: (frozenset({NodeKind.RECORD}), frozenset({NodeKind.IDENTITY})),
+    EdgeKind.MATCHES: (frozenset({NodeKind.RECORD}), frozenset({NodeKind.RECORD})),
+    EdgeKind.MEMBER_OF: (frozenset({NodeKind.IDENTITY}), frozenset({NodeKind.HOUSEHOLD})),
+    EdgeKind.SUPERSEDED_BY: (frozenset({NodeKind.IDENTITY}), frozenset({NodeKind.IDENTITY})),
+    EdgeKind.ABOUT: (frozenset({NodeKind.CONSENT}), frozenset({NodeKind.RECORD, NodeKind.IDENTIFIER})),
+    EdgeKind.MUST_LINK: (frozenset({NodeKind.RECORD}), frozenset({NodeKind.DECISION})),
+    EdgeKind.CANNOT_LINK: (frozenset({NodeKind.RECORD}), frozenset({NodeKind.DECISION})),
+    EdgeKind.CUT: (frozenset({NodeKind.IDENTITY}), frozenset({NodeKind.IDENTITY})),
+}

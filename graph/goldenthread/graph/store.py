@@ -1,0 +1,280 @@
+"""Say what a store must do: read the graph of one tenant at a revision, and change it in one durable transaction.
+
+Verbs take batches, so that one round trip serves a thousand records. No verb names a tenant: a `Reader` or a `Transaction` is
+opened for one. Answers hold only what is live at the reader's revision, in no particular order unless said.
+Everything a store keeps is opaque: ids, blind keys, revisions, sealed bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from enum import Enum
+from typing import Protocol, TypeVar
+
+from msgspec import Struct
+
+from goldenthread.graph.model import Edge, EdgeKind, Node, NodeKind
+
+__all__ = [
+    "Capability",
+    "ChangeSet",
+    "Component",
+    "EdgeRef",
+    "Posting",
+    "Reader",
+    "RecordState",
+    "Revision",
+    "Store",
+    "StoredIdentity",
+    "Subgraph",
+    "Transaction",
+]
+
+T = TypeVar("T")
+
+
+class Capability(Enum):
+    """What not every store can do."""
+
+    TIME_TRAVEL = "time_travel"  # readers at a past revision
+    MANY_WRITERS = "many_writers"  # several processes may write one store
+
+
+class Revision(Struct, frozen=True):
+    """A tenant's revision: numbers its commits from 1, and says when (UTC microseconds). 0 is the empty store."""
+
+    number: int
+    at: int
+
+
+class RecordState(Struct, frozen=True):
+    """A record with the version that is current and the identity it belongs to (None for a tombstone)."""
+
+    record: Node
+    version: Node
+    identity: bytes | None
+
+
+class Posting(Struct, frozen=True):
+    """What hangs on one candidate key: records with the blind digest of their profile.
+
+    `is_generic` when more than the limit of distinct profiles share it; `records` is then empty.
+    """
+
+    key: bytes
+    is_generic: bool
+    records: Sequence[tuple[bytes, bytes]]
+
+
+class Component(Struct, frozen=True):
+    """Records joined by matches of at least the asked weight or by a MUST_LINK decision, sorted by id."""
+
+    records: Sequence[bytes]
+    matches: Sequence[Edge]
+    decisions: Sequence[Edge]
+    """MUST_LINK and CANNOT_LINK edges of these records."""
+
+
+class StoredIdentity(Struct, frozen=True):
+    """An identity with its records (sorted), households and successors, and the revision its membership last changed."""
+
+    id: bytes
+    records: Sequence[bytes]
+    households: Sequence[bytes]
+    superseded_by: Sequence[bytes]
+    changed: Revision
+    was_cut: bool
+    """True when a deletion after the reader's revision removed a member."""
+
+
+class Subgraph(Struct, frozen=True):
+    """Nodes and the live edges between them. `is_truncated` when a limit cut it short."""
+
+    nodes: Sequence[Node]
+    edges: Sequence[Edge]
+    is_truncated: bool = False
+
+
+class EdgeRef(Struct, frozen=True):
+    """The live edge of this kind between these two."""
+
+    kind: EdgeKind
+    source: bytes
+    target: bytes
+
+
+class ChangeSet(Struct, kw_only=True):
+    """Everything one transaction changes. A store applies it in this order.
+
+    Deleting a node removes it with every edge, past ones too, without a trace. Ending an edge keeps it for reads as of the past;
+    ending one that is not live does nothing. Putting a node or edge that is live already does nothing.
+    After the rest, an IDENTIFIER, BLOCK or HOUSEHOLD of `sweep` without any edge left, live or past, is deleted too.
+    """
+
+    delete_nodes: list[bytes] = []
+    end_edges: list[EdgeRef] = []
+    put_nodes: list[Node] = []
+    put_edges: list[Edge] = []
+    sweep: list[bytes] = []
+
+
+class Reader(Protocol):
+    """Read one tenant's graph as it was at one revision."""
+
+    @property
+    def revision(self) -> Revision:
+        """The revision that is read."""
+        ...
+
+    async def nodes(self, ids: Sequence[bytes]) -> dict[bytes, Node]:
+        """Get nodes by id; what is missing is left out."""
+        ...
+
+    async def records(self, ids: Sequence[bytes]) -> dict[bytes, RecordState]:
+        """Get records with their current version, by id."""
+        ...
+
+    async def records_by_alias(self, aliases: Sequence[bytes]) -> dict[bytes, RecordState]:
+        """Get records with their current version, by alias."""
+        ...
+
+    async def versions(self, record: bytes) -> Sequence[Node]:
+        """Get every version of a record known at the revision, current and past."""
+        ...
+
+    async def candidates(self, keys: Sequence[bytes], limit: int) -> Sequence[Posting]:
+        """Get what hangs on candidate keys (ids of Identifier and Block nodes), one posting a key that exists.
+
+        A key with more than `limit` distinct profiles is generic. Work is bounded by the limit, not by the key's records,
+        except that equal profiles are all returned.
+        """
+        ...
+
+    async def keys(self, records: Sequence[bytes]) -> dict[bytes, Sequence[Edge]]:
+        """Get the HAS and IN edges of records."""
+        ...
+
+    async def matches(self, records: Sequence[bytes]) -> Sequence[Edge]:
+        """Get the MATCHES edges with an end among the records, each once."""
+        ...
+
+    async def components(self, records: Sequence[bytes], min_weight: int) -> Sequence[Component]:
+        """Get the components that the records are in: by MATCHES of at least `min_weight` and by shared MUST_LINK decisions."""
+        ...
+
+    async def identities(self, ids: Sequence[bytes]) -> dict[bytes, StoredIdentity]:
+        """Get identities by id, retired ones too."""
+        ...
+
+    async def identities_with(self, keys: Sequence[bytes]) -> dict[bytes, Sequence[bytes]]:
+        """Get, for each Identifier id, the identities whose records have it."""
+        ...
+
+    async def households(self, ids: Sequence[bytes]) -> dict[bytes, tuple[Node, Sequence[bytes]]]:
+        """Get households by id with the identities in them."""
+        ...
+
+    async def consents(self, records: Sequence[bytes]) -> dict[bytes, Sequence[Node]]:
+        """Get the consent events about records, by record."""
+        ...
+
+    async def decisions(self, records: Sequence[bytes]) -> Sequence[Node]:
+        """Get the Decision nodes that bind any of the records."""
+        ...
+
+    async def requests(self, ids: Sequence[bytes]) -> dict[bytes, Node]:
+        """Get Request nodes by id."""
+        ...
+
+    async def artefact(self, root: bytes) -> Node | None:
+        """Get the Artefact that an artefact root's CURRENT edge names."""
+        ...
+
+    async def page(self, kind: NodeKind, after: bytes, limit: int, where: Mapping[str, str | int]) -> Sequence[bytes]:
+        """List ids of a kind greater than `after`, ascending, at most `limit`.
+
+        RECORD pages leave out tombstones and know `where={"source": name}`; IDENTITY pages leave out identities without
+        records and know `where={"min_records": n}`.
+        """
+        ...
+
+    async def counts(self) -> dict[NodeKind, int]:
+        """Count live nodes by kind: records without tombstones, identities and households that have members."""
+        ...
+
+    async def neighbourhood(
+        self, ids: Sequence[bytes], kinds: frozenset[NodeKind], hops: int, limit: int
+    ) -> Subgraph:
+        """Walk edges of either direction from the nodes, through nodes of the given kinds, nearest first, up to `limit` nodes."""
+        ...
+
+    async def path(self, start: bytes, end: bytes, kinds: frozenset[NodeKind], max_hops: int) -> Subgraph:
+        """Find a shortest path through nodes of the given kinds, nodes in order; empty when there is none."""
+        ...
+
+    async def revision_at(self, at: int) -> Revision:
+        """Find the last revision committed at or before a time (UTC microseconds)."""
+        ...
+
+
+class Transaction(Reader, Protocol):
+    """Read the latest revision and change it. Reads see what was committed before, not this transaction's own changes."""
+
+    async def lock(self, keys: Sequence[bytes]) -> None:
+        """Hold these keys, sorted by the store, against other writers until the end.
+
+        Raises:
+            Conflict: another writer holds one; the store runs the work again.
+        """
+        ...
+
+    async def apply(self, changes: ChangeSet) -> Revision:
+        """Apply the changes as the tenant's next revision, which is taken here and held to commit. Call it once, last."""
+        ...
+
+
+class Store(Protocol):
+    """Keep the graphs of many tenants."""
+
+    @property
+    def name(self) -> str:
+        """Short name, as sqlite."""
+        ...
+
+    @property
+    def capabilities(self) -> frozenset[Capability]:
+        """What this store can do beyond the least."""
+        ...
+
+    def reader(self, tenant: str, *, revision: int | None = None) -> AbstractAsyncContextManager[Reader]:
+        """Open a reader at a revision, the latest when None.
+
+        Raises:
+            RevisionUnknown: the revision was not reached yet.
+            StoreUnavailable: the store does not answer.
+        """
+        ...
+
+    async def write(self, tenant: str, at: int, work: Callable[[Transaction], Awaitable[T]]) -> T:
+        """Run `work` in one transaction; commit when it returns, roll back when it raises.
+
+        `at` (UTC microseconds) is when the new revision says it was committed. `work` may run more than once, so it must not
+        keep anything between runs. When this returns, what was applied survives a crash of the machine.
+
+        Raises:
+            StoreUnavailable, StoreFull: nothing was kept.
+        """
+        ...
+
+    async def check(self) -> None:
+        """Answer quickly when the store works.
+
+        Raises:
+            StoreUnavailable: it does not.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Close every connection; running transactions end first."""
+        ...

@@ -1,0 +1,1 @@
+"""Stores, each a package of its own; `goldenthread.stores` entry points name them."""

@@ -107,8 +107,8 @@ class EdgeRef(Struct, frozen=True):
 class ChangeSet(Struct, kw_only=True):
     """Everything one transaction changes. A store applies it in this order.
 
-    Deleting a node removes it with every edge, past ones too, without a trace. Ending an edge keeps it for reads as of the past;
-    ending one that is not live does nothing. Putting a node or edge that is live already does nothing.
+    Deleting a node removes it with every edge, past ones too, without a trace. Ending an edge keeps it for reads as of the
+    past; ending one that is not live does nothing. Putting a node or edge that is live already does nothing.
     After the rest, an IDENTIFIER, BLOCK or HOUSEHOLD of `sweep` without any edge left, live or past, is deleted too.
     """
 
@@ -153,6 +153,10 @@ class Reader(Protocol):
 
     async def keys(self, records: Sequence[bytes]) -> dict[bytes, Sequence[Edge]]:
         """Get the HAS and IN edges of records."""
+        ...
+
+    async def keys_ever(self, record: bytes) -> dict[bytes, bool]:
+        """Get every Identifier and Block that a record has or ever had, and whether another record has or ever had it too."""
         ...
 
     async def matches(self, records: Sequence[bytes]) -> Sequence[Edge]:
@@ -203,14 +207,16 @@ class Reader(Protocol):
         """Count live nodes by kind: records without tombstones, identities and households that have members."""
         ...
 
-    async def neighbourhood(
-        self, ids: Sequence[bytes], kinds: frozenset[NodeKind], hops: int, limit: int
-    ) -> Subgraph:
-        """Walk edges of either direction from the nodes, through nodes of the given kinds, nearest first, up to `limit` nodes."""
+    async def neighbourhood(self, ids: Sequence[bytes], kinds: frozenset[NodeKind], hops: int, limit: int) -> Subgraph:
+        """Walk edges of either direction from the nodes, through nodes of the given kinds, nearest first, up to `limit`."""
         ...
 
     async def path(self, start: bytes, end: bytes, kinds: frozenset[NodeKind], max_hops: int) -> Subgraph:
         """Find a shortest path through nodes of the given kinds, nodes in order; empty when there is none."""
+        ...
+
+    async def commit_times(self, revisions: Sequence[int]) -> dict[int, int]:
+        """Get when revisions were committed, in UTC microseconds, by number."""
         ...
 
     async def revision_at(self, at: int) -> Revision:

@@ -1,0 +1,1 @@
+"""The `goldenthread` command, one module a command group."""

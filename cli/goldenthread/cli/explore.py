@@ -1,0 +1,176 @@
+"""explore, path, household: walk the graph around somebody."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from goldenthread.cli.connect import (
+    DEFAULT_DATA,
+    DEFAULT_SERVER,
+    DataOption,
+    JsonOption,
+    ServerOption,
+    TenantOption,
+    TlsCaOption,
+    TokenOption,
+    connect,
+)
+from goldenthread.cli.identity import AsOfOption, KeyArgument
+
+if TYPE_CHECKING:
+    from rich.text import Text
+    from rich.tree import Tree
+
+    from goldenthread.client import GraphNode, Subgraph
+
+__all__ = ["add_commands"]
+
+_STYLES = {"identity": "bold green", "record": "cyan", "identifier": "yellow", "household": "magenta", "source": "blue"}
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Add this group's commands."""
+    app.command("explore", rich_help_panel="Explore")(explore)
+    app.command("path", rich_help_panel="Explore")(path)
+    app.command("household", rich_help_panel="Explore")(household)
+
+
+def explore(
+    key: KeyArgument,
+    hops: Annotated[int, typer.Option("--hops", help="How far to walk.", min=1, max=4)] = 2,
+    limit: Annotated[int, typer.Option("--limit", help="At most so many nodes.", min=1, max=2000)] = 100,
+    as_of: AsOfOption = "",
+    json: JsonOption = False,
+    server: ServerOption = DEFAULT_SERVER,
+    token: TokenOption = "",
+    tenant: TenantOption = "",
+    tls_ca: TlsCaOption = None,
+    data: DataOption = DEFAULT_DATA,
+) -> None:
+    """Show what lies around somebody: records, identifiers, households, and who shares them.
+
+    Example:
+
+      goldenthread explore crm:42 --hops 3
+    """
+    from goldenthread.cli import output
+    from goldenthread.cli.keys import node_name
+    from goldenthread.cli.moments import parse_as_of
+    from goldenthread.client import to_dict
+
+    moment = parse_as_of(as_of)
+    with connect(server, token, tenant, tls_ca, data) as client:
+        start = node_name(client, key)
+        graph = client.expand_nodes([start], hops=hops, limit=limit, as_of=moment)
+    if json:
+        output.print_json(to_dict(graph))
+        return
+    output.show(_tree(graph, start))
+    if graph.truncated:
+        output.note(f"There is more; this is cut at {limit} nodes. Give --limit to see more.")
+
+
+def path(
+    start: Annotated[str, typer.Argument(help="A record or identity.", show_default=False)],
+    end: Annotated[str, typer.Argument(help="Another one.", show_default=False)],
+    max_hops: Annotated[int, typer.Option("--max-hops", help="At most so many steps.", min=1, max=12)] = 8,
+    json: JsonOption = False,
+    server: ServerOption = DEFAULT_SERVER,
+    token: TokenOption = "",
+    tenant: TenantOption = "",
+    tls_ca: TlsCaOption = None,
+    data: DataOption = DEFAULT_DATA,
+) -> None:
+    """Show a shortest path between two records or identities.
+
+    Example:
+
+      goldenthread path crm:42 webshop:977
+    """
+    from goldenthread.cli import output
+    from goldenthread.cli.keys import node_name
+    from goldenthread.client import to_dict
+
+    with connect(server, token, tenant, tls_ca, data) as client:
+        found = client.find_path(node_name(client, start), node_name(client, end), max_hops=max_hops)
+    if json:
+        output.print_json(to_dict(found))
+        return
+    if not found.nodes:
+        output.show(f"There is no path of at most {max_hops} steps.")
+        return
+    output.show(_tree(found, found.nodes[0].name))
+
+
+def household(
+    key: KeyArgument,
+    json: JsonOption = False,
+    server: ServerOption = DEFAULT_SERVER,
+    token: TokenOption = "",
+    tenant: TenantOption = "",
+    tls_ca: TlsCaOption = None,
+    data: DataOption = DEFAULT_DATA,
+) -> None:
+    """Show the households somebody lives in, with their members and the reason.
+
+    Example:
+
+      goldenthread household ann@example.org
+    """
+    from goldenthread.cli import output
+    from goldenthread.cli.keys import node_name, short
+    from goldenthread.client import to_dict
+
+    with connect(server, token, tenant, tls_ca, data) as client:
+        name = node_name(client, key)
+        if "/records/" in name:
+            name = client.get_identity(record=name).identity.name
+        households = client.get_household(name)
+    if json:
+        output.print_json([to_dict(each) for each in households])
+        return
+    if not households:
+        output.show("No household is known.")
+        return
+    rows = [[short(h.name), ", ".join(short(m) for m in h.members), h.reason] for h in households]
+    output.show(output.table("", ["household", "members", "reason"], rows))
+
+
+def _tree(graph: Subgraph, start: str) -> Tree:
+    """Lay a graph out as a tree from one node, each node once, nearest first."""
+    from rich.text import Text
+    from rich.tree import Tree
+
+    nodes = {node.name: node for node in graph.nodes}
+    near: dict[str, list[tuple[str, str]]] = {}
+    for edge in graph.edges:
+        said = f"{edge.kind} {edge.weight:+.1f}" if edge.weight else edge.kind
+        near.setdefault(edge.source, []).append((said, edge.target))
+        near.setdefault(edge.target, []).append((said, edge.source))
+    tree = Tree(_label(nodes[start]) if start in nodes else Text(start))
+    branches = {start: tree}
+    queue = [start]
+    for name in queue:
+        for said, other in sorted(near.get(name, ())):
+            if other in branches or other not in nodes:
+                continue
+            branches[other] = branches[name].add(Text.assemble((f"{said} ", "dim"), _label(nodes[other])))
+            queue.append(other)
+    return tree
+
+
+def _label(node: GraphNode) -> Text:
+    """Write a node as one coloured line."""
+    from rich.text import Text
+
+    from goldenthread.cli.keys import short
+    from goldenthread.client import NodeKind
+
+    kind = NodeKind.Name(node.kind).removeprefix("NODE_KIND_").lower()
+    facts = ", ".join(f"{name} {value}" for name, value in sorted(node.facts.items()))
+    shown = f" {node.label}" if node.label else ""
+    return Text.assemble(
+        (kind, _STYLES.get(kind, "")), shown, (f"  {facts}" if facts else "", "dim"), (f"  {short(node.name)}", "dim")
+    )

@@ -1,0 +1,202 @@
+"""identity, identities, merge, split: read identities, and correct them."""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from goldenthread.cli.connect import (
+    DEFAULT_DATA,
+    DEFAULT_SERVER,
+    DataOption,
+    JsonOption,
+    ServerOption,
+    TenantOption,
+    TlsCaOption,
+    TokenOption,
+    connect,
+)
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from goldenthread.client import Client, Identity
+
+__all__ = ["AsOfOption", "KeyArgument", "add_commands"]
+
+KeyArgument = Annotated[
+    str, typer.Argument(help="Identity's name, source:id, an email, a phone or type=value.", show_default=False)
+]
+AsOfOption = Annotated[
+    str, typer.Option("--as-of", help="Read as of a revision or a time such as 2025-01-31T12:00.", show_default=False)
+]
+ReasonOption = Annotated[str, typer.Option("--reason", help="Why, without personal data; it is kept.", show_default=False)]
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Only say what would come of it.")]
+
+RECORDS_SHOWN = 25
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Add this group's commands."""
+    app.command("identity", rich_help_panel="Look up")(identity)
+    app.command("identities", rich_help_panel="Look up")(identities)
+    app.command("merge", rich_help_panel="Correct")(merge)
+    app.command("split", rich_help_panel="Correct")(split)
+
+
+def identity(
+    key: KeyArgument,
+    as_of: AsOfOption = "",
+    json: JsonOption = False,
+    server: ServerOption = DEFAULT_SERVER,
+    token: TokenOption = "",
+    tenant: TenantOption = "",
+    tls_ca: TlsCaOption = None,
+    data: DataOption = DEFAULT_DATA,
+) -> None:
+    """Show one identity with its records.
+
+    Examples:
+
+      goldenthread identity ann@example.org
+
+      goldenthread identity crm:42 --as-of 2025-01-31
+    """
+    from goldenthread.cli import output
+    from goldenthread.cli.keys import fetch_identity, short
+    from goldenthread.cli.moments import parse_as_of
+    from goldenthread.client import to_dict
+
+    moment = parse_as_of(as_of)
+    with connect(server, token, tenant, tls_ca, data) as client:
+        answer = fetch_identity(client, key, moment)
+        if json:
+            output.print_json(to_dict(answer))
+            return
+        if answer.superseded_name:
+            output.note(f"{short(answer.superseded_name)} is now {short(answer.identity.name)}.")
+        if answer.history_was_cut:
+            output.note("Part of what was asked for has been deleted since.")
+        output.show(_laid_out(client, answer.identity))
+        if answer.others:
+            output.show("The identifier is shared with " + ", ".join(short(name) for name in answer.others))
+
+
+def identities(
+    min_records: Annotated[int, typer.Option("--min-records", help="Only those with at least so many records.", min=0)] = 0,
+    limit: Annotated[int, typer.Option("--limit", help="At most so many.", min=1)] = 50,
+    json: JsonOption = False,
+    server: ServerOption = DEFAULT_SERVER,
+    token: TokenOption = "",
+    tenant: TenantOption = "",
+    tls_ca: TlsCaOption = None,
+    data: DataOption = DEFAULT_DATA,
+) -> None:
+    """List identities.
+
+    Example:
+
+      goldenthread identities --min-records 3 --limit 20
+    """
+    from goldenthread.cli import output
+    from goldenthread.cli.keys import short
+    from goldenthread.client import to_dict
+
+    with connect(server, token, tenant, tls_ca, data) as client:
+        found = list(islice(client.list_identities(min_records=min_records, page_size=min(limit, 1000)), limit))
+    if json:
+        output.print_json([to_dict(each) for each in found])
+        return
+    rows = [[short(each.name), str(len(each.records)), str(len(each.households)), str(each.revision)] for each in found]
+    columns = ["identity", "records", "households", "revision"]
+    output.show(output.table("", columns, rows, numbers=columns[1:]))
+
+
+def merge(
+    keys: Annotated[list[str], typer.Argument(help="Two or more identities.", show_default=False)],
+    reason: ReasonOption,
+    dry_run: DryRunOption = False,
+    json: JsonOption = False,
+    server: ServerOption = DEFAULT_SERVER,
+    token: TokenOption = "",
+    tenant: TenantOption = "",
+    tls_ca: TlsCaOption = None,
+    data: DataOption = DEFAULT_DATA,
+) -> None:
+    """Merge identities by a decision that outlives later loads.
+
+    Example:
+
+      goldenthread merge crm:42 webshop:977 --reason "same passport seen in store" --dry-run
+    """
+    from goldenthread.cli import output
+    from goldenthread.cli.keys import find_identity_name, short
+    from goldenthread.client import to_dict
+
+    with connect(server, token, tenant, tls_ca, data) as client:
+        names = [find_identity_name(client, key) for key in keys]
+        answer = client.merge_identities(names, reason=reason, validate_only=dry_run)
+    if json:
+        output.print_json(to_dict(answer))
+        return
+    done = "They would be" if dry_run else "They are now"
+    output.show(f"{done} {short(answer.identity.name)}, of {len(answer.identity.records)} records.")
+    if answer.superseded:
+        output.show("Retired: " + ", ".join(short(name) for name in answer.superseded))
+
+
+def split(
+    key: KeyArgument,
+    records: Annotated[list[str], typer.Argument(help="Records to split off, by name or source:id.", show_default=False)],
+    reason: ReasonOption,
+    dry_run: DryRunOption = False,
+    json: JsonOption = False,
+    server: ServerOption = DEFAULT_SERVER,
+    token: TokenOption = "",
+    tenant: TenantOption = "",
+    tls_ca: TlsCaOption = None,
+    data: DataOption = DEFAULT_DATA,
+) -> None:
+    """Split records off an identity by a decision that outlives later loads.
+
+    Example:
+
+      goldenthread split crm:42 webshop:977 --reason "father and son"
+    """
+    from goldenthread.cli import output
+    from goldenthread.cli.keys import find_identity_name, record_name, short
+    from goldenthread.client import to_dict
+
+    with connect(server, token, tenant, tls_ca, data) as client:
+        names = [record_name(client, each) for each in records]
+        answer = client.split_identity(find_identity_name(client, key), names, reason=reason, validate_only=dry_run)
+    if json:
+        output.print_json(to_dict(answer))
+        return
+    rows = [[short(each.name), str(len(each.records))] for each in answer.identities]
+    title = "They would be" if dry_run else "They are now"
+    output.show(output.table(title, ["identity", "records"], rows, numbers=["records"]))
+
+
+def _laid_out(client: Client, found: Identity) -> RenderableType:
+    """Lay an identity out as a tree of its records and what they say."""
+    from rich.text import Text
+    from rich.tree import Tree
+
+    from goldenthread.cli.keys import short
+    from goldenthread.client import value_text
+
+    tree = Tree(Text(short(found.name), style="bold"))
+    for name in found.records[:RECORDS_SHOWN]:
+        record = client.get_record(name).record
+        label = Text.assemble((record.source, "cyan"), " ", record.source_record_id, (f"  {short(name)}", "dim"))
+        branch = tree.add(label)
+        for value in record.attributes:
+            branch.add(Text.assemble((f"{value.attribute}: ", "dim"), value_text(value)))
+    if len(found.records) > RECORDS_SHOWN:
+        tree.add(f"and {len(found.records) - RECORDS_SHOWN} more records")
+    for name in found.households:
+        tree.add(Text(short(name), style="magenta"))
+    return tree

@@ -1,0 +1,132 @@
+"""link: resolve files without a server."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from goldenthread.cli.connect import JsonOption
+from goldenthread.cli.files import ColumnsOption, FilesArgument, IgnoreOption, RecordIdOption, SourceColumnOption
+
+if TYPE_CHECKING:
+    from goldenthread.resolver.bulk.link import LinkResult
+
+__all__ = ["add_commands"]
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Add this group's commands."""
+    app.command("link", rich_help_panel="Link files")(link)
+
+
+def link(
+    files: FilesArgument,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Where to write, .parquet or .csv.", show_default=False)],
+    columns: ColumnsOption = None,
+    ignore: IgnoreOption = None,
+    record_id: RecordIdOption = None,
+    source_column: SourceColumnOption = None,
+    model: Annotated[
+        Path | None, typer.Option("--model", help="Match model to use, as `model export` writes it.", show_default=False)
+    ] = None,
+    write_columns: Annotated[
+        Path | None, typer.Option("--write-columns", help="YAML to write what columns were taken for.", show_default=False)
+    ] = None,
+    write_model: Annotated[
+        Path | None, typer.Option("--write-model", help="JSON to write the match model to.", show_default=False)
+    ] = None,
+    skip_ragged: Annotated[bool, typer.Option("--skip-ragged", help="Leave out rows with too many or few fields.")] = False,
+    json: JsonOption = False,
+) -> None:
+    """Say who is who in files, without a server and without configuration.
+
+    It says what it took each column for; --write-columns writes that down, to be edited and given back with --columns.
+    The output has record_id, source and identity_id.
+
+    Examples:
+
+      goldenthread link customers.csv --out people.parquet
+
+      goldenthread link crm.csv shop.parquet --out people.csv --ignore truth_id --write-columns columns.yaml
+    """
+    from time import perf_counter
+
+    from goldenthread.cli import output
+    from goldenthread.cli.errors import CommandError, UsageError
+    from goldenthread.cli.files import read_files, show_guess
+    from goldenthread.resolver.bulk.guess import compared_columns
+    from goldenthread.resolver.bulk.guess_file import to_yaml
+    from goldenthread.resolver.bulk.link import link as link_table
+    from goldenthread.resolver.scoring import MatchModel
+
+    if out.suffix.lower() not in (".parquet", ".csv"):
+        raise UsageError(f"--out {out} is neither .parquet nor .csv.", "Give it one of these endings.")
+    if not out.absolute().parent.is_dir():
+        raise CommandError(f"There is no folder {out.parent}.", "Make it, or write elsewhere.")
+    given = None
+    if model is not None:
+        try:
+            given = MatchModel.from_json(model.read_bytes())
+        except ValueError:
+            raise CommandError(f"{model} is no match model.", "Export one with `goldenthread model export`.") from None
+    began = perf_counter()
+    table, guess = read_files(
+        files, columns, record_id=record_id, source_column=source_column, ignore=ignore or (), skip_ragged=skip_ragged
+    )
+    if not json:
+        show_guess(guess, guessed=columns is None)
+    for warning in (*table.warnings, *guess.warnings):
+        output.warn(warning)
+    if write_columns is not None:
+        write_columns.write_text(to_yaml(guess), encoding="utf-8")
+    table.columns.update(compared_columns(table, guess))
+    table.record_id_column = guess.record_id
+    types = {column.name: column.type for column in guess.attributes}
+    with output.stages() as tell:
+        result = link_table(table, types, model=given, default_country=guess.default_country, progress=tell)
+    for warning in result.report.warnings:
+        output.warn(warning)
+    _write(result, out)
+    if write_model is not None:
+        write_model.write_bytes(result.model.to_json())
+    report = result.report
+    facts = {
+        "records": report.records,
+        "identities": report.identities,
+        "duplicates": report.records - report.identities,
+        "candidate_pairs": report.candidate_pairs,
+        "learned": report.learned,
+        "needs_review": report.needs_review,
+        "seconds": round(perf_counter() - began, 2),
+        "out": str(out),
+    }
+    if json:
+        output.print_json(facts)
+        return
+    output.show(
+        f"{report.records:,} records are {report.identities:,} identities "
+        f"({report.candidate_pairs:,} pairs compared, {facts['seconds']} s). Wrote {out}."
+    )
+
+
+def _write(result: LinkResult, out: Path) -> None:
+    """Write who is who; the file appears whole or not at all."""
+    import pyarrow as pa
+    import pyarrow.csv as pa_csv
+    import pyarrow.parquet as pq
+
+    answer = pa.table(
+        {
+            "record_id": pa.array(result.record_ids, pa.string()),
+            "source": pa.array(result.sources, pa.string()),
+            "identity_id": pa.array(result.identities, pa.int64()),
+        }
+    )
+    aside = out.with_name(out.name + ".part")
+    if out.suffix.lower() == ".csv":
+        pa_csv.write_csv(answer, aside)
+    else:
+        pq.write_table(answer, aside)
+    aside.replace(out)

@@ -1,0 +1,354 @@
+"""load: send files of records to a server."""
+
+from __future__ import annotations
+
+import json as json_format
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from goldenthread.cli.connect import (
+    DEFAULT_DATA,
+    DEFAULT_SERVER,
+    DataOption,
+    JsonOption,
+    ServerOption,
+    TenantOption,
+    TlsCaOption,
+    TokenOption,
+    connect,
+)
+from goldenthread.cli.errors import CommandError, UsageError
+from goldenthread.cli.files import ColumnsOption, FilesArgument, IgnoreOption, RecordIdOption, SourceColumnOption
+
+if TYPE_CHECKING:
+    from goldenthread.client import Client, DataModel, Party, Record, SemanticType, UpsertResult
+    from goldenthread.resolver.bulk.guess import ColumnGuess
+    from goldenthread.resolver.bulk.read import Table
+
+__all__ = ["Attribute", "add_commands", "attribute_names"]
+
+_SOURCE = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+ERRORS_SHOWN = 20
+ERRORS_KEPT = 1000
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Add this group's commands."""
+    app.command("load", rich_help_panel="Load")(load)
+
+
+@dataclass(frozen=True, slots=True)
+class Attribute:
+    """The attribute that a column's values are sent as; `type` only where the tenant's data model does not have the name."""
+
+    name: str
+    type: SemanticType | None
+
+
+@dataclass(slots=True)
+class Tally:
+    """How a load went so far. `rejected` holds places in the table and what is wrong there."""
+
+    answered: int = 0
+    kept: int = 0
+    changed: int = 0
+    rejected_count: int = 0
+    rejected: list[tuple[int, str]] = field(default_factory=list)
+
+
+def load(
+    files: FilesArgument,
+    columns: ColumnsOption = None,
+    ignore: IgnoreOption = None,
+    record_id: RecordIdOption = None,
+    number_rows: Annotated[
+        bool, typer.Option("--number-rows", help="Number records by their place where no column is their id.")
+    ] = False,
+    source: Annotated[str, typer.Option("--source", help="Source of all records, as crm.", show_default=False)] = "",
+    source_column: SourceColumnOption = None,
+    party: Annotated[
+        str, typer.Option("--party", help="How close the source is: zero, first, second or third.", show_default=False)
+    ] = "",
+    resume: Annotated[
+        Path | None, typer.Option("--resume", help="File that keeps how far a load came, to go on from.", show_default=False)
+    ] = None,
+    chunk: Annotated[int, typer.Option("--chunk", help="Records a message.", min=1, max=1000)] = 500,
+    json: JsonOption = False,
+    server: ServerOption = DEFAULT_SERVER,
+    token: TokenOption = "",
+    tenant: TenantOption = "",
+    tls_ca: TlsCaOption = None,
+    data: DataOption = DEFAULT_DATA,
+) -> None:
+    """Send files of records to a server; each is durable and resolved when it is counted.
+
+    Loading the same files again, or going on after an interruption, changes nothing twice. Bad rows are listed and left out,
+    all others are kept; the exit code is 1 when there were any.
+
+    Examples:
+
+      goldenthread load customers.csv --source crm --record-id customer_no
+
+      goldenthread load shop.parquet --columns columns.yaml --resume shop.state
+    """
+    from goldenthread.cli import output
+    from goldenthread.cli.files import show_guess
+    from goldenthread.client import Party, Retry
+    from goldenthread.resolver.bulk.guess import compared_columns
+
+    if party and party.upper() not in Party.__members__:
+        raise UsageError(f"--party {party} is not known.", "Use zero, first, second or third.")
+    if source and not _SOURCE.match(source):
+        raise UsageError(f"--source {source} is no name of a source.", "Use letters, digits, dots, dashes and underscores.")
+    table, guess, ragged = _read(files, columns, record_id, source_column, ignore or ())
+    if not json:
+        show_guess(guess, guessed=columns is None)
+    for warning in (*table.warnings, *guess.warnings):
+        output.warn(warning)
+    if not guess.record_id and not number_rows:
+        raise CommandError(
+            "No column is the records' own id.", "Name it with --record-id, or number them by place with --number-rows."
+        )
+    if not source:
+        _check_sources(table)
+    values = compared_columns(table, guess)
+    digest = _digest(files, guess, f"{source}|{source_column}|{party}|{ignore}")
+    done = _read_state(resume, digest)
+    began = perf_counter()
+    tally = Tally(answered=done)
+    # Longer than the client's own patience, because nobody is waiting: a server that restarts is back within a minute.
+    patience = Retry(attempts=12, longest_wait_seconds=10.0)
+    with connect(server, token, tenant, tls_ca, data, retry=patience) as client:
+        attributes = attribute_names(guess, client.get_data_model())
+        records = _records(table, guess, values, attributes, source, Party[party.upper()] if party else Party.UNSPECIFIED, done)
+        try:
+            with output.progress("loading", table.rows) as advance:
+                advance(done)
+                _send(client, records, digest, chunk, tally, advance)
+        except KeyboardInterrupt:
+            file = _write_state(resume, digest, tally)
+            raise CommandError(
+                f"Stopped; {tally.kept:,} records were kept.", f"To go on, give the same command with --resume {file}."
+            ) from None
+        except BaseException:
+            file = _write_state(resume, digest, tally)
+            output.note(f"{tally.kept:,} records were kept. To go on, give the same command with --resume {file}.")
+            raise
+    if resume is not None:
+        resume.unlink(missing_ok=True)
+    _report(files, table, tally, done, ragged, perf_counter() - began, json=json)
+    if tally.rejected_count or ragged:
+        raise typer.Exit(1)
+
+
+def attribute_names(guess: ColumnGuess, model: DataModel) -> dict[str, Attribute]:
+    """Decide which attribute each column is sent as.
+
+    A column is sent under its own name where the tenant's data model has that name with that meaning, under the model's name
+    for its meaning where there is one, and otherwise under its own name with its meaning beside it.
+    """
+    from goldenthread.client import SemanticType
+
+    declared = {definition.name: definition.type for definition in model.attributes}
+    by_type = {kind: name for name, kind in reversed(declared.items())}
+    chosen: dict[str, Attribute] = {}
+    for column in guess.attributes:
+        kind = SemanticType(column.type)
+        if declared.get(column.name) == kind:
+            chosen[column.name] = Attribute(column.name, None)
+        elif kind is not SemanticType.FREE and kind in by_type:
+            chosen[column.name] = Attribute(by_type[kind], None)
+        else:
+            name = column.name if column.name not in declared else f"{column.name}_{kind.name.lower()}"
+            chosen[column.name] = Attribute(name[:100], kind)
+    return chosen
+
+
+def _read(
+    files: Sequence[Path], columns: Path | None, record_id: str | None, source_column: str | None, ignore: Sequence[str]
+) -> tuple[Table, ColumnGuess, str]:
+    """Read the files and find what their columns mean; ragged rows are left out, and told of by the last answer."""
+    from goldenthread.cli.files import read_files
+    from goldenthread.resolver.bulk.errors import RowsRagged
+
+    def read(*, skip_ragged: bool) -> tuple[Table, ColumnGuess]:
+        return read_files(
+            files, columns, record_id=record_id, source_column=source_column, ignore=ignore, skip_ragged=skip_ragged
+        )
+
+    try:
+        return *read(skip_ragged=False), ""
+    except RowsRagged as error:
+        table, guess = read(skip_ragged=True)
+        rows = ", ".join(str(row) for row in error.rows)
+        problem = f"{error.found} fields in the first of them instead of {error.expected}"
+        remedy = "Look for unquoted separators or an unclosed quote there."
+        return (
+            table,
+            guess,
+            f"{error.file}, row {rows}{' and more' if error.count > len(error.rows) else ''}: {problem}. {remedy}",
+        )
+
+
+def _check_sources(table: Table) -> None:
+    """Refuse names of sources that no server takes, before anything is sent."""
+    for name in sorted(set(table.columns[table.source_column])):
+        if not _SOURCE.match(name):
+            raise CommandError(
+                f"{name!r} is no name of a source." if name else "Some records have no source.",
+                "Name one for all records with --source, or the column with --source-column.",
+            )
+
+
+def _records(
+    table: Table,
+    guess: ColumnGuess,
+    values: Mapping[str, list[str]],
+    attributes: Mapping[str, Attribute],
+    source: str,
+    party: Party,
+    first: int,
+) -> Iterator[Record]:
+    """Make the records of a table, from a place on."""
+    from goldenthread.client import AttributeInput, Record, Typed
+
+    ids = table.columns[guess.record_id] if guess.record_id else None
+    sources = table.columns[table.source_column]
+    used = [(attributes[name].name, attributes[name].type, column) for name, column in values.items()]
+    for row in range(first, table.rows):
+        said: dict[str, list[str | Typed]] = {}
+        for name, kind, column in used:
+            text = column[row]
+            if text:
+                said.setdefault(name, []).append(text if kind is None else Typed(text, kind))
+        given: dict[str, AttributeInput] = dict(said)
+        yield Record(source or sources[row], ids[row] if ids else str(row + 1), given, party)
+
+
+def _send(
+    client: Client, records: Iterator[Record], digest: str, chunk: int, tally: Tally, advance: Callable[[int], None]
+) -> None:
+    """Stream the records and count what became of them.
+
+    Raises the error of a record that the server could not keep for reasons of its own, as a full store: what follows it is
+    sent again by the next run.
+    """
+    from goldenthread.client.errors import Invalid
+
+    first = tally.answered
+    shown = first
+    for result in client.upsert_stream(
+        records, request_id_of=lambda index, _: f"{digest}-{first + index}", records_per_chunk=chunk
+    ):
+        if result.error is not None and (result.error.is_retryable or not isinstance(result.error, Invalid)):
+            raise result.error
+        _count(result, first, tally)
+        if tally.answered - shown >= chunk:
+            advance(tally.answered - shown)
+            shown = tally.answered
+    advance(tally.answered - shown)
+
+
+def _count(result: UpsertResult, first: int, tally: Tally) -> None:
+    """Count one answer."""
+    tally.answered = first + result.index + 1
+    if result.error is None:
+        tally.kept += 1
+        tally.changed += result.changed
+        return
+    tally.rejected_count += 1
+    if len(tally.rejected) < ERRORS_KEPT:
+        message, remedy = result.error.message, result.error.remedy
+        tally.rejected.append((first + result.index, message if remedy in message else f"{message} {remedy}"))
+
+
+def _digest(files: Sequence[Path], guess: ColumnGuess, options: str) -> str:
+    """Name this load: the same files, meanings and options have the same name, whatever else is in the world.
+
+    Request ids are made of it and the row, so that none of them is a hash of a single value.
+    """
+    digest = blake2b(options.encode(), digest_size=12)
+    for column in guess.columns:
+        digest.update(f"{column.name}|{column.role}|{int(column.type)}|{column.format}\n".encode())
+    digest.update(guess.default_country.encode())
+    for path in files:
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    return digest.hexdigest()
+
+
+def _read_state(resume: Path | None, digest: str) -> int:
+    """Read how many records an earlier run of this load got answers for.
+
+    Raises CommandError when the file is of another load.
+    """
+    if resume is None or not resume.exists():
+        return 0
+    try:
+        state = json_format.loads(resume.read_text(encoding="utf-8"))
+        same, answered = state["load"] == digest, int(state["answered"])
+    except (ValueError, KeyError, TypeError):
+        raise CommandError(f"{resume} does not hold how far a load came.", "Name another file with --resume.") from None
+    if not same:
+        raise CommandError(
+            f"{resume} is of a load of other files, columns or options.", "Give the same ones, or another file with --resume."
+        )
+    return answered
+
+
+def _write_state(resume: Path | None, digest: str, tally: Tally) -> Path:
+    """Write how far the load came."""
+    file = resume or Path(f"goldenthread-load-{digest[:8]}.state")
+    file.write_text(json_format.dumps({"load": digest, "answered": tally.answered}) + "\n", encoding="utf-8")
+    return file
+
+
+def _report(
+    files: Sequence[Path],
+    table: Table,
+    tally: Tally,
+    done: int,
+    ragged: str,
+    seconds: float,
+    *,
+    json: bool,
+) -> None:
+    """Say how the load went: what was kept, at what rate, and which rows were not, with their remedies."""
+    from goldenthread.cli import output
+    from goldenthread.cli.files import row_of
+
+    rejected = [(*row_of(files, place), what) for place, what in tally.rejected[: None if json else ERRORS_SHOWN]]
+    rate = (tally.answered - done) / seconds if seconds else 0.0
+    if json:
+        output.print_json(
+            {
+                "records": table.rows,
+                "answered_before": done,
+                "kept": tally.kept,
+                "changed": tally.changed,
+                "rejected_count": tally.rejected_count,
+                "rejected": [{"file": file.name, "row": row, "problem": what} for file, row, what in rejected],
+                "ragged_rows": table.skipped,
+                "ragged": ragged,
+                "seconds": round(seconds, 3),
+                "records_per_second": round(rate, 1),
+            }
+        )
+        return
+    for file, row, what in rejected:
+        output.note(f"{file.name}, row {row}: {what}")
+    if tally.rejected_count > len(rejected):
+        output.note(f"and {tally.rejected_count - len(rejected):,} more rows that were not kept.")
+    if ragged:
+        output.note(ragged)
+    refused = tally.rejected_count + table.skipped
+    lost = f" {refused:,} rows were not kept." if refused else ""
+    output.show(f"Kept {tally.kept:,} records, {tally.changed:,} of them new or changed, at {rate:,.0f} a second.{lost}")

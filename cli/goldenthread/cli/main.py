@@ -1,0 +1,72 @@
+"""The `goldenthread` command: put its groups together, and end every failure in one sentence and an exit code.
+
+Exit codes: 0 done, 1 failed, 2 used wrongly. Modules of commands import what is heavy only when a command runs.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import typer
+
+from goldenthread.cli import doctor, evaluate, explain, explore, golden, identity, link, load, model, record, resolve, serve
+from goldenthread.cli.demo import command as demo
+from goldenthread.cli.errors import explain as explain_error
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="goldenthread",
+    help="Golden Thread keeps customers straight: which records are the same person, and what is best known of them.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
+
+
+def _print_version(wanted: bool) -> None:
+    """Print the version and end."""
+    if wanted:
+        from importlib.metadata import version
+
+        sys.stdout.write(f"goldenthread {version('goldenthread')}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: bool = typer.Option(False, "--version", help="Show the version and exit.", is_eager=True, callback=_print_version),
+) -> None:
+    """Golden Thread keeps customers straight: which records are the same person, and what is best known of them.
+
+    Try it: goldenthread demo · Link files: goldenthread link FILES… --out out.parquet · Run it: goldenthread serve
+    """
+
+
+for group in (serve, demo, doctor, link, evaluate, load, resolve, identity, record, golden, explain, explore, model):
+    group.add_commands(app)
+
+
+def main() -> None:
+    """Run the command line; every failure becomes one sentence on standard error and an exit code."""
+    try:
+        app()
+    except KeyboardInterrupt:
+        sys.stderr.write("Stopped.\n")
+        sys.exit(130)
+    except BrokenPipeError:
+        # Whoever read our output, as `head`, has seen enough; nothing more can be written, not even at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except Exception as error:
+        if os.environ.get("GOLDENTHREAD_TRACEBACK"):
+            raise
+        sentence, code = explain_error(error)
+        sys.stderr.write(f"error: {sentence}\n")
+        sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

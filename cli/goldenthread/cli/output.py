@@ -1,0 +1,125 @@
+"""Write answers: tables and trees for people, JSON for scripts, progress on a terminal only.
+
+Answers go to standard output; progress, warnings and errors to standard error. Colour is used on a terminal only and never
+when NO_COLOR is set. Rich is imported when something is shown with it, because starting up must stay fast.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+
+__all__ = ["error_console", "note", "print_json", "progress", "show", "stages", "table", "warn"]
+
+
+def output_console() -> Console:
+    """Open a console on standard output."""
+    from rich.console import Console
+
+    return Console(soft_wrap=not sys.stdout.isatty(), highlight=False)
+
+
+def error_console() -> Console:
+    """Open a console on standard error."""
+    from rich.console import Console
+
+    return Console(stderr=True, soft_wrap=True, highlight=False)
+
+
+def print_json(value: object) -> None:
+    """Write one JSON value, indented on a terminal, as one line elsewhere."""
+    json.dump(value, sys.stdout, ensure_ascii=False, indent=2 if sys.stdout.isatty() else None)
+    sys.stdout.write("\n")
+
+
+def show(*what: RenderableType) -> None:
+    """Show something to people on standard output."""
+    console = output_console()
+    for part in what:
+        console.print(part)
+
+
+def note(text: str) -> None:
+    """Write a remark to standard error."""
+    sys.stderr.write(text + "\n")
+
+
+def warn(text: str) -> None:
+    """Write a warning to standard error."""
+    error_console().print(f"[yellow]warning:[/yellow] {_escaped(text)}")
+
+
+def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, numbers: Sequence[str] = ()) -> RenderableType:
+    """Lay rows out as a table; columns named in `numbers` stand to the right."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    laid = Table(title=title or None, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in columns:
+        laid.add_column(column, justify="right" if column in numbers else "left", overflow="fold")
+    for row in rows:
+        laid.add_row(*[Text(cell) for cell in row])
+    return laid
+
+
+@contextmanager
+def progress(label: str, total: int | None) -> Iterator[Callable[[int], None]]:
+    """Show a bar with rate and time left on a terminal, and nothing elsewhere; call what it yields with what was done more."""
+    if not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]:>9,.0f}/s"),
+        TimeRemainingColumn(),
+        console=error_console(),
+    )
+    with bar:
+        task = bar.add_task(label, total=total, rate=0.0)
+
+        def advance(count: int) -> None:
+            shown = bar.tasks[0]
+            done = shown.completed + count
+            bar.update(task, advance=count, rate=done / shown.elapsed if shown.elapsed else 0.0)
+
+        yield advance
+
+
+def _escaped(text: str) -> str:
+    """Keep brackets in text from being read as markup."""
+    from rich.markup import escape
+
+    return escape(text)
+
+
+@contextmanager
+def stages() -> Iterator[Callable[[str, float], None]]:
+    """Show how far each stage of a long work is (0 to 1), on a terminal only."""
+    if not sys.stderr.isatty():
+        yield lambda _stage, _share: None
+        return
+    from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+    tasks: dict[str, TaskID] = {}
+    bar = Progress(TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), console=error_console(), transient=True)
+    with bar:
+
+        def tell(stage: str, share: float) -> None:
+            if stage not in tasks:
+                for earlier in tasks.values():
+                    bar.update(earlier, completed=1.0)
+                tasks[stage] = bar.add_task(stage, total=1.0)
+            bar.update(tasks[stage], completed=share)
+
+        yield tell

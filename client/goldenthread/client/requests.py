@@ -1,0 +1,202 @@
+"""Write each call's request from plain values, once for both clients.
+
+Names may be given whole (`tenants/acme/identities/7f…`) or as their last part alone (`7f…`).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import uuid
+from collections.abc import Mapping, Sequence
+
+from goldenthread.client.record import AttributeInput, IdentifierKey, Record, SourceKey, attribute_values, to_timestamp
+from goldenthread.v1 import (
+    explore_service_pb2,
+    golden_record_service_pb2,
+    model_service_pb2,
+    record_pb2,
+    record_service_pb2,
+    resolution_service_pb2,
+)
+
+__all__ = ["AsOf", "Requests", "new_request_id"]
+
+AsOf = int | dt.datetime | None
+"""A revision, a moment (UTC when it has no zone), or None for the latest."""
+
+
+def new_request_id() -> str:
+    """Make a request id nobody used before."""
+    return uuid.uuid4().hex
+
+
+def as_of_message(as_of: AsOf) -> record_pb2.AsOf | None:
+    """Write the moment a read is asked as of."""
+    if as_of is None:
+        return None
+    if isinstance(as_of, int):
+        return record_pb2.AsOf(revision=as_of)
+    return record_pb2.AsOf(time=to_timestamp(as_of))
+
+
+def upsert(record: Record, request_id: str | None) -> record_service_pb2.UpsertRecordRequest:
+    """Write one record to put; a record without a request id gets one, so that a repeated try is safe."""
+    return record_service_pb2.UpsertRecordRequest(record=record.to_proto(), request_id=request_id or new_request_id())
+
+
+class Requests:
+    """Requests of one tenant."""
+
+    __slots__ = ("parent", "tenant")
+
+    def __init__(self, tenant: str) -> None:
+        self.tenant = tenant
+        self.parent = f"tenants/{tenant}"
+
+    def name(self, collection: str, given: str) -> str:
+        """Complete a name that was given as its last part alone."""
+        return given if "/" in given else f"{self.parent}/{collection}/{given}"
+
+    def get_record(self, key: str | SourceKey, as_of: AsOf, include_history: bool) -> record_service_pb2.GetRecordRequest:
+        """Ask for one record, by name or by its source's own id."""
+        request = record_service_pb2.GetRecordRequest(as_of=as_of_message(as_of), include_history=include_history)
+        if isinstance(key, SourceKey):
+            request.source_key.CopyFrom(key.to_proto())
+        else:
+            request.name = self.name("records", key)
+        return request
+
+    def delete_record(
+        self, key: str | SourceKey, observed_at: dt.datetime | None, request_id: str | None
+    ) -> record_service_pb2.DeleteRecordRequest:
+        """Ask to delete a record, by name or by its source's own id."""
+        request = record_service_pb2.DeleteRecordRequest(
+            request_id=request_id or new_request_id(), observed_at=to_timestamp(observed_at) if observed_at else None
+        )
+        if isinstance(key, SourceKey):
+            request.source_key.CopyFrom(key.to_proto())
+        else:
+            request.name = self.name("records", key)
+        return request
+
+    def list_records(self, source: str, page_size: int, page_token: str) -> record_service_pb2.ListRecordsRequest:
+        """Ask for a page of records."""
+        return record_service_pb2.ListRecordsRequest(
+            parent=self.parent, source=source, page_size=page_size, page_token=page_token
+        )
+
+    def resolve_record(
+        self, attributes: Mapping[str, AttributeInput], max_candidates: int, min_probability: float
+    ) -> resolution_service_pb2.ResolveRecordRequest:
+        """Ask who somebody is, by what is known."""
+        return resolution_service_pb2.ResolveRecordRequest(
+            parent=self.parent,
+            attributes=attribute_values(attributes),
+            max_candidates=max_candidates,
+            min_probability=min_probability,
+        )
+
+    def get_identity(
+        self, name: str | None, record: str | None, source_key: SourceKey | None, identifier: IdentifierKey | None, as_of: AsOf
+    ) -> resolution_service_pb2.GetIdentityRequest:
+        """Ask for an identity by exactly one key.
+
+        Raises ValueError when none or several are given.
+        """
+        if sum(key is not None for key in (name, record, source_key, identifier)) != 1:
+            raise ValueError("Give exactly one of name, record, source_key and identifier.")
+        request = resolution_service_pb2.GetIdentityRequest(as_of=as_of_message(as_of))
+        if name is not None:
+            request.name = self.name("identities", name)
+        elif record is not None:
+            request.record = self.name("records", record)
+        elif source_key is not None:
+            request.source_key.CopyFrom(source_key.to_proto())
+        elif identifier is not None:
+            request.identifier.CopyFrom(identifier.to_proto())
+        return request
+
+    def list_identities(
+        self, min_records: int, page_size: int, page_token: str
+    ) -> resolution_service_pb2.ListIdentitiesRequest:
+        """Ask for a page of identities."""
+        return resolution_service_pb2.ListIdentitiesRequest(
+            parent=self.parent, min_records=min_records, page_size=page_size, page_token=page_token
+        )
+
+    def explain_match(self, left: str, right: str) -> resolution_service_pb2.ExplainMatchRequest:
+        """Ask why two records or identities match, by whole names."""
+        return resolution_service_pb2.ExplainMatchRequest(left=left, right=right)
+
+    def explain_identity(self, name: str) -> resolution_service_pb2.ExplainIdentityRequest:
+        """Ask how an identity came to be."""
+        return resolution_service_pb2.ExplainIdentityRequest(name=self.name("identities", name))
+
+    def merge_identities(
+        self, names: Sequence[str], reason: str, request_id: str | None, validate_only: bool
+    ) -> resolution_service_pb2.MergeIdentitiesRequest:
+        """Ask to merge identities."""
+        return resolution_service_pb2.MergeIdentitiesRequest(
+            names=[self.name("identities", n) for n in names],
+            reason=reason,
+            request_id=request_id or new_request_id(),
+            validate_only=validate_only,
+        )
+
+    def split_identity(
+        self, name: str, records: Sequence[str], reason: str, request_id: str | None, validate_only: bool
+    ) -> resolution_service_pb2.SplitIdentityRequest:
+        """Ask to split records off an identity."""
+        return resolution_service_pb2.SplitIdentityRequest(
+            name=self.name("identities", name),
+            records=[self.name("records", r) for r in records],
+            reason=reason,
+            request_id=request_id or new_request_id(),
+            validate_only=validate_only,
+        )
+
+    def get_golden_record(self, name: str, as_of: AsOf) -> golden_record_service_pb2.GetGoldenRecordRequest:
+        """Ask for an identity's golden record."""
+        return golden_record_service_pb2.GetGoldenRecordRequest(name=self.name("identities", name), as_of=as_of_message(as_of))
+
+    def expand_nodes(
+        self, names: Sequence[str], hops: int, limit: int, kinds: Sequence[explore_service_pb2.NodeKind.ValueType], as_of: AsOf
+    ) -> explore_service_pb2.ExpandNodesRequest:
+        """Ask for what lies around nodes, by whole names."""
+        return explore_service_pb2.ExpandNodesRequest(
+            names=names, hops=hops, limit=limit, kinds=kinds, as_of=as_of_message(as_of)
+        )
+
+    def find_path(self, start: str, end: str, max_hops: int, as_of: AsOf) -> explore_service_pb2.FindPathRequest:
+        """Ask for a shortest path between two nodes, by whole names."""
+        # `from` is a word of Python, so it can't be written as a keyword.
+        return explore_service_pb2.FindPathRequest(**{"from": start}, to=end, max_hops=max_hops, as_of=as_of_message(as_of))
+
+    def get_household(self, name: str) -> explore_service_pb2.GetHouseholdRequest:
+        """Ask for the households of an identity; a name without its collection is an identity's."""
+        return explore_service_pb2.GetHouseholdRequest(name=self.name("identities", name))
+
+    def get_network(
+        self, names: Sequence[str], max_hops: int, build_out_hops: int, limit: int
+    ) -> explore_service_pb2.GetNetworkRequest:
+        """Ask what connects identities."""
+        return explore_service_pb2.GetNetworkRequest(
+            names=[self.name("identities", n) for n in names], max_hops=max_hops, build_out_hops=build_out_hops, limit=limit
+        )
+
+    def get_data_model(self) -> model_service_pb2.GetDataModelRequest:
+        """Ask for the data model."""
+        return model_service_pb2.GetDataModelRequest(name=f"{self.parent}/dataModel")
+
+    def update_data_model(
+        self, data_model: model_service_pb2.DataModel, request_id: str | None
+    ) -> model_service_pb2.UpdateDataModelRequest:
+        """Ask to declare attributes."""
+        named = model_service_pb2.DataModel()
+        named.CopyFrom(data_model)
+        named.name = f"{self.parent}/dataModel"
+        return model_service_pb2.UpdateDataModelRequest(data_model=named, request_id=request_id or new_request_id())
+
+    def get_match_model(self) -> model_service_pb2.GetMatchModelRequest:
+        """Ask for the match model in use."""
+        return model_service_pb2.GetMatchModelRequest(name=f"{self.parent}/matchModel")

@@ -1,0 +1,65 @@
+"""Bring a database to the schema that this program knows, one numbered step at a time.
+
+A step is a list of statements, each run in a transaction of its own, because Neo4j does not mix schema and data in one; so each
+must be harmless when run again. The number is written after the last of them.
+"""
+
+from __future__ import annotations
+
+from neo4j import AsyncDriver, AsyncSession
+
+from goldenthread.graph.errors import StoreTooNew
+from goldenthread.graph.stores.neo4j.encoding import LABELS
+
+__all__ = ["LOCK_STRIPES", "SCHEMA_VERSION", "migrate"]
+
+LOCK_STRIPES = 4096
+"""Lock nodes of the whole database; a lock key hashes to one of them."""
+
+_UNIQUE = "CREATE CONSTRAINT {name} IF NOT EXISTS FOR (n:{label}) REQUIRE {what} IS UNIQUE"
+
+_MIGRATIONS: tuple[tuple[str, ...], ...] = (
+    (
+        *(_UNIQUE.format(name=f"{kind.name.lower()}_key", label=label, what="n.key") for kind, label in LABELS.items()),
+        _UNIQUE.format(name="record_alias", label="Record", what="n.alias"),
+        _UNIQUE.format(name="tenant_name", label="Tenant", what="n.name"),
+        _UNIQUE.format(name="tenant_number", label="Tenant", what="n.number"),
+        _UNIQUE.format(name="commit_number", label="Commit", what="(n.tenant, n.number)"),
+        _UNIQUE.format(name="lock_stripe", label="Lock", what="n.stripe"),
+        # `held` is removed to take a lock, and only a property name that was once used is looked for.
+        "MATCH (s:Schema {key: 'schema'}) SET s.held = 1, s.tenants = coalesce(s.tenants, 0)",
+        f"UNWIND range(0, {LOCK_STRIPES - 1}) AS stripe MERGE (l:Lock {{stripe: stripe}})",
+        "CALL db.awaitIndexes(300)",
+    ),
+)
+
+SCHEMA_VERSION = len(_MIGRATIONS)
+
+_SCHEMA_KEY = _UNIQUE.format(name="schema_key", label="Schema", what="n.key")
+_FOUND = "MATCH (s:Schema {key: 'schema'}) RETURN s.version"
+_BEGIN = "MERGE (s:Schema {key: 'schema'}) ON CREATE SET s.version = 0 RETURN s.version"
+_DONE = "MATCH (s:Schema {key: 'schema'}) SET s.version = $version"
+
+
+async def migrate(driver: AsyncDriver, database: str | None) -> None:
+    """Run the steps that the database lacks.
+
+    Raises:
+        StoreTooNew: a newer program wrote the database.
+    """
+    async with driver.session(database=database) as session:
+        found = await _number(session, _FOUND)
+        if found is None:
+            await (await session.run(_SCHEMA_KEY)).consume()
+            found = await _number(session, _BEGIN) or 0
+        if found > SCHEMA_VERSION:
+            raise StoreTooNew(found, SCHEMA_VERSION)
+        for version, step in enumerate(_MIGRATIONS[found:], found + 1):
+            for statement in step:
+                await (await session.run(statement)).consume()
+            await (await session.run(_DONE, version=version)).consume()
+
+
+async def _number(session: AsyncSession, query: str) -> int | None:
+    row = await (await session.run(query)).single()
+    return None if row is None else int(row[0])

@@ -1,0 +1,296 @@
+"""Answer every verb of a Reader from one tenant's keys and one revision."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import TypeAlias, cast
+
+from goldenthread.graph.model import Edge, EdgeKind, Node, NodeKind, Property
+from goldenthread.graph.store import Component, Posting, RecordState, Revision, StoredIdentity, Subgraph
+from goldenthread.graph.stores.neo4j import queries
+from goldenthread.graph.stores.neo4j.components import Found, components_of
+from goldenthread.graph.stores.neo4j.encoding import (
+    KIND_OF,
+    Plain,
+    edge_from,
+    id_of,
+    key_prefix,
+    node_from,
+    properties_of,
+)
+
+__all__ = ["Ask", "Reads"]
+
+Ask: TypeAlias = Callable[[str, Mapping[str, Plain]], Awaitable[Sequence[Sequence[Plain]]]]
+"""Run a query with parameters and get its rows."""
+
+_Values = Sequence[Property | None]
+_OutEdge = tuple[str, int | None, int, int | None]
+
+_PATH_NODES = 50_000
+"""A path search gives up past this many nodes: nothing that far is a relationship a person would call one."""
+
+
+class Reads:
+    """Read one tenant's graph at one revision, through a function that asks the server."""
+
+    def __init__(self, ask: Ask, tenant: int, revision: Revision, read_at: int) -> None:
+        """Read at `read_at`, which is past every revision for a transaction, and say `revision`."""
+        self._ask, self._tenant, self._revision, self._at = ask, tenant, revision, read_at
+        self._prefix = key_prefix(tenant)
+
+    @property
+    def revision(self) -> Revision:
+        """The revision that is read."""
+        return self._revision
+
+    def _keys(self, ids: Iterable[bytes]) -> list[Plain]:
+        prefix = self._prefix
+        return [prefix + id.hex() for id in dict.fromkeys(ids)]
+
+    async def _collected(self, query: str, **parameters: Plain) -> list[Sequence[Plain]]:
+        """Get what the query collected, of all branches of a UNION."""
+        rows = await self._ask(query, {"revision": self._at, **parameters})
+        if len(rows) == 1:
+            return cast("list[Sequence[Plain]]", rows[0][0])
+        return [item for row in rows for item in cast("list[Sequence[Plain]]", row[0])]
+
+    async def _by_keys(self, query: str, ids: Sequence[bytes], **parameters: Plain) -> list[Sequence[Plain]]:
+        return await self._collected(query, keys=self._keys(ids), **parameters) if ids else []
+
+    async def nodes(self, ids: Sequence[bytes]) -> dict[bytes, Node]:
+        """Get nodes by id; what is missing is left out."""
+        rows = cast("list[tuple[str, dict[str, Property]]]", await self._by_keys(queries.NODES, ids))
+        return {node.id: node for node in (properties_of(label, stored) for label, stored in rows)}
+
+    async def records(self, ids: Sequence[bytes]) -> dict[bytes, RecordState]:
+        """Get records with their current version, by id."""
+        return {state.record.id: state for state in map(_state, await self._by_keys(queries.RECORDS, ids))}
+
+    async def records_by_alias(self, aliases: Sequence[bytes]) -> dict[bytes, RecordState]:
+        """Get records with their current version, by alias."""
+        states = map(_state, await self._by_keys(queries.RECORDS_BY_ALIAS, aliases))
+        return {state.record.alias: state for state in states if state.record.alias is not None}
+
+    async def versions(self, record: bytes) -> Sequence[Node]:
+        """Get every version of a record known at the revision, current and past."""
+        rows = await self._collected(queries.VERSIONS, key=self._prefix + record.hex())
+        return [node_from(NodeKind.RECORD_VERSION, cast(_Values, row)) for row in rows]
+
+    async def candidates(self, keys: Sequence[bytes], limit: int) -> Sequence[Posting]:
+        """Get what hangs on candidate keys; a key nothing hangs on is left out."""
+        rows = await self._by_keys(queries.CANDIDATES, keys, limit=limit)
+        return [
+            Posting(id_of(key), profiles > limit, [(id_of(record), profile or b"") for record, profile in records])
+            for key, profiles, records in cast("list[tuple[str, int, list[tuple[str, bytes | None]]]]", rows)
+        ]
+
+    async def keys(self, records: Sequence[bytes]) -> dict[bytes, Sequence[Edge]]:
+        """Get the HAS and IN edges of records."""
+        answer: dict[bytes, Sequence[Edge]] = {record: [] for record in records}
+        rows = await self._by_keys(queries.KEYS, records)
+        for key, edges in cast("list[tuple[str, list[tuple[str, str, bytes | None, int, int | None]]]]", rows):
+            source = id_of(key)
+            answer[source] = [
+                edge_from(EdgeKind[kind], source, id_of(target), 0, profile, since, until)
+                for kind, target, profile, since, until in edges
+            ]
+        return answer
+
+    async def keys_ever(self, record: bytes) -> dict[bytes, bool]:
+        """Get every Identifier and Block that a record has or ever had, and whether another record has or ever had it too."""
+        rows = await self._collected(queries.KEYS_EVER, key=self._prefix + record.hex())
+        return {id_of(key): is_shared for key, is_shared in cast("list[tuple[str, bool]]", rows)}
+
+    async def matches(self, records: Sequence[bytes]) -> Sequence[Edge]:
+        """Get the MATCHES edges with an end among the records, each once."""
+        found: dict[tuple[bytes, bytes], Edge] = {}
+        rows = await self._by_keys(queries.MATCHES, records)
+        for key, outward, inward in cast("list[tuple[str, list[_OutEdge], list[_OutEdge]]]", rows):
+            near = id_of(key)
+            for far, weight, since, until in outward:
+                found[near, id_of(far)] = edge_from(EdgeKind.MATCHES, near, id_of(far), weight, None, since, until)
+            for far, weight, since, until in inward:
+                found[id_of(far), near] = edge_from(EdgeKind.MATCHES, id_of(far), near, weight, None, since, until)
+        return list(found.values())
+
+    async def components(self, records: Sequence[bytes], min_weight: int) -> Sequence[Component]:
+        """Get the components that the records are in, one round trip for each step outwards from them."""
+        found: list[Found] = []
+        frontier = cast("list[str]", self._keys(records))
+        known = set(frontier)
+        while frontier:
+            rows = await self._collected(queries.COMPONENT_STEP, keys=frontier, min_weight=min_weight)
+            step = [Found(*row) for row in cast("list[tuple[str, list[_OutEdge], list[str], list[_Decided], list[str]]]", rows)]
+            found += step
+            reached = {key for one in step for key in one.neighbours()}
+            frontier = sorted(reached - known)
+            known |= reached
+        return components_of(found)
+
+    async def identities(self, ids: Sequence[bytes]) -> dict[bytes, StoredIdentity]:
+        """Get identities by id, retired ones too."""
+        rows = await self._by_keys(queries.IDENTITIES, ids, tenant=self._tenant)
+        answer: dict[bytes, StoredIdentity] = {}
+        for key, records, households, successors, number, at, was_cut in cast(
+            "list[tuple[str, list[str], list[str], list[str], int, int, bool]]", rows
+        ):
+            identity = id_of(key)
+            answer[identity] = StoredIdentity(
+                identity, _ids(records), _ids(households), _ids(successors), Revision(number, at), was_cut
+            )
+        return answer
+
+    async def identities_with(self, keys: Sequence[bytes]) -> dict[bytes, Sequence[bytes]]:
+        """Get, for each Identifier id, the identities whose records have it."""
+        rows = cast("list[tuple[str, list[str]]]", await self._by_keys(queries.IDENTITIES_WITH, keys))
+        return {id_of(key): _ids(identities) for key, identities in rows}
+
+    async def households(self, ids: Sequence[bytes]) -> dict[bytes, tuple[Node, Sequence[bytes]]]:
+        """Get households by id with the identities in them."""
+        rows = cast("list[tuple[_Values, list[str]]]", await self._by_keys(queries.HOUSEHOLDS, ids))
+        found = ((node_from(NodeKind.HOUSEHOLD, values), members) for values, members in rows)
+        return {node.id: (node, _ids(members)) for node, members in found}
+
+    async def consents(self, records: Sequence[bytes]) -> dict[bytes, Sequence[Node]]:
+        """Get the consent events about records, by record."""
+        answer: dict[bytes, list[Node]] = defaultdict(list)
+        for key, values in cast("list[tuple[str, _Values]]", await self._by_keys(queries.CONSENTS, records)):
+            answer[id_of(key)].append(node_from(NodeKind.CONSENT, values))
+        return dict(answer)
+
+    async def decisions(self, records: Sequence[bytes]) -> Sequence[Node]:
+        """Get the Decision nodes that bind any of the records."""
+        rows = await self._by_keys(queries.DECISIONS, records)
+        return [node_from(NodeKind.DECISION, cast(_Values, row)) for row in rows]
+
+    async def requests(self, ids: Sequence[bytes]) -> dict[bytes, Node]:
+        """Get Request nodes by id."""
+        found = (node_from(NodeKind.REQUEST, cast(_Values, row)) for row in await self._by_keys(queries.REQUESTS, ids))
+        return {node.id: node for node in found}
+
+    async def artefact(self, root: bytes) -> Node | None:
+        """Get the Artefact that an artefact root's CURRENT edge names."""
+        rows = await self._collected(queries.ARTEFACT, key=self._prefix + root.hex())
+        return node_from(NodeKind.ARTEFACT, cast(_Values, rows[0])) if rows else None
+
+    async def page(self, kind: NodeKind, after: bytes, limit: int, where: Mapping[str, str | int]) -> Sequence[bytes]:
+        """List ids of a kind greater than `after`, ascending, at most `limit`."""
+        query, parameters = queries.PAGE[kind], dict[str, Plain]()
+        if kind is NodeKind.RECORD and "source" in where:
+            query, parameters = queries.PAGE_OF_SOURCE, {"source": where["source"]}
+        elif kind in (NodeKind.IDENTITY, NodeKind.HOUSEHOLD):
+            parameters = {"least": max(1, int(where.get("min_records", 1)))}
+        rows = await self._collected(query, **self._range(after), limit=limit, **parameters)
+        return [id_of(key) for key in cast("list[str]", rows)]
+
+    def _range(self, after: bytes) -> dict[str, Plain]:
+        # Keys are lower hexadecimal, so a letter past f ends every key of the tenant.
+        return {"after": self._prefix + after.hex(), "end": self._prefix + "g"}
+
+    async def counts(self) -> dict[NodeKind, int]:
+        """Count live nodes by kind: records without tombstones, identities and households that have members."""
+        rows = await self._ask(queries.COUNTS, {"revision": self._at, **self._range(b"")})
+        return {NodeKind(kind): count for kind, count in (cast("tuple[int, int]", row[0]) for row in rows)}
+
+    async def neighbourhood(self, ids: Sequence[bytes], kinds: frozenset[NodeKind], hops: int, limit: int) -> Subgraph:
+        """Walk edges of either direction from the nodes, one round trip a hop, up to `limit` nodes."""
+        start = await self._start(ids)
+        reached = dict(list(start.items())[:limit])
+        is_truncated, frontier = len(start) > limit, dict(reached)
+        for _ in range(hops):
+            if is_truncated or not frontier or not kinds:
+                break
+            more = limit - len(reached) + 1
+            rows = await self._walk(queries.WALK_STEP, frontier, reached, kinds, more)
+            frontier = {key: KIND_OF[label] for label, key in cast("list[tuple[str, str]]", rows)}
+            is_truncated = len(frontier) == more
+            if is_truncated:
+                frontier.popitem()
+            reached |= frontier
+        return await self._subgraph(reached, is_truncated)
+
+    async def path(self, start: bytes, end: bytes, kinds: frozenset[NodeKind], max_hops: int) -> Subgraph:
+        """Find a shortest path through nodes of the given kinds, nodes in order; empty when there is none."""
+        known = await self._start((start, end))
+        first, last = self._prefix + start.hex(), self._prefix + end.hex()
+        if first not in known or last not in known:
+            return Subgraph((), ())
+        kind_of = {first: known[first]}
+        came_from = {first: first}
+        frontier = dict(kind_of)
+        for _ in range(max_hops):
+            if last in came_from or not frontier or not kinds or len(came_from) > _PATH_NODES:
+                break
+            rows = await self._walk(queries.PATH_STEP, frontier, kind_of, kinds, _PATH_NODES)
+            frontier = {}
+            for label, key, origin in cast("list[tuple[str, str, str]]", rows):
+                came_from[key], frontier[key] = origin, KIND_OF[label]
+            kind_of |= frontier
+        if last not in came_from:
+            return Subgraph((), ())
+        walk = [last]
+        while walk[-1] != first:
+            walk.append(came_from[walk[-1]])
+        return await self._subgraph({key: kind_of[key] for key in reversed(walk)}, is_truncated=False)
+
+    async def _start(self, ids: Sequence[bytes]) -> dict[str, NodeKind]:
+        rows = cast("list[tuple[str, str]]", await self._by_keys(queries.START_NODES, ids))
+        kinds = {key: KIND_OF[label] for label, key in rows}
+        return {key: kinds[key] for key in cast("list[str]", self._keys(ids)) if key in kinds}
+
+    async def _walk(
+        self, query: str, frontier: Mapping[str, NodeKind], known: Iterable[str], kinds: frozenset[NodeKind], limit: int
+    ) -> list[Sequence[Plain]]:
+        labels = [label for label, kind in KIND_OF.items() if kind in kinds]
+        return await self._collected(query, **_by_kind(frontier), known=list(known), labels=labels, limit=limit)
+
+    async def _subgraph(self, reached: Mapping[str, NodeKind], is_truncated: bool) -> Subgraph:
+        if not reached:
+            return Subgraph((), (), is_truncated)
+        by_kind = _by_kind(reached)
+        rows = cast("list[tuple[str, dict[str, Property]]]", await self._collected(queries.SUBGRAPH_NODES, **by_kind))
+        nodes = {node.id: node for node in (properties_of(label, stored) for label, stored in rows)}
+        among = await self._collected(queries.EDGES_AMONG, **by_kind, known=list(reached))
+        edges = [
+            edge_from(EdgeKind[kind], id_of(source), id_of(target), weight, profile, since, until)
+            for kind, source, target, weight, profile, since, until in cast(
+                "list[tuple[str, str, str, int | None, bytes | None, int, int | None]]", among
+            )
+        ]
+        return Subgraph([nodes[id] for id in map(id_of, reached) if id in nodes], edges, is_truncated)
+
+    async def commit_times(self, revisions: Sequence[int]) -> dict[int, int]:
+        """Get when revisions were committed, in UTC microseconds, by number."""
+        numbers: list[Plain] = list(dict.fromkeys(revisions))
+        rows = await self._ask(queries.COMMIT_TIMES, {"tenant": self._tenant, "numbers": numbers}) if numbers else []
+        return dict(cast("list[tuple[int, int]]", rows[0][0])) if rows else {}
+
+    async def revision_at(self, at: int) -> Revision:
+        """Find the last revision committed at or before a time (UTC microseconds)."""
+        rows = await self._ask(queries.REVISION_AT, {"tenant": self._tenant, "revision": self._at, "at": at})
+        return Revision(*cast("tuple[int, int]", rows[0])) if rows else Revision(0, 0)
+
+
+_Decided = tuple[str, str, int | None, int, int | None]
+
+
+def _ids(keys: Iterable[str]) -> list[bytes]:
+    return [id_of(key) for key in sorted(keys)]
+
+
+def _state(row: Sequence[Plain]) -> RecordState:
+    record, version, identity = cast("tuple[_Values, _Values, str | None]", row)
+    return RecordState(
+        node_from(NodeKind.RECORD, record),
+        node_from(NodeKind.RECORD_VERSION, version),
+        None if identity is None else id_of(identity),
+    )
+
+
+def _by_kind(keys: Mapping[str, NodeKind]) -> dict[str, Plain]:
+    grouped: dict[NodeKind, list[Plain]] = {kind: [] for kind in NodeKind}
+    for key, kind in keys.items():
+        grouped[kind].append(key)
+    return {kind.name: group for kind, group in grouped.items()}

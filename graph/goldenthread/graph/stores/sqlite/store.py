@@ -1,0 +1,318 @@
+"""Own the file: one process, one writing connection, a few reading ones, each on threads of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Concatenate, ParamSpec, TypeVar, cast
+from urllib.parse import unquote, urlsplit
+
+import apsw
+
+from goldenthread.graph.errors import GraphError, RevisionUnknown, StoreFull, StoreInUse, StoreUnavailable
+from goldenthread.graph.model import Edge, Node, NodeKind
+from goldenthread.graph.store import (
+    Capability,
+    ChangeSet,
+    Component,
+    Posting,
+    RecordState,
+    Revision,
+    StoredIdentity,
+    Subgraph,
+    Transaction,
+)
+from goldenthread.graph.stores.sqlite.apply import apply_changes
+from goldenthread.graph.stores.sqlite.reads import Session
+from goldenthread.graph.stores.sqlite.schema import migrate
+
+__all__ = ["SqliteStore", "open_store"]
+
+T = TypeVar("T")
+P = ParamSpec("P")
+
+_READERS = 4
+_CHECKPOINT_PAGES = 4_000
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Let no error of the driver out."""
+    try:
+        yield
+    except apsw.FullError as error:
+        raise StoreFull("sqlite") from error
+    except apsw.BusyError as error:
+        raise StoreUnavailable("sqlite", "the file is locked by another program") from error
+    except (apsw.CorruptError, apsw.NotADBError) as error:
+        raise StoreUnavailable("sqlite", "the file is damaged; restore it from a backup") from error
+    except (apsw.IOError, apsw.CantOpenError, apsw.ReadOnlyError) as error:
+        raise StoreUnavailable("sqlite", "the file can't be read or written; check the disk and its permissions") from error
+
+
+def _connect(path: Path, *, writes: bool) -> apsw.Connection:
+    connection = apsw.Connection(str(path))
+    connection.set_busy_timeout(5_000)
+    connection.execute(
+        "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA secure_delete = ON; PRAGMA temp_store = MEMORY"
+    )
+    connection.pragma("wal_autocheckpoint", _CHECKPOINT_PAGES)
+    connection.pragma("cache_size", -131_072 if writes else -16_384)
+    connection.pragma("mmap_size", 0 if writes else 1 << 31)
+    if not writes:
+        connection.pragma("query_only", 1)
+    return connection
+
+
+class _Verbs:
+    """Run each read verb on the thread that owns the session."""
+
+    def __init__(self, session: Session, threads: ThreadPoolExecutor) -> None:
+        self._session, self._threads = session, threads
+
+    @property
+    def revision(self) -> Revision:
+        return self._session.revision
+
+    async def _run(self, verb: Callable[Concatenate[Session, P], T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return await _on(self._threads, lambda: verb(self._session, *args, **kwargs))
+
+    async def nodes(self, ids: Sequence[bytes]) -> dict[bytes, Node]:
+        return await self._run(Session.nodes, ids)
+
+    async def records(self, ids: Sequence[bytes]) -> dict[bytes, RecordState]:
+        return await self._run(Session.records, ids)
+
+    async def records_by_alias(self, aliases: Sequence[bytes]) -> dict[bytes, RecordState]:
+        return await self._run(Session.records_by_alias, aliases)
+
+    async def versions(self, record: bytes) -> Sequence[Node]:
+        return await self._run(Session.versions, record)
+
+    async def candidates(self, keys: Sequence[bytes], limit: int) -> Sequence[Posting]:
+        return await self._run(Session.candidates, keys, limit)
+
+    async def keys(self, records: Sequence[bytes]) -> dict[bytes, Sequence[Edge]]:
+        return await self._run(Session.keys, records)
+
+    async def keys_ever(self, record: bytes) -> dict[bytes, bool]:
+        return await self._run(Session.keys_ever, record)
+
+    async def matches(self, records: Sequence[bytes]) -> Sequence[Edge]:
+        return await self._run(Session.matches, records)
+
+    async def components(self, records: Sequence[bytes], min_weight: int) -> Sequence[Component]:
+        return await self._run(Session.components, records, min_weight)
+
+    async def identities(self, ids: Sequence[bytes]) -> dict[bytes, StoredIdentity]:
+        return await self._run(Session.identities, ids)
+
+    async def identities_with(self, keys: Sequence[bytes]) -> dict[bytes, Sequence[bytes]]:
+        return await self._run(Session.identities_with, keys)
+
+    async def households(self, ids: Sequence[bytes]) -> dict[bytes, tuple[Node, Sequence[bytes]]]:
+        return await self._run(Session.households, ids)
+
+    async def consents(self, records: Sequence[bytes]) -> dict[bytes, Sequence[Node]]:
+        return await self._run(Session.consents, records)
+
+    async def decisions(self, records: Sequence[bytes]) -> Sequence[Node]:
+        return await self._run(Session.decisions, records)
+
+    async def requests(self, ids: Sequence[bytes]) -> dict[bytes, Node]:
+        return await self._run(Session.requests, ids)
+
+    async def artefact(self, root: bytes) -> Node | None:
+        return await self._run(Session.artefact, root)
+
+    async def page(self, kind: NodeKind, after: bytes, limit: int, where: Mapping[str, str | int]) -> Sequence[bytes]:
+        return await self._run(Session.page, kind, after, limit, where)
+
+    async def counts(self) -> dict[NodeKind, int]:
+        return await self._run(Session.counts)
+
+    async def neighbourhood(self, ids: Sequence[bytes], kinds: frozenset[NodeKind], hops: int, limit: int) -> Subgraph:
+        return await self._run(Session.neighbourhood, ids, kinds, hops, limit)
+
+    async def path(self, start: bytes, end: bytes, kinds: frozenset[NodeKind], max_hops: int) -> Subgraph:
+        return await self._run(Session.path, start, end, kinds, max_hops)
+
+    async def commit_times(self, revisions: Sequence[int]) -> dict[int, int]:
+        return await self._run(Session.commit_times, revisions)
+
+    async def revision_at(self, at: int) -> Revision:
+        return await self._run(Session.revision_at, at)
+
+
+class _Writing(_Verbs):
+    """The one transaction that writes."""
+
+    def __init__(self, session: Session, threads: ThreadPoolExecutor, at: int) -> None:
+        super().__init__(session, threads)
+        self._at = at
+
+    async def lock(self, keys: Sequence[bytes]) -> None:
+        """Do nothing: the transaction holds the only write lock there is."""
+
+    async def apply(self, changes: ChangeSet) -> Revision:
+        return await _on(self._threads, lambda: self._apply(changes))
+
+    def _apply(self, changes: ChangeSet) -> Revision:
+        session = self._session
+        revision = Revision(session.revision.number + 1, max(self._at, session.revision.at))
+        apply_changes(session.connection, session.tenant, revision.number, changes)
+        session.connection.execute("UPDATE tenant SET revision = ? WHERE tenant = ?", (revision.number, session.tenant))
+        session.connection.execute("INSERT INTO revision VALUES (?, ?, ?)", (session.tenant, revision.number, revision.at))
+        return revision
+
+
+async def _on(threads: ThreadPoolExecutor, work: Callable[[], T]) -> T:
+    def translated() -> T:
+        with _translated():
+            return work()
+
+    running = asyncio.get_running_loop().run_in_executor(threads, translated)
+    try:
+        return await asyncio.shield(running)
+    except asyncio.CancelledError:
+        # The thread can't be cancelled: let it leave the connection before anybody else takes it.
+        await asyncio.wait([running])
+        raise
+
+
+class SqliteStore:
+    """Keep graphs in one SQLite file; see the README beside this module for its limits."""
+
+    name = "sqlite"
+    capabilities = frozenset({Capability.TIME_TRAVEL})
+
+    def __init__(self, folder: Path) -> None:
+        """Open or create `folder/graph.db`.
+
+        Raises:
+            StoreInUse: another process has it open.
+            StoreTooNew: a newer program wrote it.
+            StoreUnavailable: it can't be read or written.
+        """
+        self._path = folder / "graph.db"
+        try:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._lock = os.open(folder / "graph.lock", os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise StoreUnavailable("sqlite", f"the folder {folder} can't be made or written") from error
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            os.close(self._lock)
+            raise StoreInUse(str(folder)) from error
+        try:
+            with _translated():
+                os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))
+                self._writing = _connect(self._path, writes=True)
+                migrate(self._writing)
+                self._reading = [_connect(self._path, writes=False) for _ in range(_READERS)]
+        except (GraphError, OSError):
+            os.close(self._lock)
+            raise
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="sqlite-write")
+        self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="sqlite-read")
+        self._idle: asyncio.Queue[apsw.Connection] = asyncio.Queue()
+        for connection in self._reading:
+            self._idle.put_nowait(connection)
+        self._one_writer = asyncio.Lock()
+
+    @asynccontextmanager
+    async def reader(self, tenant: str, *, revision: int | None = None) -> AsyncIterator[_Verbs]:
+        connection = await self._idle.get()
+        try:
+            session = await _on(self._readers, lambda: _open_session(connection, tenant, revision))
+            yield _Verbs(session, self._readers)
+        finally:
+            await asyncio.shield(self._hand_back(connection))
+
+    async def _hand_back(self, connection: apsw.Connection) -> None:
+        await _on(self._readers, lambda: _end(connection))
+        self._idle.put_nowait(connection)
+
+    async def write(self, tenant: str, at: int, work: Callable[[Transaction], Awaitable[T]]) -> T:
+        async with self._one_writer:
+            transaction = asyncio.ensure_future(self._write(tenant, at, work))
+            try:
+                return await asyncio.shield(transaction)
+            except asyncio.CancelledError:
+                # The caller is gone, but a half-run transaction may not be: let it end before the lock is free.
+                await asyncio.wait([transaction])
+                raise
+
+    async def _write(self, tenant: str, at: int, work: Callable[[Transaction], Awaitable[T]]) -> T:
+        connection = self._writing
+        session = await _on(self._writer, lambda: _begin_writing(connection, tenant))
+        try:
+            answer = await work(_Writing(session, self._writer, at))
+            await _on(self._writer, lambda: connection.execute("COMMIT"))
+        except BaseException:
+            await _on(self._writer, lambda: _end(connection))
+            raise
+        return answer
+
+    async def check(self) -> None:
+        async with self.reader("") as reader:
+            await reader.revision_at(0)
+
+    async def close(self) -> None:
+        async with self._one_writer:
+            for _ in self._reading:
+                connection = await self._idle.get()
+                await _on(self._readers, connection.close)
+            await _on(self._writer, self._writing.close)
+        self._writer.shutdown()
+        self._readers.shutdown()
+        os.close(self._lock)
+
+
+def _open_session(connection: apsw.Connection, tenant: str, revision: int | None) -> Session:
+    connection.execute("BEGIN")
+    found = _tenant(connection, tenant)
+    if found is None:
+        number, latest = 0, Revision(0, 0)
+    else:
+        number, latest = found
+    if revision is None or revision == latest.number:
+        return Session(connection, number, latest)
+    if revision > latest.number:
+        raise RevisionUnknown(revision, latest.number)
+    rows = connection.execute("SELECT at FROM revision WHERE tenant = ? AND number = ?", (number, revision))
+    at = next(cast("Iterator[tuple[int]]", rows), (0,))[0]
+    return Session(connection, number, Revision(revision, at))
+
+
+def _tenant(connection: apsw.Connection, tenant: str) -> tuple[int, Revision] | None:
+    sql = """SELECT t.tenant, t.revision, coalesce(r.at, 0) FROM tenant t
+             LEFT JOIN revision r ON r.tenant = t.tenant AND r.number = t.revision WHERE t.name = ?"""
+    row = next(cast("Iterator[tuple[int, int, int]]", connection.execute(sql, (tenant,))), None)
+    return (row[0], Revision(row[1], row[2])) if row is not None else None
+
+
+def _begin_writing(connection: apsw.Connection, tenant: str) -> Session:
+    connection.execute("BEGIN IMMEDIATE")
+    found = _tenant(connection, tenant)
+    if found is None:
+        connection.execute("INSERT INTO tenant (name, revision) VALUES (?, 0)", (tenant,))
+        found = connection.last_insert_rowid(), Revision(0, 0)
+    return Session(connection, *found)
+
+
+def _end(connection: apsw.Connection) -> None:
+    if connection.in_transaction:
+        connection.execute("ROLLBACK")
+
+
+async def open_store(url: str) -> SqliteStore:
+    """Open the store in the folder that `sqlite:///path` (absolute: `sqlite:////path`) names."""
+    folder = Path(unquote(urlsplit(url).path).removeprefix("/"))
+    return await asyncio.get_running_loop().run_in_executor(None, SqliteStore, folder)

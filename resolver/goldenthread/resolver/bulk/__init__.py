@@ -1,0 +1,1 @@
+"""Resolve whole files of records, in columns."""

@@ -1,0 +1,377 @@
+"""Guess what the columns of a table mean, by their names and values, and say why.
+
+`to_yaml` writes a guess, to be edited and given back through `from_yaml`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Sequence
+from itertools import permutations
+
+from msgspec.structs import replace
+
+from goldenthread.graph.model import (
+    DOCUMENT_TYPES,
+    AttributeDefinition,
+    Cardinality,
+    DataModel,
+    PiiCategory,
+    SemanticType,
+    Survivorship,
+)
+from goldenthread.resolver.bulk.column_dates import date_order, is_date, write_dates
+from goldenthread.resolver.bulk.guess_file import ColumnGuess, Format, GuessedColumn, Role, from_yaml, to_yaml
+from goldenthread.resolver.bulk.read import Table
+from goldenthread.resolver.bulk.vocabulary import vocabulary
+from goldenthread.resolver.normalise.nicknames import NICKNAMES
+from goldenthread.resolver.normalise.text import fold
+
+__all__ = ["ColumnGuess", "GuessedColumn", "Role", "compared_columns", "data_model", "from_yaml", "guess_columns", "to_yaml"]
+
+_T = SemanticType
+_SAMPLE = 2000
+_DERIVED_ROWS = 400
+
+
+def guess_columns(table: Table) -> ColumnGuess:
+    """Guess every column of a table, in its order. The same table always gets the same guess."""
+    warnings: list[str] = []
+    samples = {name: _sample(values) for name, values in table.columns.items()}
+    distinct = {name: len(set(values) - {""}) for name, values in table.columns.items()}
+    filled = {name: table.rows - values.count("") for name, values in table.columns.items()}
+    country = _country(table, samples)
+    record_id = table.record_id_column or _record_id(table, filled, distinct, warnings)
+    found: list[GuessedColumn] = []
+    for name in table.columns:
+        facts = GuessedColumn(
+            name, "ignored", _T.UNSPECIFIED, "", round(filled[name] / table.rows, 4) if table.rows else 0.0, distinct[name]
+        )
+        if name == record_id:
+            why = "told" if table.record_id_column else "named like a record id, and unique"
+            found.append(replace(facts, role="record_id", why=why))
+        elif name == table.source_column:
+            found.append(replace(facts, role="source", why="says where a record comes from"))
+        else:
+            found.append(_guess_column(facts, samples[name], filled[name], country, warnings))
+    found = _settle(found, samples)
+    found = _without_derived(found, table)
+    if not any(column.role == "attribute" for column in found):
+        warnings.append("No column says anything of a person; edit the guess, or check the file's header.")
+    return ColumnGuess(tuple(found), country, tuple(warnings))
+
+
+def compared_columns(table: Table, guess: ColumnGuess) -> dict[str, list[str]]:
+    """Give the values of all attribute columns, written as normalising reads them (dates as 1980-12-31, 12345.0 as 12345)."""
+    columns: dict[str, list[str]] = {}
+    for column in guess.attributes:
+        values = table.columns[column.name]
+        if column.format == "decimal":
+            values = [value[: value.index(".")] if _DECIMAL.fullmatch(value) else value for value in values]
+        elif column.format:
+            values = write_dates(values, column.format)
+        columns[column.name] = values
+    return columns
+
+
+def data_model(guess: ColumnGuess) -> DataModel:
+    """Make the data model of the guessed attributes, in the order of columns."""
+    return DataModel(tuple(_definition(column) for column in guess.attributes), guess.default_country)
+
+
+_ONE = {_T.GIVEN_NAME, _T.MIDDLE_NAME, _T.SURNAME, _T.NAME_SUFFIX, _T.PERSON_NAME, _T.BIRTH_DATE, _T.GENDER, _T.BIRTH_PLACE}
+_ADDRESS = {_T.STREET, _T.HOUSE_NUMBER, _T.UNIT, _T.CITY, _T.REGION, _T.POSTCODE, _T.COUNTRY}
+
+
+def _definition(column: GuessedColumn) -> AttributeDefinition:
+    kind = column.type
+    if vocabulary().is_special(column.name):
+        category = PiiCategory.SPECIAL
+    elif kind in DOCUMENT_TYPES:
+        category = PiiCategory.DOCUMENT
+    elif kind in _ADDRESS | {_T.ADDRESS, _T.EMAIL, _T.PHONE}:
+        category = PiiCategory.CONTACT
+    else:
+        category = PiiCategory.PERSONAL
+    one = kind in _ONE | _ADDRESS
+    survivorship = Survivorship.MOST_FREQUENT if kind in _ONE else Survivorship.MOST_RECENT
+    return AttributeDefinition(column.name, kind, category, Cardinality.ONE if one else Cardinality.MANY, survivorship)
+
+
+# --- one column ---
+
+_EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]{2,}")
+_PHONE = re.compile(r"[+(]?\d[\d ()/.\-]{6,20}\d(?:\s*(?:x|ext\.?)\s*\d+)?")
+_DECIMAL = re.compile(r"\d+\.0+")
+_SSN = re.compile(r"\d{3}-\d{2}-\d{4}")
+_UK_POSTCODE = re.compile(r"[a-z]{1,2}\d[a-z\d]? ?\d[a-z]{2}", re.IGNORECASE)
+_CANADIAN_POSTCODE = re.compile(r"[a-z]\d[a-z] ?\d[a-z]\d", re.IGNORECASE)
+_DUTCH_POSTCODE = re.compile(r"\d{4} ?[a-z]{2}", re.IGNORECASE)
+_ZIP = re.compile(r"\d{5}(-\d{4})?")
+
+
+def _share(sample: Sequence[str], says: Callable[[str], object]) -> float:
+    return sum(1 for value in sample if says(value)) / len(sample) if sample else 0.0
+
+
+def _has_digit(value: str) -> bool:
+    return any(character.isdigit() for character in value)
+
+
+def _has_letter(value: str) -> bool:
+    return any(character.isalpha() for character in value)
+
+
+def _sample(values: Sequence[str]) -> list[str]:
+    """Take values that are there from all over a column."""
+    step = max(1, len(values) // (4 * _SAMPLE))
+    return [value for value in values[::step] if value][:_SAMPLE] or [value for value in values if value][:_SAMPLE]
+
+
+def _is_gender(value: str) -> bool:
+    return fold(value) in vocabulary().genders
+
+
+def _is_state_of(country: str) -> Callable[[str], bool]:
+    codes = vocabulary().states[country]
+    return lambda value: fold(value) in codes
+
+
+_Fit = tuple[Callable[[str], object], float, str]
+_WORDS: _Fit = (_has_letter, 0.6, "words")
+_NUMBERS: _Fit = (_has_digit, 0.5, "numbers")
+_FITS: dict[SemanticType, _Fit] = {
+    **dict.fromkeys(DOCUMENT_TYPES, _NUMBERS),
+    _T.EMAIL: (lambda value: "@" in value, 0.5, "email addresses"),
+    _T.PHONE: (lambda value: sum(character.isdigit() for character in value) >= 6, 0.5, "phone numbers"),
+    _T.GENDER: (_is_gender, 0.5, "genders"),
+    _T.POSTCODE: _NUMBERS,
+    _T.HOUSE_NUMBER: _NUMBERS,
+    _T.PERSON_NAME: _WORDS,
+    _T.GIVEN_NAME: _WORDS,
+    _T.MIDDLE_NAME: _WORDS,
+    _T.SURNAME: _WORDS,
+    _T.OTHER_NAME: _WORDS,
+    _T.ORGANISATION_NAME: _WORDS,
+    _T.ADDRESS: _WORDS,
+    _T.STREET: _WORDS,
+    _T.CITY: _WORDS,
+    _T.REGION: _WORDS,
+    _T.COUNTRY: _WORDS,
+    _T.EMPLOYER: _WORDS,
+    _T.OCCUPATION: _WORDS,
+    _T.BIRTH_PLACE: _WORDS,
+}
+"""What share of an attribute's values must look like what, if its name is to be believed."""
+
+
+def _guess_column(facts: GuessedColumn, sample: list[str], filled: int, country: str, warnings: list[str]) -> GuessedColumn:
+    name = facts.name
+    if not filled:
+        return replace(facts, why="empty")
+    if vocabulary().is_label(name) and facts.distinct < filled:
+        warnings.append(f"Column {name} looks like the answer to who is who; if it is, leave it out with --ignore {name}.")
+        return replace(facts, role="attribute", type=_T.FREE, why="kept as a free attribute")
+    kind = vocabulary().type_of(name)
+    if kind is _T.BIRTH_DATE:
+        if _share(sample, lambda value: is_date(value, by_name=True)) >= 0.5:
+            order = date_order(sample, month_first=country == "US")
+            return replace(facts, role="attribute", type=kind, why="named like a birth date, and holds dates", format=order)
+        warnings.append(f"Column {name} is named like a birth date but holds few dates.")
+        kind = None
+    elif kind is not None:
+        says, least, noun = _FITS.get(kind, (bool, 0.0, "values"))
+        if _share(sample, says) >= least:
+            return _attribute(facts, kind, f"named like {_label(kind)}", sample)
+        warnings.append(f"Column {name} is named like {_label(kind)} but holds few {noun}.")
+    if facts.distinct == 1 and filled > 1:
+        return replace(facts, why="the same in all records")
+    return _guess_by_values(facts, sample, filled, country)
+
+
+def _guess_by_values(facts: GuessedColumn, sample: list[str], filled: int, country: str) -> GuessedColumn:
+    if _share(sample, _EMAIL.fullmatch) >= 0.8:
+        return _attribute(facts, _T.EMAIL, "holds email addresses", sample)
+    if _share(sample, is_date) >= 0.8:
+        if vocabulary().is_other_date(facts.name) or _share(sample, lambda value: ":" in value) >= 0.5:
+            return replace(facts, why="dates, but not named like birth dates")
+        order = date_order(sample, month_first=country == "US")
+        return replace(facts, role="attribute", type=_T.BIRTH_DATE, why="holds dates", format=order)
+    if _share(sample, _SSN.fullmatch) >= 0.8:
+        return _attribute(facts, _T.NATIONAL_ID, "holds numbers written like social security numbers", sample)
+    if _share(sample, _UK_POSTCODE.fullmatch) >= 0.8 or _share(sample, _CANADIAN_POSTCODE.fullmatch) >= 0.8:
+        return _attribute(facts, _T.POSTCODE, "holds postcodes", sample)
+    if _share(sample, _PHONE.fullmatch) >= 0.8 and _share(sample, lambda value: not value.replace(".", "").isdigit()) >= 0.3:
+        return _attribute(facts, _T.PHONE, "holds numbers written like phone numbers", sample)
+    folded = {fold(value) for value in sample}
+    if 2 <= len(folded) <= 12 and _share(sample, lambda value: _is_gender(value) and _has_letter(value)) >= 0.95:
+        return _attribute(facts, _T.GENDER, "holds genders", sample)
+    if len(folded) >= 4 and max(_share(sample, _is_state_of(code)) for code in vocabulary().states) >= 0.9:
+        return _attribute(facts, _T.REGION, "holds codes of states", sample)
+    if _share(sample, lambda value: fold(value) in NICKNAMES) >= 0.25:
+        return _attribute(facts, _T.GIVEN_NAME, "holds common given names", sample)
+    if filled >= 20 and facts.distinct >= 0.98 * filled:
+        return replace(facts, why="different in nearly every record")
+    return replace(facts, role="attribute", type=_T.FREE, why="kept as a free attribute")
+
+
+def _label(kind: SemanticType) -> str:
+    words = kind.name.lower().replace("_", " ")
+    return f"an {words}" if words[0] in "aeio" else f"a {words}"
+
+
+def _attribute(facts: GuessedColumn, kind: SemanticType, why: str, sample: list[str]) -> GuessedColumn:
+    format: Format = "decimal" if _share(sample, _DECIMAL.fullmatch) >= 0.5 else ""
+    return replace(facts, role="attribute", type=kind, why=why, format=format)
+
+
+# --- all columns together ---
+
+
+def _record_id(table: Table, filled: dict[str, int], distinct: dict[str, int], warnings: list[str]) -> str:
+    """Find the column that is named like a record id and is unique, within each source at least."""
+    ranked = sorted(
+        (rank, place, name)
+        for place, name in enumerate(table.columns)
+        if (rank := vocabulary().record_id_rank(name)) is not None and name != table.source_column
+    )
+    for _, _, name in ranked:
+        if filled[name] == table.rows and (
+            distinct[name] == table.rows
+            or len(set(zip(table.columns[table.source_column], table.columns[name], strict=True))) == table.rows
+        ):
+            return name
+    named = [name for rank, _, name in ranked if rank < 8]
+    if named:
+        warnings.append(f"Column {named[0]} is named like a record id but is not unique; records are numbered by their place.")
+    else:
+        warnings.append("No column is a record id; records are numbered by their place.")
+    return ""
+
+
+def _settle(found: list[GuessedColumn], samples: dict[str, list[str]]) -> list[GuessedColumn]:
+    """Decide what depends on other columns: a line of an address or a whole one, an employer or an organisation."""
+    types = {column.type for column in found if column.role == "attribute"}
+    has_person = bool(types & {_T.GIVEN_NAME, _T.SURNAME, _T.PERSON_NAME})
+    settled: list[GuessedColumn] = []
+    for column in found:
+        if (
+            column.type is _T.ADDRESS
+            and types & {_T.CITY, _T.POSTCODE}
+            and _share(samples[column.name], lambda v: "," in v) < 0.5
+        ):
+            column = replace(column, type=_T.STREET, why="named like an address, with city or postcode apart")
+        elif column.type is _T.ORGANISATION_NAME and has_person:
+            column = replace(column, type=_T.EMPLOYER, why="named like an organisation, beside a person's name")
+        settled.append(column)
+    return settled
+
+
+_WHOLES = {_T.PERSON_NAME, _T.ADDRESS, _T.FREE, _T.GIVEN_NAME, _T.SURNAME, _T.STREET, _T.OTHER_NAME}
+_PARTS = (
+    _T.GIVEN_NAME,
+    _T.MIDDLE_NAME,
+    _T.SURNAME,
+    _T.NAME_SUFFIX,
+    _T.HOUSE_NUMBER,
+    _T.STREET,
+    _T.UNIT,
+    _T.CITY,
+    _T.REGION,
+    _T.POSTCODE,
+)
+
+
+def _without_derived(found: list[GuessedColumn], table: Table) -> list[GuessedColumn]:
+    """Ignore columns that only repeat others: a copy, a beginning, or several columns joined."""
+    step = max(1, table.rows // (4 * _DERIVED_ROWS))
+    attributes = [column for column in found if column.role == "attribute"]
+    rows = {column.name: [fold(value) for value in table.columns[column.name][::step]] for column in attributes[:200]}
+    parts = [column.name for column in attributes if column.type in _PARTS and column.name in rows][:8]
+    gone: set[str] = set()
+    result: list[GuessedColumn] = []
+    for column in found:
+        if column.name in rows:
+            others = [name for name in rows if name != column.name and name not in gone]
+            why = _derivation(column, rows, others, [name for name in parts if name in others])
+            if why:
+                gone.add(column.name)
+                column = replace(column, role="ignored", type=_T.UNSPECIFIED, why=why, format="")
+        result.append(column)
+    return result
+
+
+def _derivation(column: GuessedColumn, rows: dict[str, list[str]], others: list[str], parts: list[str]) -> str:
+    """Say how a column follows from others, or nothing."""
+    whole = rows[column.name]
+    longest = max(map(len, whole))
+    for other in others:
+        if column.distinct > 2 and _agrees(whole, (rows[other],), lambda texts: texts[0]):
+            return f"repeats {other}"
+        if longest <= 4 and column.distinct > 1 and _begins(whole, rows[other]):
+            return f"is the beginning of {other}"
+    if column.type in _WHOLES and _share([value for value in whole if value], lambda value: " " in value) >= 0.5:
+        for length in (2, 3, 4):
+            for chosen in permutations([name for name in parts if name != column.name], length):
+                if length < 4 or len(parts) <= 5:
+                    columns = tuple(rows[name] for name in chosen)
+                    if _agrees(whole, columns, lambda texts: " ".join(text for text in texts if text)):
+                        return f"joins {' and '.join(chosen)}"
+    return ""
+
+
+def _agrees(whole: list[str], columns: tuple[list[str], ...], join: Callable[[tuple[str, ...]], str]) -> bool:
+    """Say whether nearly all values follow from the columns; rows where a column is empty do not tell."""
+    seen = same = 0
+    for value, *texts in zip(whole, *columns, strict=True):
+        if value and all(texts):
+            seen += 1
+            same += value == join(tuple(texts))
+            if seen == 25 and same < 20:
+                return False
+            if seen == _DERIVED_ROWS:
+                break
+    return seen >= 5 and same >= 0.95 * seen
+
+
+def _begins(whole: list[str], other: list[str]) -> bool:
+    pairs = [(value, text) for value, text in zip(whole, other, strict=True) if value and text]
+    longer = sum(1 for value, text in pairs if len(text) > len(value))
+    return (
+        len(pairs) >= 20
+        and longer >= 0.8 * len(pairs)
+        and sum(text.startswith(value) for value, text in pairs) >= 0.98 * len(pairs)
+    )
+
+
+def _country(table: Table, samples: dict[str, list[str]]) -> str:
+    """Guess the country whose numbers and dates are meant, by states, postcodes and the language of column names."""
+    votes: Counter[str] = Counter()
+    for name, sample in samples.items():
+        kind = vocabulary().type_of(name)
+        if kind is _T.COUNTRY and sample:
+            common = fold(Counter(sample).most_common(1)[0][0])
+            code = {
+                "usa": "US",
+                "united states": "US",
+                "uk": "GB",
+                "united kingdom": "GB",
+                "australia": "AU",
+                "germany": "DE",
+            }.get(common, common.upper())
+            if len(code) == 2 and code.isalpha():
+                votes[code] += 10
+        elif kind is _T.REGION:
+            shares = {code: _share(sample, _is_state_of(code)) for code in vocabulary().states}
+            best = max(shares, key=lambda code: shares[code])
+            if shares[best] >= 0.6:
+                votes[best] += 5
+        elif kind is _T.POSTCODE:
+            shapes = (("GB", _UK_POSTCODE), ("CA", _CANADIAN_POSTCODE), ("NL", _DUTCH_POSTCODE), ("US", _ZIP))
+            for code, shape in shapes:
+                if _share(sample, shape.fullmatch) >= 0.6:
+                    votes[code] += 1 if code == "US" else 4
+        if found := vocabulary().country_of(name):
+            votes[found] += 3
+    return min(votes, key=lambda code: (-votes[code], code)) if votes else "US"

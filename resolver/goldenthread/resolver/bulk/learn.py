@@ -1,0 +1,337 @@
+"""Learn a match model from the records themselves: choose comparisons and blocking rules by measurement, then fit."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from itertools import combinations
+from random import Random
+
+import numpy as np
+from msgspec import Struct
+from numpy.typing import NDArray
+
+from goldenthread.resolver.blocking import BlockingRule, part_values
+from goldenthread.resolver.bulk.pairs import KeyPairs, key_pairs, merge, unpack
+from goldenthread.resolver.comparisons import BINS, batch_levels
+from goldenthread.resolver.normalise import Profile
+from goldenthread.resolver.scoring.em import Evidence, Fit, fit, patterns
+from goldenthread.resolver.scoring.frequencies import FrequencyTable, Lookup, bin_of, table_of_counts
+from goldenthread.resolver.scoring.model import (
+    WEIGHT_SCALE,
+    AnyComparison,
+    ComparisonSpec,
+    MatchModel,
+    build_comparison,
+    fixed_point,
+    library_versions,
+)
+
+__all__ = ["Learned", "learn"]
+
+Floats = NDArray[np.float64]
+
+_SAMPLED_PAIRS = 1_000_000
+_LEAST_COUNT = 5
+"""A value borne by fewer profiles is never listed as common, so that no rare value can be looked up in a model."""
+
+_PAIRS_PER_PROFILE = 80
+_LEAST_PAIRS = 300_000
+_MOST_PAIRS = 6_000_000
+_MOST_RULES = 16
+_GENERIC_LIMIT = 100
+_STRENGTH = 20.0
+_LEAST_NEW = 0.004
+"""Share of the pairs so far that a further rule must add."""
+
+_LEAST_GAIN = 0.001
+"""Share of the expected matches that a rule must find which no other rule found."""
+
+_FEW_VALUES = 40
+
+_EXPECTED: dict[str, dict[str, float]] = {
+    "name": {"exact": 0.80, "nickname": 0.03, "close": 0.08, "part": 0.03, "similar": 0.02, "different": 0.04},
+    "text": {"exact": 0.80, "close": 0.08, "part": 0.04, "different": 0.08},
+    "category": {"exact": 0.95, "different": 0.05},
+    "birth_date": {
+        "exact": 0.85, "partial": 0.02, "typo": 0.06, "swapped": 0.01, "two_parts": 0.02, "near": 0.01, "different": 0.03,
+    },
+    "email": {"exact": 0.75, "user": 0.05, "close": 0.10, "domain": 0.04, "different": 0.06},
+    "phone": {"exact": 0.75, "close": 0.05, "different": 0.20},
+    "number": {"exact": 0.90, "close": 0.05, "different": 0.05},
+    "street": {"exact": 0.70, "unit": 0.02, "close": 0.10, "street": 0.03, "different": 0.15},
+    "area": {"postcode": 0.65, "city": 0.15, "close": 0.10, "different": 0.10},
+}  # fmt: skip
+_DISAGREE = frozenset({"different", "similar", "near"})
+
+_PARTS_OF = {
+    "given_name": ("given.sound", "given.initial"),
+    "surname": ("surname.sound", "surname.prefix"),
+    "middle_name": ("middle",),
+    "birth_date": ("birth_date", "birth_year", "birth_month_day"),
+    "email": ("email.user",),
+    "street": ("street", "house"),
+    "area": ("postcode", "city"),
+    "organisation": ("organisation",),
+}
+_ALONE = ("birth_date", "name.words", "email.user", "street", "postcode", "surname", "middle.word")
+_TRIPLES = (
+    ("given.initial", "surname.sound", "birth_year"),
+    ("given.initial", "surname.sound", "area"),
+    ("given.initial", "house", "street.prefix"),
+    ("given.initial", "surname.initial", "birth_month_day"),
+)
+
+
+class Learned(Struct):
+    """A model learned from profiles, the pairs it was learned from, and what the report says about it."""
+
+    model: MatchModel
+    left: NDArray[np.int32]
+    right: NDArray[np.int32]
+    made: tuple[KeyPairs, ...]
+    fit: Fit
+
+
+class _Column(Struct):
+    """One comparison with the feature of every profile and how common its values are."""
+
+    comparison: AnyComparison
+    features: list[tuple[object, ...]]
+    table: FrequencyTable
+    exact: dict[str, float]
+    borne: list[float]
+
+
+def learn(
+    profiles: Sequence[Profile], default_country: str, seed: int, progress: Callable[[str, float], None], name: str
+) -> Learned:
+    """Learn from distinct profiles, at least two, without labels."""
+    rng = Random(seed)  # noqa: S311  # sampling and a salt that is stored beside its hashes: no secret
+    columns = _columns(profiles, rng)
+    progress("block", 0.0)
+    made = _choose_rules(profiles, [c.comparison.name for c in columns], progress)
+    left, right = unpack(merge(made), len(profiles))
+    progress("compare", 0.0)
+    levels = np.zeros((len(left), len(columns)), np.int8)
+    for k, column in enumerate(columns):
+        levels[:, k] = batch_levels(column.comparison, column.features, left, right)  # type: ignore[arg-type]
+        progress("compare", (k + 1) / len(columns))
+    progress("learn", 0.0)
+    evidence = _evidence(columns, len(profiles), seed)
+    seen, counts, pattern_of = patterns(levels)
+    total = len(profiles) * (len(profiles) - 1) / 2
+    fitted = fit(seen, counts, evidence, total)
+    kept = _prune(made, left, right, fitted.posteriors[pattern_of, 0], len(profiles))
+    made = tuple(made[i] for i in kept)
+    left, right = unpack(merge(made), len(profiles))
+    progress("learn", 1.0)
+    rules = tuple(r for r in (_rule_of(m.rule) for m in made) if r is not None)
+    return Learned(_model(columns, fitted, rules, default_country, name), left, right, made, fitted)
+
+
+def _columns(profiles: Sequence[Profile], rng: Random) -> list[_Column]:
+    """Choose what to compare: every feature that enough profiles have and that takes more than one value."""
+    least = max(2, len(profiles) // 200)
+    found = []
+    for kind, name in _available(profiles):
+        comparison = build_comparison(kind, name)
+        features: list[tuple[object, ...]] = [comparison.values(p) for p in profiles]
+        known = sum(1 for f in features if f)
+        if known < least or len({v for f in features for v in f}) < 2:
+            continue
+        counts: Counter[str] = Counter()
+        for f in features:
+            counts.update({t for v in f for t in comparison.frequency_texts(v)})  # type: ignore[arg-type]
+        table = table_of_counts(name, counts, known, rng.randbytes(16), _LEAST_COUNT)
+        found.append(
+            _Column(
+                build_comparison(kind, name, Lookup(table)), features, table, *_agreements(comparison.binned, counts, known)
+            )
+        )
+    return found
+
+
+def _agreements(binned: Sequence[str], counts: Counter[str], known: int) -> tuple[dict[str, float], list[float]]:
+    """Count the pairs of profiles that agree exactly, by level, and the share of profiles bearing a value of each bin."""
+    exact: dict[str, float] = {}
+    borne = [0.0] * BINS
+    for text, count in counts.items():
+        head = binned[0] if len(binned) == 1 or text.startswith("P") else binned[1]
+        number = bin_of(count / known) if count >= _LEAST_COUNT else 0
+        exact[f"{head}_{number}"] = exact.get(f"{head}_{number}", 0.0) + count * (count - 1) / 2
+        borne[number] += count
+    total = sum(borne) or 1.0
+    return exact, [b / total for b in borne]
+
+
+def _available(profiles: Sequence[Profile]) -> list[tuple[str, str]]:
+    """List kinds and names of the comparisons that the profiles' features allow."""
+    has_area = sum(1 for p in profiles if any(a[3] or a[5] for a in p.addresses)) * 2 > len(profiles)
+    found = [
+        ("name", "given_name"), ("name", "surname"), ("name", "middle_name"), ("category", "name_suffix"),
+        ("birth_date", "birth_date"), ("category", "gender"), ("email", "email"), ("phone", "phone"),
+        ("number", "government_number"), ("number", "account_number"), ("street", "street"), ("area", "area"),
+        ("text", "organisation"),
+    ]  # fmt: skip
+    if not has_area:
+        found.append(("text", "region"))
+    values: dict[str, set[str]] = {}
+    for p in profiles:
+        for key, text in p.others:
+            values.setdefault(key, set()).add(text)
+    found += [("category" if len(v) <= _FEW_VALUES else "text", key) for key, v in sorted(values.items())]
+    return found
+
+
+def _evidence(columns: Sequence[_Column], n: int, seed: int) -> list[Evidence]:
+    """Estimate how the levels of each comparison are spread over all pairs: exact agreements counted, the rest sampled."""
+    total = n * (n - 1) / 2
+    generator = np.random.default_rng(seed)
+    size = int(min(_SAMPLED_PAIRS, 4 * total))
+    left = generator.integers(0, n, size, dtype=np.int32)
+    right = generator.integers(0, n, size, dtype=np.int32)
+    distinct = left != right
+    left, right = left[distinct], right[distinct]
+    found = []
+    for column in columns:
+        comparison = column.comparison
+        levels = batch_levels(comparison, column.features, left, right)  # type: ignore[arg-type]
+        sampled = np.bincount(levels, minlength=len(comparison.levels)) + 0.5
+        pairs = sampled * (total / max(len(left), 1))
+        pairs[0] = 0.0
+        exact_head = comparison.binned[0]
+        for i, level in enumerate(comparison.levels):
+            if level.rpartition("_")[0] == exact_head:
+                pairs[i] = max(column.exact.get(level, 0.0), 0.5)
+        found.append(
+            Evidence(
+                name=comparison.name,
+                levels=comparison.levels,
+                pairs=pairs,
+                expected=_expected(comparison, column.borne),
+                strength=_STRENGTH,
+                disagreements=tuple(i for i, level in enumerate(comparison.levels) if level in _DISAGREE),
+            )
+        )
+    return found
+
+
+def _expected(comparison: AnyComparison, borne: Sequence[float]) -> NDArray[np.float64]:
+    """Spread the expected levels of a match over the bins as the values are spread over profiles."""
+    lines = _EXPECTED[comparison.kind]
+    out = np.zeros(len(comparison.levels))
+    for i, level in enumerate(comparison.levels[1:], 1):
+        head, _, tail = level.rpartition("_")
+        out[i] = lines[head] * max(borne[int(tail)], 1e-4) if head in comparison.binned else lines[level]
+    return out
+
+
+def _model(
+    columns: Sequence[_Column], fitted: Fit, rules: tuple[BlockingRule, ...], default_country: str, name: str
+) -> MatchModel:
+    specs = []
+    for column, table in zip(columns, fitted.tables, strict=True):
+        rows = [fixed_point(table[c].tolist()) for c in range(4)]
+        specs.append(ComparisonSpec(column.comparison.kind, column.comparison.name, (rows[0], rows[1], rows[2], rows[3])))
+    priors = [round(float(np.log2(max(p, 1e-12))) * WEIGHT_SCALE) for p in fitted.priors]
+    return MatchModel(
+        name=name,
+        default_country=default_country,
+        priors=(priors[0], priors[1], priors[2], priors[3]),
+        comparisons=tuple(specs),
+        rules=rules,
+        frequencies=tuple(c.table for c in columns),
+        generic_limit=_GENERIC_LIMIT,
+        libraries=library_versions(),
+    )
+
+
+def _rule_of(name: str) -> BlockingRule | None:
+    return None if name == "identifiers" else BlockingRule(name, tuple(name.split("+")))
+
+
+def _choose_rules(
+    profiles: Sequence[Profile], compared: Sequence[str], progress: Callable[[str, float], None]
+) -> tuple[KeyPairs, ...]:
+    """Choose blocking rules by measured pairs, cheapest first, until the budget is spent; a rule must add pairs of its own."""
+    n = len(profiles)
+    budget = min(_MOST_PAIRS, max(_LEAST_PAIRS, _PAIRS_PER_PROFILE * n))
+    fields = {name: _PARTS_OF.get(name, (f"other:{name}",)) for name in compared if name in _PARTS_OF or _is_other(name, profiles)}
+    candidates: list[tuple[str, ...]] = [(part,) for part in _ALONE]
+    for a, b in combinations(fields.values(), 2):
+        candidates += [(x, y) for x in a for y in b]
+    candidates += [("birth_date", "gender"), ("given.formal", "surname"), ("name", "birth_date"), *_TRIPLES]
+    codes: dict[str, NDArray[np.int64]] = {}
+    measured = []
+    for parts in candidates:
+        for part in parts:
+            if part not in codes:
+                codes[part] = _first_codes(part, profiles)
+        pairs, covered = _measure([codes[p] for p in parts])
+        if pairs and covered * 20 > n:
+            measured.append((pairs, parts))
+    measured.sort()
+    chosen = [key_pairs(None, profiles, _GENERIC_LIMIT)]
+    united = merge(chosen)
+    for step, (pairs, parts) in enumerate(measured):
+        if pairs > budget:
+            break
+        made = key_pairs(BlockingRule("+".join(parts), parts), profiles, _GENERIC_LIMIT)
+        new = merge([KeyPairs("", united, 0, 0), made])
+        if len(new) > budget or len(new) - len(united) < _LEAST_NEW * len(new):
+            continue
+        united = new
+        chosen.append(made)
+        progress("block", (step + 1) / len(measured))
+    return tuple(chosen)
+
+
+def _prune(made: Sequence[KeyPairs], left: NDArray[np.int32], right: NDArray[np.int32], posteriors: Floats, n: int) -> list[int]:
+    """Choose the rules that together find nearly all expected matches, the most at each step for what they cost.
+
+    Identifiers, the first of `made`, are always kept. Answers positions in `made`.
+    """
+    packed = left.astype(np.int64) * n + right
+    places = [np.searchsorted(packed, m.packed) for m in made]
+    open_mass = posteriors.copy()
+    kept = [0]
+    open_mass[places[0]] = 0.0
+    total = float(posteriors.sum())
+    rest = set(range(1, len(made)))
+    while rest and len(kept) <= _MOST_RULES:
+        gains = {r: float(open_mass[places[r]].sum()) for r in sorted(rest)}
+        best = max(gains, key=lambda r: gains[r] / (len(places[r]) + len(packed) * 0.02) ** 0.5)
+        if gains[best] < _LEAST_GAIN * total:
+            rest.discard(best)
+            continue
+        kept.append(best)
+        rest.discard(best)
+        open_mass[places[best]] = 0.0
+    return kept
+
+
+def _is_other(name: str, profiles: Sequence[Profile]) -> bool:
+    return any(key == name for p in profiles for key, _ in p.others)
+
+
+def _first_codes(part: str, profiles: Sequence[Profile]) -> NDArray[np.int64]:
+    """Code each profile's first value of a part, -1 where it has none: enough to measure by."""
+    code_of: dict[str, int] = {}
+    out = np.full(len(profiles), -1, np.int64)
+    for row, profile in enumerate(profiles):
+        values = part_values(part, profile)
+        if values and values[0]:
+            out[row] = code_of.setdefault(values[0], len(code_of))
+    return out
+
+
+def _measure(columns: Sequence[NDArray[np.int64]]) -> tuple[int, int]:
+    """Count the pairs a conjunction makes below the generic limit, and the profiles that have all its parts."""
+    known = np.logical_and.reduce([c >= 0 for c in columns])
+    packed = np.zeros(int(known.sum()), np.int64)
+    for column in columns:
+        packed = packed * (int(column.max(initial=0)) + 1) + column[known]
+    _, sizes = np.unique(packed, return_counts=True)
+    sizes = sizes[sizes <= _GENERIC_LIMIT].astype(np.int64)
+    return int((sizes * (sizes - 1) // 2).sum()), len(packed)

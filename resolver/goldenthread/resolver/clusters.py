@@ -1,0 +1,355 @@
+"""Cut a component of the match graph into identities.
+
+Groups are joined, best first, while the average weight of *all* pairs between two groups is high enough and at least one of
+those pairs is a link by itself. Strangers are therefore not chained through one weak link, as transitive closure would, and
+pairs that blocking missed count as well.
+
+Everything is a pure function of its arguments and does not depend on the order in which members are given: members are
+ranked by their order key (source, source record id), and every tie goes to the smaller rank. Weights are fixed-point
+integers. An average is their sum divided by the number of pairs, rounded down, so that no float decides anything;
+an average reaches a whole threshold exactly when the rounded one does.
+
+Average linkage: Sokal and Michener, "A statistical method for evaluating systematic relationships", 1958 (UPGMA).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+import numpy as np
+from msgspec import Struct
+from numpy.typing import NDArray
+
+from goldenthread.resolver.constraints import CANNOT, VETO, Atoms, Ruling, bind, gather
+from goldenthread.resolver.linkage import Entry, Join, Part, components
+
+__all__ = ["ClusterSettings", "Clustering", "Cut", "Decision", "JoinStep", "Links", "Weights", "cluster", "components"]
+
+Weights = Callable[[NDArray[np.int32], NDArray[np.int32]], NDArray[np.int64]] | NDArray[np.int64]
+"""Weights of pairs of members: a function of two columns of positions, or the full symmetric matrix."""
+
+Links = tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int64]]
+"""Pairs of member positions that are linked, and their weights."""
+
+_CutBy = Literal["average", "decision", "veto", "size"]
+_CHUNK = 1 << 20  # pairs asked for at a time, so that their columns stay small
+
+
+class ClusterSettings(Struct, frozen=True):
+    """Say when two groups are one identity; weights are fixed point, in the scale of the weights given."""
+
+    link_weight: int  # at least one pair between the groups must reach it
+    min_average: int  # the average of all pairs between the groups must reach it
+    max_component: int  # distinct profiles that are scored pair by pair; a larger component is cut apart before
+
+
+class Decision(Struct, frozen=True):
+    """A steward's decision on members, given by position; where two conflict, the later revision holds.
+
+    A `must` puts all of left and right together; a cannot keeps each of left from each of right.
+    """
+
+    revision: int
+    must: bool
+    left: tuple[int, ...]
+    right: tuple[int, ...]
+
+
+class JoinStep(Struct, frozen=True):
+    """Two groups of members (positions, in order of rank) that were joined, and what joined them."""
+
+    left: tuple[int, ...]
+    right: tuple[int, ...]
+    average: int
+    strongest: tuple[int, int]
+    by: Literal["match", "decision"]
+
+
+class Cut(Struct, frozen=True):
+    """Two clusters that a link joins and that were kept apart all the same."""
+
+    left: int
+    right: int
+    strongest: tuple[int, int]
+    weight: int
+    by: _CutBy
+
+
+class Clustering(Struct):
+    """How a component was cut.
+
+    `labels` gives each member's cluster, numbered by smallest order key. `steps` and `cuts` explain it; the steps of one
+    cluster are in the order they were taken. `needs_review` says that the component was too large to be scored whole,
+    or that a decision joined members that a veto keeps apart.
+    """
+
+    labels: list[int]
+    steps: list[JoinStep]
+    cuts: list[Cut]
+    needs_review: bool
+
+
+def cluster(
+    order_keys: Sequence[tuple[str, str]],
+    profiles: Sequence[bytes],
+    weights: Weights,
+    decisions: Sequence[Decision],
+    settings: ClusterSettings,
+    vetoes: Sequence[tuple[int, int]] = (),
+    *,
+    links: Links | None = None,
+    explain: bool = True,
+) -> Clustering:
+    """Cut one component into identities.
+
+    Members with equal profile digests are one point of that multiplicity and always together, unless a decision or veto
+    keeps them apart. A must decision outranks a veto, which is a rule's opinion, and asks for a review.
+    Above `max_component` profiles only links are looked at, to cut the component into parts that fit: all pairs that reach
+    `link_weight`, or `links` where given. Whoever must get equal partitions gives it, or leaves it, alike; it plays no part
+    in smaller components. Without `explain`, steps and cuts stay empty, and equal profiles are not weighed.
+    """
+    n = len(order_keys)
+    if n < 2:
+        return Clustering([0] * n, [], [], False)
+    order = sorted(range(n), key=lambda i: (order_keys[i], profiles[i]))
+    number: dict[bytes, int] = {}
+    point_of = [number.setdefault(profiles[i], len(number)) for i in order]
+    if decisions or vetoes:
+        rank = [0] * n
+        for place, position in enumerate(order):
+            rank[position] = place
+        atoms = bind(
+            point_of,
+            [Ruling(d.revision, d.must, tuple(rank[i] for i in d.left), tuple(rank[i] for i in d.right)) for d in decisions],
+            [(rank[i], rank[j]) for i, j in vetoes],
+        )
+    else:
+        atoms = gather(point_of, len(number))
+    component = _Component(order, point_of, atoms, weights, settings, explain)
+    if len(number) <= settings.max_component:
+        component.cut_part(range(len(atoms.groups)))
+    else:
+        component.cut_apart(links)
+    return component.clustering()
+
+
+class _Component:
+    """A component being cut. Members are known by rank, profiles by point; an entry is (point, its members, a rank)."""
+
+    def __init__(
+        self,
+        order: list[int],
+        point_of: list[int],
+        atoms: Atoms,
+        weights: Weights,
+        settings: ClusterSettings,
+        explain: bool,
+    ) -> None:
+        self.order, self.point_of, self.atoms = order, point_of, atoms
+        self.weights, self.settings, self.explain = weights, settings, explain
+        self.needs_review = atoms.overruled
+        self.cluster_of = list(range(len(atoms.groups)))  # each atom's cluster, known by its smallest atom
+        self.steps: list[tuple[int, JoinStep]] = []
+        self.cuts: list[tuple[int, int, Cut]] = []
+
+    def entries(self, ranks: Sequence[int]) -> list[Entry]:
+        """List the distinct profiles of some ranks, by smallest rank."""
+        if len(ranks) == 1:
+            return [(self.point_of[ranks[0]], 1, ranks[0])]
+        found: dict[int, tuple[int, int]] = {}
+        for rank in ranks:
+            count, first = found.get(self.point_of[rank], (0, rank))
+            found[self.point_of[rank]] = (count + 1, first)
+        return [(point, count, first) for point, (count, first) in found.items()]
+
+    def cut_part(self, atoms: Sequence[int]) -> None:
+        """Weigh all profiles of some atoms and join the atoms by average linkage."""
+        if len(atoms) == 1 and not (self.explain and self.atoms.joins):
+            return
+        entries = [self.entries(self.atoms.groups[atom]) for atom in atoms]
+        part = Part(entries, self.order, self.weigh, self.settings.link_weight, self_weights=self.explain)
+        joins: list[Join] = []
+        if len(atoms) > 1:
+            barriers: list[tuple[int, int, int]] = []
+            if self.atoms.barriers:
+                place = {atom: slot for slot, atom in enumerate(atoms)}
+                barriers = [
+                    (place[a], place[b], why) for (a, b), why in self.atoms.barriers.items() if a in place and b in place
+                ]
+            joins = part.join(barriers, self.settings.min_average)
+            for stays, goes, _ in joins:
+                self.cluster_of[atoms[goes]] = atoms[stays]
+            # Slots were joined bottom-up, so one pass in ascending order finds each atom's final cluster.
+            for atom in atoms:
+                self.cluster_of[atom] = self.cluster_of[self.cluster_of[atom]]
+            if self.explain:
+                self._explain_cuts(atoms, part, barriers)
+        if self.explain:
+            self._explain_joins(atoms, part, joins)
+
+    def cut_apart(self, links: Links | None) -> None:
+        """Raise the link threshold, where too many profiles hang together, until the parts fit; then cut each."""
+        self.needs_review = True
+        groups = self.atoms.groups
+        atom_of = np.empty(len(self.order), dtype=np.int64)
+        for atom, ranks in enumerate(groups):
+            atom_of[[self.order[rank] for rank in ranks]] = atom
+        left, right, weight = self._all_links() if links is None else links
+        a, b = np.minimum(atom_of[left], atom_of[right]), np.maximum(atom_of[left], atom_of[right])
+        barred = np.array([one * len(groups) + other for one, other in self.atoms.barriers], dtype=np.int64)
+        kept = (a != b) & (weight >= self.settings.link_weight) & ~np.isin(a * len(groups) + b, barred)
+        a, b, weight, left, right = a[kept], b[kept], weight[kept], left[kept], right[kept]
+        profiles = [len(self.entries(ranks)) for ranks in groups]
+        for part in parts_that_fit(profiles, a, b, weight, self.settings.max_component):
+            self.cut_part(part)
+        if self.explain:
+            self._explain_size_cuts(a, b, (left, right, weight))
+
+    def _all_links(self) -> Links:
+        """Weigh all pairs of profiles, some rows at a time, and keep those that are links."""
+        _, ranks = np.unique(self.point_of, return_index=True)
+        positions = np.asarray(self.order, dtype=np.int32)[ranks]
+        k = len(positions)
+        found: list[Links] = []
+        rows = max(1, _CHUNK // k)
+        for at in range(0, k, rows):
+            upper, lower = np.nonzero(np.arange(at, min(at + rows, k))[:, None] < np.arange(k))
+            left, right = positions[upper + at], positions[lower]
+            weight = self.weigh(left, right)
+            strong = weight >= self.settings.link_weight
+            found.append((left[strong], right[strong], weight[strong]))
+        left, right, weight = (np.concatenate(column) for column in zip(*found, strict=True))
+        return left, right, weight
+
+    def weigh(self, left: NDArray[np.int32], right: NDArray[np.int32]) -> NDArray[np.int64]:
+        """Weigh pairs of member positions."""
+        if isinstance(self.weights, np.ndarray):
+            return np.asarray(self.weights[left, right], dtype=np.int64)
+        if len(left) <= _CHUNK:
+            return self.weights(left, right)
+        weights = self.weights
+        pieces = range(0, len(left), _CHUNK)
+        return np.concatenate([weights(left[at : at + _CHUNK], right[at : at + _CHUNK]) for at in pieces])
+
+    def clustering(self) -> Clustering:
+        """Number the clusters by smallest order key and hand out labels, steps and cuts."""
+        number: dict[int, int] = {}
+        labels = [0] * len(self.order)
+        for atom, ranks in enumerate(self.atoms.groups):
+            label = number.setdefault(self.cluster_of[atom], len(number))
+            for rank in ranks:
+                labels[self.order[rank]] = label
+        steps = [step for _, step in sorted(self.steps, key=lambda step: step[0])]
+        cuts = [
+            Cut(number[left], number[right], cut.strongest, cut.weight, cut.by)
+            for left, right, cut in sorted(self.cuts, key=lambda cut: cut[:2])
+        ]
+        return Clustering(labels, steps, cuts, self.needs_review)
+
+    def _positions(self, ranks: Sequence[int]) -> tuple[int, ...]:
+        return tuple(self.order[rank] for rank in ranks)
+
+    def _explain_joins(self, atoms: Sequence[int], part: Part, joins: list[Join]) -> None:
+        home = {self.atoms.groups[atom][0]: atom for atom in atoms}
+        atom_of = {rank: atom for atom in home.values() for rank in self.atoms.groups[atom]} if self.atoms.joins else {}
+        for left, right, by_decision in self.atoms.joins:
+            if left[0] in atom_of:
+                one, other = self.entries(left), self.entries(right)
+                _, i, j = part.strongest(one, other)
+                step = JoinStep(
+                    self._positions(left),
+                    self._positions(right),
+                    part.average(one, other),
+                    (self.order[i], self.order[j]),
+                    "decision" if by_decision else "match",
+                )
+                self.steps.append((self.cluster_of[atom_of[left[0]]], step))
+        groups = {slot: self.atoms.groups[atom] for slot, atom in enumerate(atoms)} if joins else {}
+        for stays, goes, average in joins:
+            left, right = groups[stays], groups.pop(goes)
+            _, i, j = part.strongest(self.entries(left), self.entries(right))
+            step = JoinStep(self._positions(left), self._positions(right), average, (self.order[i], self.order[j]), "match")
+            self.steps.append((self.cluster_of[atoms[stays]], step))
+            groups[stays] = sorted(left + right)
+
+    def _explain_cuts(self, atoms: Sequence[int], part: Part, barriers: list[tuple[int, int, int]]) -> None:
+        ends = {self.cluster_of[atom] for atom in atoms}
+        if len(ends) == 1:
+            return
+        ranks_of: dict[int, list[int]] = {end: [] for end in sorted(ends)}
+        for atom in atoms:
+            ranks_of[self.cluster_of[atom]] += self.atoms.groups[atom]
+        why: dict[tuple[int, int], int] = {}
+        for a, b, reason in barriers:
+            x, y = sorted((self.cluster_of[atoms[a]], self.cluster_of[atoms[b]]))
+            why[x, y] = why.get((x, y), 0) | reason
+        end_of = [self.cluster_of[atom] for atom in atoms]
+        for left, right in part.linked_ends(end_of):
+            one, other = self.entries(sorted(ranks_of[left])), self.entries(sorted(ranks_of[right]))
+            weight, i, j = part.strongest(one, other)
+            reason = why.get((left, right), 0)
+            by: _CutBy = "decision" if reason & CANNOT else "veto" if reason & VETO else "average"
+            self.cuts.append((left, right, Cut(left, right, (self.order[i], self.order[j]), weight, by)))
+
+    def _explain_size_cuts(self, a: NDArray[np.int64], b: NDArray[np.int64], links: Links) -> None:
+        ends = np.asarray(self.cluster_of)
+        known = {(left, right) for left, right, _ in self.cuts}
+        rank_of = np.empty(len(self.order), dtype=np.int64)
+        rank_of[self.order] = np.arange(len(self.order))
+        # Of each link the member in the left cluster comes first; of equal weights the smallest ranks.
+        swap = ends[a] > ends[b]
+        one, other = np.where(swap, links[1], links[0]), np.where(swap, links[0], links[1])
+        left_end, right_end = np.minimum(ends[a], ends[b]), np.maximum(ends[a], ends[b])
+        order = np.lexsort((rank_of[other], rank_of[one], -links[2]))
+        for i in order[(left_end != right_end)[order]].tolist():
+            left, right = int(left_end[i]), int(right_end[i])
+            if (left, right) not in known:
+                known.add((left, right))
+                pair = (int(one[i]), int(other[i]))
+                self.cuts.append((left, right, Cut(left, right, pair, int(links[2][i]), "size")))
+
+
+def parts_that_fit(
+    profiles: Sequence[int], left: NDArray[np.int64], right: NDArray[np.int64], weight: NDArray[np.int64], limit: int
+) -> list[list[int]]:
+    """Part atoms of so many profiles each into sets connected by links, each with the lowest threshold at which it fits.
+
+    Links are taken from the strongest down, those of one weight at once. A set that would grow past the limit is closed
+    as it was before, with all that would have joined it: so the result does not depend on the order of links.
+    """
+    k = len(profiles)
+    parent = list(range(k))
+    total = list(profiles)
+    closed = [False] * k
+
+    def root(atom: int) -> int:
+        while parent[atom] != atom:
+            parent[atom] = parent[parent[atom]]
+            atom = parent[atom]
+        return atom
+
+    order = np.argsort(-weight, kind="stable")
+    for level in np.split(order, np.flatnonzero(np.diff(weight[order])) + 1):
+        pairs = {(root(a), root(b)) for a, b in zip(left[level].tolist(), right[level].tolist(), strict=True)}
+        pairs = {(a, b) for a, b in pairs if a != b}
+        if not pairs:
+            continue
+        roots = sorted({end for pair in pairs for end in pair})
+        place = {end: i for i, end in enumerate(roots)}
+        labels = components(len(roots), np.array([place[a] for a, _ in pairs]), np.array([place[b] for _, b in pairs]))
+        together: dict[int, list[int]] = {}
+        for end, label in zip(roots, labels.tolist(), strict=True):
+            together.setdefault(label, []).append(end)
+        for ends in together.values():
+            if any(closed[end] for end in ends) or sum(total[end] for end in ends) > limit:
+                for end in ends:
+                    closed[end] = True
+            else:
+                for end in ends[1:]:
+                    parent[end] = ends[0]
+                    total[ends[0]] += total[end]
+    parts: dict[int, list[int]] = {}
+    for atom in range(k):
+        parts.setdefault(root(atom), []).append(atom)
+    return list(parts.values())

@@ -1,0 +1,67 @@
+"""Normalise email addresses, phone numbers and document numbers."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from functools import lru_cache
+
+import phonenumbers
+
+from goldenthread.graph.model import SemanticType
+from goldenthread.resolver.normalise.text import CACHE_SIZE, fold, is_placeholder
+
+__all__ = ["document_number", "email_address", "mailbox", "phone_number"]
+
+_EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s]{1,255}")
+_PLACEHOLDER_USERS = frozenset({"test", "noemail", "no-email", "no.email", "none", "na", "n/a", "unknown", "noreply", "no-reply"})
+_E164 = re.compile(r"\+[1-9]\d{7,14}")
+_GUESSABLE = frozenset({"1234567890", "0123456789", "123456789", "987654321", "9876543210"})
+
+
+@lru_cache(CACHE_SIZE)
+def email_address(text: str) -> str:
+    """Normalise an email address to lower case; empty when it is none or stands for none."""
+    lowered = unicodedata.normalize("NFKC", text).strip().strip("<>\"'").casefold().removeprefix("mailto:").rstrip(".")
+    if not _EMAIL.fullmatch(lowered):
+        return ""
+    return "" if lowered.partition("@")[0] in _PLACEHOLDER_USERS else lowered
+
+
+@lru_cache(CACHE_SIZE)
+def mailbox(email: str) -> tuple[str, str]:
+    """Split a normalised address into the user, without a plus tag, and the domain."""
+    user, _, domain = email.partition("@")
+    return user.partition("+")[0] or user, domain
+
+
+@lru_cache(CACHE_SIZE)
+def phone_number(text: str, default_country: str) -> str:
+    """Normalise a phone number to E.164, read as of `default_country`; empty when it cannot be one."""
+    stripped = text.strip()
+    digits = "".join(c for c in stripped if c.isdecimal())
+    if len(digits) < 7 or len(set(digits)) == 1 or digits in _GUESSABLE or len(stripped) > 40:
+        return ""
+    if _E164.fullmatch(stripped):
+        return stripped
+    try:
+        parsed = phonenumbers.parse(stripped, default_country or None)
+    except phonenumbers.NumberParseException:
+        return ""
+    if not phonenumbers.is_possible_number(parsed):
+        return ""
+    return phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164)
+
+
+@lru_cache(CACHE_SIZE)
+def document_number(type: SemanticType, number: str, issuer: str) -> str:
+    """Normalise a number with its issuer to `ISSUER|NUMBER`; empty when too short or all one character.
+
+    Devices keep their case: a cookie id is case-sensitive.
+    """
+    kept = "".join(c for c in unicodedata.normalize("NFKC", number.strip().removesuffix(".0")) if c.isalnum())
+    if type is not SemanticType.DEVICE:
+        kept = kept.upper()
+    if not 4 <= len(kept) <= 200 or len(set(kept)) == 1 or kept in _GUESSABLE or is_placeholder(fold(number)):
+        return ""
+    return f"{fold(issuer).upper()}|{kept}"

@@ -1,0 +1,146 @@
+"""Normalise names of persons and organisations."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from goldenthread.graph.model import PersonName
+from goldenthread.resolver.normalise.nicknames import NICKNAMES
+from goldenthread.resolver.normalise.text import CACHE_SIZE, fold, is_placeholder
+
+__all__ = ["formal_names", "name_part", "organisation_name", "person_name", "phonetic"]
+
+_TITLES = frozenset(
+    {
+        "mr", "mrs", "ms", "miss", "mx", "dr", "prof", "professor", "sir", "dame", "lord", "lady", "rev", "reverend", "hon",
+        "herr", "frau", "monsieur", "madame", "mme", "mlle", "sra", "srta", "capt", "captain", "col",
+        "colonel", "lt", "sgt", "baron", "baronet", "bt", "bart", "baroness", "earl", "viscount", "count",
+        "duke", "marquess", "1st", "2nd", "3rd", "4th", "5th", "6th", "7th", "8th", "9th", "10th", "11th", "12th", "esq",
+        "phd", "md", "mba", "cpa", "dds",
+    }
+)  # fmt: skip
+_SUFFIXES = {
+    "jr": "jr", "jnr": "jr", "junior": "jr", "sr": "sr", "snr": "sr", "senior": "sr",
+    "ii": "2", "iii": "3", "iv": "4",
+}  # fmt: skip
+_SUFFIX_COLUMN = _SUFFIXES | {"i": "1", "v": "5", "1st": "1", "2nd": "2", "3rd": "3", "4th": "4"}
+_PARTICLES = frozenset(
+    {
+        "van", "von", "der", "den", "de", "del", "della", "di", "da", "dos", "das", "du", "la", "le", "el", "al", "bin", "ibn",
+        "ben", "ter", "ten", "zu", "af", "av", "st", "saint", "mac", "mc",
+    }
+)  # fmt: skip
+_LEGAL_FORMS = frozenset(
+    {
+        "inc", "incorporated", "llc", "llp", "lp", "ltd", "limited", "plc", "corp", "corporation", "co", "company", "gmbh",
+        "ag", "kg", "ohg", "ug", "se", "sa", "sarl", "sas", "srl", "spa", "bv", "nv", "ab", "as", "aps", "oy", "pty", "the",
+        "and",
+    }
+)  # fmt: skip
+
+
+@lru_cache(CACHE_SIZE)
+def name_part(text: str) -> str:
+    """Normalise one part of a person's name; titles go. Empty when nothing usable is left."""
+    folded = fold(text)
+    if is_placeholder(folded):
+        return ""
+    if folded in _TITLES:
+        return ""
+    if " " in folded:
+        folded = " ".join(w for w in folded.split() if w not in _TITLES)
+    # A "name" of digits alone is somebody's number, not a name.
+    return "" if folded.isdigit() else folded
+
+
+def generation_suffix(text: str) -> str:
+    """Normalise a generation suffix to `jr`, `sr` or a number; empty when it is none."""
+    return _SUFFIX_COLUMN.get(fold(text).replace(" ", ""), "")
+
+
+@lru_cache(CACHE_SIZE)
+def split_full_name(text: str) -> tuple[str, str, str, str]:
+    """Split a whole name written as one text into given, middle, surname, suffix, as written in the West.
+
+    `Surname, Given Middle` is understood; particles (`van der`) stay with the surname. A single word is a surname.
+    """
+    head, comma, tail = text.partition(",")
+    suffix = ""
+    if comma and fold(tail).replace(" ", "") in _SUFFIXES:
+        suffix, tail, comma = _SUFFIXES[fold(tail).replace(" ", "")], "", ""
+    if comma and not all(w in _TITLES for w in fold(tail).split()):
+        given_words = name_part(tail).split()
+        surname_words = name_part(head).split()
+        for words in (given_words, surname_words):
+            if len(words) > 1 and words[-1] in _SUFFIXES:
+                suffix = _SUFFIXES[words.pop()]
+        given, middle = (given_words[0], given_words[1:]) if given_words else ("", [])
+        return given, " ".join(middle), " ".join(surname_words), suffix
+    parts = name_part(head).split()
+    if len(parts) > 2 and parts[-1] in _SUFFIXES:
+        suffix = _SUFFIXES[parts.pop()]
+    if not parts:
+        return "", "", "", suffix
+    if len(parts) == 1:
+        return "", "", parts[0], suffix
+    start = len(parts) - 1
+    while start > 1 and parts[start - 1] in _PARTICLES:
+        start -= 1
+    return parts[0], " ".join(parts[1:start]), " ".join(parts[start:]), suffix
+
+
+@lru_cache(CACHE_SIZE)
+def person_name(name: PersonName) -> tuple[str, str, str, str]:
+    """Normalise a name in parts to (given, middle, surname, suffix); a suffix written with the surname is found."""
+    given, middle, surname = name_part(name.given), name_part(name.middle), name_part(name.surname)
+    suffix = generation_suffix(name.suffix)
+    tokens = surname.split()
+    if len(tokens) > 1 and tokens[-1] in _SUFFIXES:
+        suffix = suffix or _SUFFIXES[tokens[-1]]
+        surname = " ".join(tokens[:-1])
+    if not middle and " " in given:
+        given, middle = given.split(" ", 1)
+    return given, middle, surname, suffix
+
+
+@lru_cache(CACHE_SIZE)
+def organisation_name(text: str) -> str:
+    """Normalise an organisation's name; its legal form goes unless nothing else is left."""
+    folded = fold(text)
+    if is_placeholder(folded):
+        return ""
+    return " ".join(w for w in folded.split() if w not in _LEGAL_FORMS) or folded
+
+
+@lru_cache(CACHE_SIZE)
+def formal_names(given: str) -> frozenset[str]:
+    """Name the formal given names that a normalised given name may stand for, itself included."""
+    return NICKNAMES.get(given, frozenset()) | {given}
+
+
+_SOUNDS = (
+    ("sch", "S"), ("tch", "C"), ("ph", "f"), ("ck", "k"), ("ght", "t"), ("gh", "g"), ("kn", "n"), ("wr", "r"), ("sh", "S"), ("ch", "C"),
+    ("th", "t"), ("dt", "t"), ("ts", "s"), ("tz", "s"), ("qu", "k"),
+)  # fmt: skip
+_SOUND_OF = str.maketrans(
+    {
+        "b": "p", "p": "p", "f": "f", "v": "f", "w": "f", "c": "k", "k": "k", "q": "k", "g": "k", "x": "k", "d": "t", "t": "t",
+        "j": "C", "z": "s", "s": "s", "m": "m", "n": "m", "l": "l", "r": "r", "y": None, "h": None, "a": None, "e": None,
+        "i": None, "o": None, "u": None, "S": "s", "C": "C", " ": None,
+    }
+)  # fmt: skip
+
+
+@lru_cache(CACHE_SIZE)
+def phonetic(name: str) -> str:
+    """Code how a normalised name sounds: at most five consonant sounds, a leading vowel as `A`, repeats as one."""
+    text = name
+    for letters, sound in _SOUNDS:
+        if letters in text:
+            text = text.replace(letters, sound)
+    coded = text.translate(_SOUND_OF)
+    kept = "A" if name[:1] in "aeiouy" and name else ""
+    for sound in coded:
+        if not kept.endswith(sound):
+            kept += sound
+    return kept[:5]

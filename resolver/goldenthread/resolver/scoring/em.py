@@ -1,0 +1,195 @@
+"""Learn a model's probabilities from data without labels, by expectation maximisation over patterns of levels.
+
+A pair is one of four latent classes: the same person; family, who share surname, address and phone while given name, birth date,
+numbers and email agree only by chance; two people at one address; strangers. All pairs of the data count, not only the
+candidates: a pair that blocking did not make is taken for strangers. So the prior is learned as well, and what blocking
+selects on does not bias it.
+
+Fellegi and Sunter, "A theory for record linkage", 1969; Winkler, "Using the EM algorithm for weight computation", 1988.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from msgspec import Struct
+from numpy.typing import NDArray
+
+from goldenthread.resolver.comparisons import MISSING
+
+__all__ = ["Evidence", "Fit", "fit", "patterns"]
+
+Floats = NDArray[np.float64]
+
+MATCH, FAMILY, ADDRESS, STRANGERS = range(4)
+_FAMILY_SHARES = frozenset({"surname", "street", "area", "region", "phone", "organisation"})
+_ADDRESS_SHARES = frozenset({"street", "area", "region", "phone"})
+_IDENTIFYING = frozenset({"given_name", "surname", "birth_date", "government_number"})
+_MOST_DISAGREEMENT = 0.3
+"""The largest chance that one person's given name, birth date or number differs: above it the class is not one of persons."""
+
+_MAX_ITERATIONS = 200
+_TOLERANCE = 1e-5
+_LEAST = 1e-9
+_CHANCE_FLOOR = 0.02
+"""Share of all agreements that must remain chance: the matches' share is itself only estimated."""
+
+
+class Evidence(Struct):
+    """What one comparison showed: of all pairs, and what is expected of one person's pairs before looking.
+
+    `pairs` counts all pairs of the data by level (estimated, missing at 0); `expected` are level probabilities of a match,
+    worth `strength` pairs; `disagreements` are the levels that say two values differ.
+    """
+
+    name: str
+    levels: tuple[str, ...]
+    pairs: Floats
+    expected: Floats
+    strength: float
+    disagreements: tuple[int, ...]
+
+
+class Fit(Struct):
+    """What was learned: class priors over all pairs, level probabilities `tables[k][class, level]`, and how it went."""
+
+    priors: Floats
+    tables: list[Floats]
+    expected_matches: float
+    iterations: int
+    converged: bool
+    posteriors: Floats
+    warnings: tuple[str, ...]
+
+
+def patterns(levels: NDArray[np.int8]) -> tuple[NDArray[np.int8], NDArray[np.int64], NDArray[np.int64]]:
+    """Reduce level vectors (pairs × comparisons) to the distinct ones, how often each occurs, and which each pair has."""
+    sizes = levels.max(axis=0).astype(np.int64) + 1 if len(levels) else np.ones(levels.shape[1], np.int64)
+    packed = np.zeros(len(levels), np.int64)
+    for k, size in enumerate(sizes.tolist()):
+        packed = packed * size + levels[:, k]
+    _, first, inverse, counts = np.unique(packed, return_index=True, return_inverse=True, return_counts=True)
+    return levels[first], counts.astype(np.int64), inverse
+
+
+def _normalised(weights: Floats) -> Floats:
+    """Scale probabilities of the levels but missing to 1; that of missing is 1, so that it never counts."""
+    weights = np.maximum(weights, _LEAST)
+    weights[MISSING] = 0.0
+    total = weights.sum()
+    weights = weights / total
+    weights[MISSING] = 1.0
+    return weights
+
+
+def _bounded(probabilities: Floats, disagreements: Sequence[int]) -> Floats:
+    """Hold the chance of disagreement to at most `_MOST_DISAGREEMENT`."""
+    worst = list(disagreements)
+    share = float(probabilities[worst].sum())
+    if share <= _MOST_DISAGREEMENT:
+        return probabilities
+    out = probabilities.copy()
+    rest = [i for i in range(1, len(out)) if i not in worst]
+    out[worst] *= _MOST_DISAGREEMENT / share
+    out[rest] *= (1 - _MOST_DISAGREEMENT) / max(float(out[rest].sum()), _LEAST)
+    return out
+
+
+def _start(evidence: Sequence[Evidence]) -> list[Floats]:
+    """Begin with the expected match, chance as all pairs show it, and related people sharing what they share."""
+    tables = []
+    for e in evidence:
+        chance = _normalised(e.pairs.copy())
+        match = _normalised(e.expected.copy())
+        shared = _normalised(0.8 * match + 0.2 * chance)
+        tables.append(
+            np.stack(
+                [
+                    match,
+                    shared if e.name in _FAMILY_SHARES else chance,
+                    shared if e.name in _ADDRESS_SHARES else chance,
+                    chance,
+                ]
+            )
+        )
+    return tables
+
+
+def fit(seen: NDArray[np.int8], counts: NDArray[np.int64], evidence: Sequence[Evidence], total_pairs: float) -> Fit:
+    """Fit class priors and level probabilities to patterns of levels `seen`, each occurring `counts` times among candidates.
+
+    Does not raise on data that cannot tell the classes apart: `warnings` says so.
+    """
+    tables = _start(evidence)
+    candidates = float(counts.sum())
+    guess = max(1.0, min(candidates / 10, total_pairs / 100))
+    has_shared = any(e.name in {"street", "phone"} for e in evidence) and any(e.name == "surname" for e in evidence)
+    family = guess if has_shared else 0.0
+    address = guess if any(e.name == "street" for e in evidence) else 0.0
+    masses = np.array([guess, family, address, max(total_pairs - guess - family - address, 1.0)])
+    weights = counts.astype(np.float64)
+    posteriors = np.zeros((len(seen), 4))
+    converged = False
+    iteration = 0
+    for iteration in range(1, _MAX_ITERATIONS + 1):  # noqa: B007  # reported below
+        posteriors = _posteriors(seen, tables, masses / masses.sum())
+        mass = posteriors * weights[:, None]
+        related = mass[:, :STRANGERS].sum(axis=0)
+        new = np.array([*related, max(total_pairs - related.sum(), 1.0)])
+        shift = float(np.abs(np.log((new + 1) / (masses + 1))).max())
+        masses = new
+        for k, e in enumerate(evidence):
+            tables[k] = _maximised(e, seen[:, k], mass, tables[k])
+        if shift < _TOLERANCE and iteration > 5:
+            converged = True
+            break
+    posteriors = _posteriors(seen, tables, masses / masses.sum())
+    warnings = _judge(evidence, tables, masses, weights, posteriors, converged)
+    return Fit(masses / masses.sum(), tables, float(masses[MATCH]), iteration, converged, posteriors, warnings)
+
+
+def _posteriors(seen: NDArray[np.int8], tables: Sequence[Floats], priors: Floats) -> Floats:
+    logs = np.tile(np.log(np.maximum(priors, 1e-300)), (len(seen), 1))
+    for k, table in enumerate(tables):
+        logs += np.log(table).T[seen[:, k]]
+    logs -= logs.max(axis=1, keepdims=True)
+    out = np.exp(logs)
+    out /= out.sum(axis=1, keepdims=True)
+    return out
+
+
+def _maximised(e: Evidence, levels: NDArray[np.int8], mass: Floats, old: Floats) -> Floats:
+    """Estimate one comparison's probabilities from the classes' shares of the patterns."""
+    size = len(e.levels)
+    by_class = np.stack([np.bincount(levels, weights=mass[:, c], minlength=size) for c in range(STRANGERS)])
+    remaining = e.pairs - by_class.sum(axis=0)
+    chance = _normalised(np.maximum(remaining, np.maximum(_CHANCE_FLOOR * e.pairs, 0.5)))
+    match = _normalised(by_class[MATCH] + e.strength * e.expected)
+    if e.name in _IDENTIFYING:
+        match = _bounded(match, e.disagreements)
+    out = np.stack([match, chance, chance, chance])
+    for c, shares in ((FAMILY, _FAMILY_SHARES), (ADDRESS, _ADDRESS_SHARES)):
+        if e.name in shares:
+            out[c] = _normalised(by_class[c] + e.strength * old[c] * (old[c] < 1.0) + 0.5 * chance)
+    return out
+
+
+def _judge(
+    evidence: Sequence[Evidence], tables: Sequence[Floats], masses: Floats, weights: Floats, posteriors: Floats, converged: bool
+) -> tuple[str, ...]:
+    """Say what is wrong with a fit, in plain words."""
+    found = []
+    if not converged:
+        found.append(f"Learning did not settle in {_MAX_ITERATIONS} rounds; results may be poor.")
+    if masses[MATCH] < 5:
+        found.append("The data shows almost no duplicates, so what makes one could not be learned; shipped parameters weigh in.")
+    if masses[MATCH] > 0.5 * weights.sum():
+        found.append("More than half of all candidate pairs look like one person; check that columns which identify are not missing.")
+    for e, table in zip(evidence, tables, strict=True):
+        if e.name in _IDENTIFYING and table[MATCH, list(e.disagreements)].sum() >= _MOST_DISAGREEMENT - 1e-6:
+            found.append(f"Pairs that look like one person mostly differ in {e.name}; they may be related people.")
+    unsure = float(((posteriors[:, MATCH] > 0.05) & (posteriors[:, MATCH] < 0.95)) @ weights)
+    if unsure > 0.5 * max(masses[MATCH], 1.0):
+        found.append("Many pairs can be told neither one person nor two; more columns would help.")
+    return tuple(found)

@@ -1,0 +1,154 @@
+"""Score pairs of profiles: integers in, integers out, so that the same pair has the same weight everywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from msgspec import Struct
+from numpy.typing import NDArray
+
+from goldenthread.resolver.comparisons import MISSING, batch_levels
+from goldenthread.resolver.normalise import Profile
+from goldenthread.resolver.scoring.model import CLASSES, WEIGHT_SCALE, AnyComparison, MatchModel
+
+__all__ = ["Contribution", "PairExplanation", "Scorer"]
+
+_SMALL_BATCH = 48
+"""Pairs up to which a plain loop beats NumPy's call overhead."""
+
+_CHUNK = 1 << 20
+"""Pairs compared at a time in large batches, to bound memory."""
+
+_REMEMBERED = 20_000
+
+
+class Contribution(Struct, frozen=True):
+    """What one comparison adds to a pair's weight; `rarity` is the frequency bin of the agreement, 0 the rarest."""
+
+    comparison: str
+    level: str
+    weight: int
+    rarity: int
+
+
+class PairExplanation(Struct, frozen=True):
+    """Why a pair weighs what it weighs: `prior` plus the contributions' weights is exactly `weight`.
+
+    `against` names what else the pair most probably is: `strangers`, `family` or `same_address`.
+    """
+
+    weight: int
+    prior: int
+    against: str
+    probability: float
+    contributions: tuple[Contribution, ...]
+
+
+class Scorer:
+    """Weigh pairs under one model.
+
+    A weight is the evidence for one person against the best other explanation: strangers, family, or one address.
+    """
+
+    def __init__(self, model: MatchModel) -> None:
+        self.model = model
+        self.comparisons: tuple[AnyComparison, ...] = model.build_comparisons()
+        self._tables = [spec.tables for spec in model.comparisons]
+        self._by_level = [list(zip(*tables, strict=True)) for tables in self._tables]
+        self._arrays = [np.asarray(t, np.int64) for t in self._tables]
+        self._features: dict[Profile, list[tuple[object, ...]]] = {}
+
+    def _features_of(self, profile: Profile) -> list[tuple[object, ...]]:
+        found = self._features.get(profile)
+        if found is None:
+            found = [c.values(profile) for c in self.comparisons]
+            if len(self._features) >= _REMEMBERED:
+                self._features.clear()
+            self._features[profile] = found
+        return found
+
+    def _totals(self, a: Profile, b: Profile) -> tuple[list[int], tuple[int, int, int, int]]:
+        """Level by comparison, and total by class, of one pair."""
+        levels: list[int] = []
+        match, family, address, strangers = self.model.priors
+        rows = zip(self.comparisons, self._by_level, self._features_of(a), self._features_of(b), strict=True)
+        for comparison, by_level, x, y in rows:
+            level = comparison.level(x, y) if x and y else MISSING  # type: ignore[arg-type]  # features are the comparison's own
+            levels.append(level)
+            if level:
+                m, f, s, u = by_level[level]
+                match += m
+                family += f
+                address += s
+                strangers += u
+        return levels, (match, family, address, strangers)
+
+    def weights(
+        self, profiles: Sequence[Profile], left: NDArray[np.int32], right: NDArray[np.int32]
+    ) -> NDArray[np.int64]:
+        """Weigh the pairs (profiles[left[i]], profiles[right[i]]).
+
+        Symmetric, and independent of what else is in the batch. Shape of the result: that of `left`.
+        """
+        if len(left) <= _SMALL_BATCH:
+            totals = (self._totals(profiles[i], profiles[j])[1] for i, j in zip(left.tolist(), right.tolist(), strict=True))
+            return np.fromiter((t[0] - max(t[1:]) for t in totals), np.int64, len(left))
+        features = [self._features_of(p) for p in profiles] if len(profiles) <= _REMEMBERED else None
+        out = np.empty(len(left), np.int64)
+        columns = [
+            [f[k] for f in features] if features is not None else [c.values(p) for p in profiles]
+            for k, c in enumerate(self.comparisons)
+        ]
+        for start in range(0, len(left), _CHUNK):
+            part = slice(start, start + _CHUNK)
+            out[part] = self._weigh(columns, left[part], right[part])
+        return out
+
+    def _weigh(
+        self, columns: Sequence[Sequence[tuple[object, ...]]], left: NDArray[np.int32], right: NDArray[np.int32]
+    ) -> NDArray[np.int64]:
+        totals = np.repeat(np.asarray(self.model.priors, np.int64)[:, None], len(left), axis=1)
+        for comparison, column, table in zip(self.comparisons, columns, self._arrays, strict=True):
+            levels = batch_levels(comparison, column, left, right)  # type: ignore[arg-type]  # columns are the comparison's own
+            if levels.any():
+                totals += table[:, levels]
+        return totals[0] - totals[1:].max(axis=0)
+
+    def explain(self, a: Profile, b: Profile) -> PairExplanation:
+        """Explain the weight of one pair; comparisons without evidence (a side missing) are left out."""
+        levels, totals = self._totals(a, b)
+        best = max(totals[1:])
+        # On a tie the plainest explanation is named.
+        against = next(c for c in (3, 1, 2) if totals[c] == best)
+        contributions = tuple(
+            Contribution(
+                comparison=c.name,
+                level=c.levels[level],
+                weight=tables[0][level] - tables[against][level],
+                rarity=_rarity_of(c.levels[level]),
+            )
+            for c, tables, level in zip(self.comparisons, self._tables, levels, strict=True)
+            if level != MISSING
+        )
+        weight = totals[0] - best
+        return PairExplanation(
+            weight=weight,
+            prior=self.model.priors[0] - self.model.priors[against],
+            against=CLASSES[against],
+            probability=self.probability(weight),
+            contributions=contributions,
+        )
+
+    def probability(self, weight: int) -> float:
+        """Turn a weight into the probability that the pair is one person."""
+        bits = weight / WEIGHT_SCALE
+        if bits < -60:
+            return 0.0
+        return 1.0 / (1.0 + 2.0 ** min(60.0, -bits))
+
+
+def _rarity_of(level: str) -> int:
+    """Read the frequency bin off a level's name; 0 for levels without one."""
+    tail = level.rpartition("_")[2]
+    return int(tail) if tail.isdigit() else 0

@@ -1,0 +1,190 @@
+"""The person parameters that come with the program, for before there is data to learn from.
+
+Probabilities are judgement, after published error rates of customer files; learning replaces them. How common names are comes
+from the 1990 census of the United States (public domain), kept as hashes in `census_names.json`.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from importlib.resources import files
+
+import msgspec
+
+from goldenthread.resolver.blocking import BlockingRule
+from goldenthread.resolver.scoring.frequencies import FrequencyTable
+from goldenthread.resolver.scoring.model import (
+    WEIGHT_SCALE,
+    ComparisonSpec,
+    MatchModel,
+    build_comparison,
+    fixed_point,
+    library_versions,
+)
+
+__all__ = ["SHIPPED_RULES", "shipped_model"]
+
+SHIPPED_RULES = (
+    BlockingRule("name_sounds_year", ("given.initial", "surname.sound", "birth_year")),
+    BlockingRule("name_birth_date", ("name", "birth_date")),
+    BlockingRule("sound_month_day", ("given.sound", "surname.initial", "birth_month_day")),
+    BlockingRule("whole_name", ("given.formal", "surname")),
+    BlockingRule("name_sounds_area", ("given.initial", "surname.sound", "area")),
+    BlockingRule("given_street", ("given.initial", "house", "street.prefix", "area")),
+    BlockingRule("organisation_area", ("organisation", "area")),
+)
+
+_PRIORS = (-20.0, -18.5, -18.0, 0.0)
+"""log2 of how often a pair of records is one person, family, at one address, strangers."""
+
+# One line a level: match, family, same address, strangers. Exact agreement is split into frequency bins below.
+_LEVELS: dict[tuple[str, str], dict[str, tuple[float, float, float, float]]] = {
+    ("name", "given_name"): {
+        "exact": (0.82, 0.035, 0.010, 0.010),
+        "nickname": (0.060, 0.006, 0.004, 0.004),
+        "close": (0.055, 0.012, 0.010, 0.010),
+        "part": (0.040, 0.020, 0.012, 0.012),
+        "similar": (0.015, 0.030, 0.030, 0.030),
+        "different": (0.010, 0.897, 0.934, 0.934),
+    },
+    ("name", "surname"): {
+        "exact": (0.87, 0.80, 0.010, 0.002),
+        "nickname": (0.0005, 0.0005, 0.0003, 0.0003),
+        "close": (0.045, 0.030, 0.004, 0.004),
+        "part": (0.0195, 0.030, 0.006, 0.006),
+        "similar": (0.010, 0.015, 0.020, 0.020),
+        "different": (0.055, 0.1245, 0.9597, 0.9677),
+    },
+    ("name", "middle_name"): {
+        "exact": (0.70, 0.06, 0.03, 0.03),
+        "nickname": (0.02, 0.006, 0.005, 0.005),
+        "close": (0.05, 0.01, 0.01, 0.01),
+        "part": (0.15, 0.07, 0.065, 0.065),
+        "similar": (0.01, 0.03, 0.03, 0.03),
+        "different": (0.07, 0.824, 0.86, 0.86),
+    },
+    ("category", "name_suffix"): {"exact": (0.985, 0.30, 0.40, 0.40), "different": (0.015, 0.70, 0.60, 0.60)},
+    ("birth_date", "birth_date"): {
+        "exact": (0.90, 0.030, 0.00005, 0.000045),
+        "partial": (0.020, 0.010, 0.010, 0.010),
+        "typo": (0.045, 0.0012, 0.0008, 0.0008),
+        "swapped": (0.010, 0.0001, 0.00004, 0.00004),
+        "two_parts": (0.010, 0.006, 0.004, 0.004),
+        "near": (0.005, 0.10, 0.040, 0.040),
+        "different": (0.010, 0.8527, 0.94511, 0.945115),
+    },
+    ("category", "gender"): {"exact": (0.985, 0.47, 0.50, 0.50), "different": (0.015, 0.53, 0.50, 0.50)},
+    ("email", "email"): {
+        "exact": (0.62, 0.030, 0.00001, 0.000001),
+        "user": (0.06, 0.002, 0.00005, 0.00005),
+        "close": (0.04, 0.004, 0.0003, 0.0003),
+        "domain": (0.12, 0.200, 0.15, 0.10),
+        "different": (0.16, 0.764, 0.84964, 0.899649),
+    },
+    ("phone", "phone"): {
+        "exact": (0.65, 0.40, 0.010, 0.0000005),
+        "close": (0.03, 0.010, 0.0005, 0.00002),
+        "different": (0.32, 0.59, 0.9895, 0.9999795),
+    },
+    ("number", "government_number"): {
+        "exact": (0.93, 0.00001, 0.0000002, 0.0000002),
+        "close": (0.04, 0.0008, 0.00005, 0.00005),
+        "different": (0.03, 0.99919, 0.9999498, 0.9999498),
+    },
+    ("number", "account_number"): {
+        "exact": (0.60, 0.010, 0.00001, 0.0000005),
+        "close": (0.01, 0.002, 0.0001, 0.00005),
+        "different": (0.39, 0.988, 0.99989, 0.9999495),
+    },
+    ("street", "street"): {
+        "exact": (0.62, 0.60, 0.80, 0.000002),
+        "unit": (0.03, 0.02, 0.15, 0.000001),
+        "close": (0.05, 0.03, 0.015, 0.00005),
+        "street": (0.02, 0.02, 0.015, 0.0010),
+        "different": (0.28, 0.33, 0.02, 0.998947),
+    },
+    ("area", "area"): {
+        "postcode": (0.70, 0.66, 0.92, 0.0002),
+        "city": (0.10, 0.12, 0.06, 0.010),
+        "close": (0.03, 0.03, 0.01, 0.004),
+        "different": (0.17, 0.19, 0.01, 0.9858),
+    },
+    ("text", "organisation"): {
+        "exact": (0.85, 0.10, 0.10, 0.0002),
+        "close": (0.06, 0.01, 0.01, 0.001),
+        "part": (0.05, 0.05, 0.05, 0.03),
+        "different": (0.04, 0.84, 0.84, 0.9688),
+    },
+    ("text", "employer"): {
+        "exact": (0.45, 0.03, 0.04, 0.002),
+        "close": (0.05, 0.005, 0.005, 0.002),
+        "part": (0.05, 0.03, 0.03, 0.03),
+        "different": (0.45, 0.935, 0.925, 0.966),
+    },
+    ("text", "birth_place"): {
+        "exact": (0.80, 0.40, 0.03, 0.02),
+        "close": (0.05, 0.02, 0.01, 0.01),
+        "part": (0.07, 0.05, 0.03, 0.03),
+        "different": (0.08, 0.53, 0.93, 0.94),
+    },
+}
+
+
+class _Share(msgspec.Struct, frozen=True):
+    """How much of a population bears a name of each bin, and the chance that two people share one of each bin."""
+
+    borne: tuple[float, ...]
+    shared: tuple[float, ...]
+
+
+class _Census(msgspec.Struct, frozen=True):
+    """The content of `census_names.json`."""
+
+    tables: tuple[FrequencyTable, ...]
+    shares: dict[str, _Share]
+
+
+_UNLISTED = _Share((1.0, 0.0, 0.0, 0.0, 0.0), (1.0, 0.0, 0.0, 0.0, 0.0))
+_NEVER = 1e-9
+
+
+def _spec(kind: str, name: str, lines: dict[str, tuple[float, float, float, float]], census: _Census) -> ComparisonSpec:
+    comparison = build_comparison(kind, name)
+    share = census.shares.get(name, _UNLISTED)
+    borne = tuple(max(b, _NEVER) for b in share.borne)
+    columns: list[tuple[int, ...]] = []
+    for index in range(4):
+        probabilities = [1.0]
+        for level in comparison.levels[1:]:
+            head, _, tail = level.rpartition("_")
+            if head in comparison.binned:
+                number = int(tail)
+                if name in census.shares:
+                    chance = max(share.shared[number], _NEVER * borne[number])
+                    related = lines[head][index] * borne[number]
+                    # A chance agreement is as likely as the name is common; being family or one person comes on top.
+                    probabilities.append(chance if index == 3 else max(related, chance))
+                else:
+                    probabilities.append(lines[head][index] * (1.0 if number == 0 else 2.0 ** (-number)))
+            else:
+                probabilities.append(lines[level][index])
+        columns.append(fixed_point(probabilities))
+    return ComparisonSpec(kind, name, (columns[0], columns[1], columns[2], columns[3]))
+
+
+@lru_cache(1)
+def shipped_model() -> MatchModel:
+    """Build the shipped model; always the same for one version of the program."""
+    census = msgspec.json.decode(files(__package__).joinpath("census_names.json").read_bytes(), type=_Census)
+    priors = tuple(round(p * WEIGHT_SCALE) for p in _PRIORS)
+    return MatchModel(
+        name="person",
+        default_country="US",
+        priors=(priors[0], priors[1], priors[2], priors[3]),
+        comparisons=tuple(_spec(kind, name, lines, census) for (kind, name), lines in _LEVELS.items()),
+        rules=SHIPPED_RULES,
+        frequencies=census.tables,
+        libraries=library_versions(),
+    )
+
+

@@ -1,0 +1,93 @@
+"""Bring store, vault and tenants together: what every command runs on."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import TypeVar
+
+from goldenthread.graph.model import DataModel
+from goldenthread.graph.store import Reader, Store, Transaction
+from goldenthread.graph.vault import Vault
+from goldenthread.server.commands.group_commit import GroupCommit
+from goldenthread.server.commands.ids import now
+from goldenthread.server.commands.models import DefaultModels, load_models, read_data_model, read_default_models
+from goldenthread.server.commands.tenants import Tenant
+from goldenthread.server.commands.upsert_records import PreparedUpsert, Upserted, commit_upserts
+from goldenthread.server.config import Config
+from goldenthread.server.errors import ServerError
+
+__all__ = ["Engine"]
+
+T = TypeVar("T")
+
+
+class Engine:
+    """Run commands for tenants on one store and vault."""
+
+    def __init__(self, store: Store, vault: Vault, config: Config, defaults: DefaultModels) -> None:
+        self.store, self.vault, self.config = store, vault, config
+        self._defaults = defaults
+        self._tenants: dict[str, Tenant] = {}
+        self._commits: dict[str, GroupCommit[PreparedUpsert, Upserted | ServerError]] = {}
+        self._opening = asyncio.Lock()
+
+    @classmethod
+    async def open(cls, store: Store, vault: Vault, config: Config) -> Engine:
+        """Open an engine; tenants are opened when first asked for."""
+        return cls(store, vault, config, await asyncio.to_thread(read_default_models, config))
+
+    async def tenant(self, name: str) -> Tenant:
+        """Get a tenant, made at its first use with the default data model and match model."""
+        tenant = self._tenants.get(name)
+        if tenant is not None:
+            return tenant
+        async with self._opening:
+            if name not in self._tenants:
+                vault = await self.vault.tenant(name)
+                data_model, match_model = await load_models(self.store, name, vault, self._defaults)
+                self._tenants[name] = Tenant(name, vault, data_model, match_model, cache_records=self.config.cache_records)
+            return self._tenants[name]
+
+    async def data_model(self, tenant: Tenant) -> tuple[DataModel, int]:
+        """Read a tenant's data model as it is stored now, and the revision of its last change."""
+        async with self.reader(tenant) as reader:
+            return await read_data_model(reader, tenant.vault)
+
+    def reader(self, tenant: Tenant, *, revision: int | None = None) -> AbstractAsyncContextManager[Reader]:
+        """Open a reader of a tenant's graph."""
+        return self.store.reader(tenant.name, revision=revision)
+
+    async def write(self, tenant: Tenant, work: Callable[[Transaction, int], Awaitable[T]]) -> T:
+        """Run work in a transaction; it is also given the time, in microseconds."""
+        at = now()
+
+        async def run(transaction: Transaction) -> T:
+            return await work(transaction, at)
+
+        return await self.store.write(tenant.name, at, run)
+
+    async def upsert(self, tenant: Tenant, upserts: Sequence[PreparedUpsert]) -> list[asyncio.Future[Upserted | ServerError]]:
+        """Let prepared records in to be committed with others'; each future is done when its record is durable."""
+        commit = self._commits.get(tenant.name)
+        if commit is None:
+
+            async def run(batch: list[PreparedUpsert]) -> Sequence[Upserted | ServerError]:
+                return await self.write(tenant, lambda transaction, at: commit_upserts(transaction, tenant, batch, at))
+
+            commit = GroupCommit(run, batch=self.config.batch_records, linger_ms=self.config.batch_linger_ms)
+            self._commits[tenant.name] = commit
+        return await commit.put(upserts)
+
+    def cache_counts(self) -> dict[str, tuple[int, int]]:
+        """Count the hits and misses of all tenants' caches, by the cache's name."""
+        tenants = list(self._tenants.values())
+        return {
+            "members": (sum(t.members.hits for t in tenants), sum(t.members.misses for t in tenants)),
+            "profiles": (sum(t.profiles.hits for t in tenants), sum(t.profiles.misses for t in tenants)),
+        }
+
+    async def close(self) -> None:
+        """Commit what waits and stop. The store and the vault stay open: who opened them closes them."""
+        await asyncio.gather(*(commit.close() for commit in self._commits.values()))

@@ -1,0 +1,121 @@
+"""Explain why two records match, and how an identity came to be."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from msgspec import Struct
+
+from goldenthread.graph.store import Reader, StoredIdentity
+from goldenthread.resolver.blocking import candidate_keys
+from goldenthread.resolver.normalise import identifiers
+from goldenthread.resolver.scoring import PairExplanation
+from goldenthread.server.commands.decide import DecisionView, open_decisions
+from goldenthread.server.commands.engine import Engine
+from goldenthread.server.commands.identities import living
+from goldenthread.server.commands.linking import component_parts, cut_part
+from goldenthread.server.commands.tenants import Member, Tenant
+from goldenthread.server.errors import NotFound
+
+__all__ = ["IdentityExplained", "MatchExplained", "Step", "explain_identity", "explain_match"]
+
+
+class MatchExplained(Struct, frozen=True):
+    """Why two records match or do not."""
+
+    records: tuple[bytes, bytes]
+    explanation: PairExplanation
+    same_identity: bool
+    decisions: Sequence[DecisionView]
+    shared_rules: Sequence[str]
+
+
+class Step(Struct, frozen=True):
+    """Two groups of records joined, with the strongest match between them."""
+
+    left: Sequence[bytes]
+    right: Sequence[bytes]
+    strongest: tuple[bytes, bytes]
+    explanation: PairExplanation
+    average: int
+    by: str
+
+
+class IdentityExplained(Struct, frozen=True):
+    """How an identity came to be."""
+
+    identity: StoredIdentity
+    steps: Sequence[Step]
+    decisions: Sequence[DecisionView]
+
+
+async def explain_match(engine: Engine, tenant: Tenant, left: tuple[str, bytes], right: tuple[str, bytes]) -> MatchExplained:
+    """Explain two records, or the closest records of two identities; each side is its collection and id.
+
+    Raises:
+        NotFound: one side does not exist.
+    """
+    async with engine.reader(tenant) as reader:
+        ours, theirs = await _records_of(reader, left), await _records_of(reader, right)
+        states = await reader.records(sorted({*ours, *theirs}))
+        members = await tenant.members_of(states.values())
+        a, b = _closest(tenant, members, ours, theirs)
+        nodes = await reader.decisions([a, b])
+    keys_a, keys_b = _key_names(tenant, members[a]), _key_names(tenant, members[b])
+    return MatchExplained(
+        (a, b),
+        tenant.scorer.explain(members[a].profile, members[b].profile),
+        states[a].identity == states[b].identity,
+        await open_decisions(tenant, nodes),
+        sorted({rule for rule, _ in keys_a & keys_b}),
+    )
+
+
+async def _records_of(reader: Reader, side: tuple[str, bytes]) -> Sequence[bytes]:
+    collection, id = side
+    return [id] if collection == "records" else (await living(reader, id)).identity.records
+
+
+def _closest(
+    tenant: Tenant, members: Mapping[bytes, Member], ours: Sequence[bytes], theirs: Sequence[bytes]
+) -> tuple[bytes, bytes]:
+    pairs = [(a, b) for a in ours for b in theirs if a != b and a in members and b in members]
+    if not pairs:
+        raise NotFound("record" if len(ours) == len(theirs) == 1 and ours != theirs else "pair of records")
+    place = {record: i for i, record in enumerate(members)}
+    weights = tenant.scorer.weights(
+        [member.profile for member in members.values()],
+        np.array([place[a] for a, _ in pairs], dtype=np.int32),
+        np.array([place[b] for _, b in pairs], dtype=np.int32),
+    )
+    return pairs[int(np.argmax(weights))]
+
+
+def _key_names(tenant: Tenant, member: Member) -> set[tuple[str, str]]:
+    keys = {(key.rule, key.text) for key in candidate_keys(member.profile, tenant.match_model)}
+    return keys | {(identifier.type.name.lower(), identifier.text) for identifier in identifiers(member.profile)}
+
+
+async def explain_identity(engine: Engine, tenant: Tenant, id: bytes) -> IdentityExplained:
+    """Replay the cutting of the identity's component, and give the steps that joined its records.
+
+    Raises:
+        NotFound: there is no such identity.
+    """
+    async with engine.reader(tenant) as reader:
+        identity = (await living(reader, id)).identity
+        parts = await component_parts(reader, tenant, identity.records)
+        nodes = await reader.decisions(identity.records)
+    wanted = set(identity.records)
+    steps: list[Step] = []
+    for part in parts:
+        for step in cut_part(tenant, part, explain=True).steps:
+            left = [part.records[i] for i in step.left]
+            right = [part.records[i] for i in step.right]
+            if not wanted.issuperset(left):
+                continue
+            a, b = step.strongest
+            explanation = tenant.scorer.explain(part.members[a].profile, part.members[b].profile)
+            steps.append(Step(left, right, (part.records[a], part.records[b]), explanation, step.average, step.by))
+    return IdentityExplained(identity, steps, await open_decisions(tenant, nodes))

@@ -1,0 +1,143 @@
+"""Walk the graph: neighbours, paths, networks, households. What comes back is opaque but for masked labels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from msgspec import Struct
+
+from goldenthread.graph.model import Node, NodeKind, SemanticType
+from goldenthread.graph.store import Reader, Subgraph
+from goldenthread.server.commands.as_of import Moment, read_at
+from goldenthread.server.commands.engine import Engine
+from goldenthread.server.commands.identities import living
+from goldenthread.server.commands.tenants import Tenant
+from goldenthread.server.errors import NotFound
+
+__all__ = ["WALKED", "HouseholdView", "Walk", "expand_nodes", "find_path", "get_households", "get_network", "mask"]
+
+WALKED = frozenset(
+    {
+        NodeKind.SOURCE,
+        NodeKind.RECORD,
+        NodeKind.IDENTIFIER,
+        NodeKind.IDENTITY,
+        NodeKind.HOUSEHOLD,
+        NodeKind.CONSENT,
+        NodeKind.DECISION,
+    }
+)
+"""Kinds that a caller may see; versions, blocks and requests are how the service works, not what it knows."""
+
+_RELATING = frozenset({NodeKind.RECORD, NodeKind.IDENTIFIER, NodeKind.IDENTITY, NodeKind.HOUSEHOLD})
+"""Kinds a path may lead through: that two people are in one source relates nobody."""
+
+
+class Walk(Struct, frozen=True):
+    """What a walk found, with a masked label for each node that has one."""
+
+    graph: Subgraph
+    labels: Mapping[bytes, str]
+
+
+class HouseholdView(Struct, frozen=True):
+    """Identities that live together, and why."""
+
+    id: bytes
+    members: Sequence[bytes]
+    reason: str
+
+
+async def expand_nodes(
+    engine: Engine,
+    tenant: Tenant,
+    ids: Sequence[bytes],
+    kinds: frozenset[NodeKind],
+    hops: int,
+    limit: int,
+    moment: Moment | None,
+) -> Walk:
+    """Find what lies within some hops.
+
+    Raises:
+        NotFound: one of the nodes does not exist.
+    """
+    async with read_at(engine, tenant, moment) as reader:
+        await _check_all(reader, ids)
+        graph = await reader.neighbourhood(ids, kinds & WALKED, hops, limit)
+    return Walk(graph, await _labels(tenant, graph.nodes))
+
+
+async def find_path(engine: Engine, tenant: Tenant, start: bytes, end: bytes, max_hops: int, moment: Moment | None) -> Walk:
+    """Find a shortest path.
+
+    Raises:
+        NotFound: one of the ends does not exist.
+    """
+    async with read_at(engine, tenant, moment) as reader:
+        await _check_all(reader, [start, end])
+        graph = await reader.path(start, end, _RELATING, max_hops)
+    return Walk(graph, await _labels(tenant, graph.nodes))
+
+
+async def get_network(engine: Engine, tenant: Tenant, ids: Sequence[bytes], max_hops: int, build_out: int, limit: int) -> Walk:
+    """Find what connects identities pairwise, and some hops around it.
+
+    Raises:
+        NotFound: one of them does not exist.
+    """
+    async with engine.reader(tenant) as reader:
+        living_ids = list(dict.fromkeys([(await living(reader, id)).identity.id for id in ids]))
+        on_paths: dict[bytes, None] = dict.fromkeys(living_ids)
+        for i, one in enumerate(living_ids):
+            for other in living_ids[i + 1 :]:
+                path = await reader.path(one, other, _RELATING, max_hops)
+                on_paths.update(dict.fromkeys(node.id for node in path.nodes))
+        graph = await reader.neighbourhood(list(on_paths), WALKED, build_out, limit)
+    return Walk(graph, await _labels(tenant, graph.nodes))
+
+
+async def get_households(engine: Engine, tenant: Tenant, collection: str, id: bytes) -> list[HouseholdView]:
+    """Read the households of an identity, or one household; alone is no household.
+
+    Raises:
+        NotFound: there is no such identity or household.
+    """
+    async with engine.reader(tenant) as reader:
+        ids: Sequence[bytes] = [id] if collection == "households" else (await living(reader, id)).identity.households
+        found = await reader.households(ids) if ids else {}
+    views = [
+        HouseholdView(household, sorted(members), str(node.properties["reason"]))
+        for household, (node, members) in found.items()
+        if len(members) > 1
+    ]
+    if not views and collection == "households":
+        raise NotFound("household")
+    return sorted(views, key=lambda view: (-len(view.members), view.id))
+
+
+async def _check_all(reader: Reader, ids: Sequence[bytes]) -> None:
+    found = await reader.nodes(ids)
+    if any(id not in found or found[id].kind not in WALKED for id in ids):
+        raise NotFound("node")
+
+
+async def _labels(tenant: Tenant, nodes: Iterable[Node]) -> dict[bytes, str]:
+    """Say what identifiers are, masked: enough to tell two apart, too little to use."""
+    wanted = [node for node in nodes if node.kind is NodeKind.IDENTIFIER]
+    sealed = [(node.id, NodeKind.IDENTIFIER, bytes(node.properties["sealed"])) for node in wanted]  # type: ignore[arg-type]  # bytes by the schema
+    opened = await tenant.vault.open(sealed)
+    return {
+        node.id: mask(SemanticType(int(node.properties["type"])), plain.decode())
+        for node, plain in zip(wanted, opened, strict=True)
+        if plain is not None
+    }
+
+
+def mask(type: SemanticType, text: str) -> str:
+    """Mask an identifier: `a…@…com` for an email, the last two characters for numbers, nothing of an address."""
+    if type is SemanticType.EMAIL:
+        return f"{text[:1]}…@…{text.rpartition('.')[2]}"
+    if type is SemanticType.ADDRESS:
+        return "address"
+    return f"…{text[-2:]}" if len(text) > 6 else "…"

@@ -1,0 +1,84 @@
+"""Commit many callers' records in one transaction.
+
+One task a tenant takes what waits, up to a limit, and commits it; while a transaction runs, the next batch gathers. A caller is
+answered only when its batch is durable. When a batch fails as a whole, nothing of it is kept and every caller of it is told.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from typing import Generic, TypeVar
+
+from goldenthread.server.errors import ShuttingDown
+
+__all__ = ["GroupCommit"]
+
+Item = TypeVar("Item")
+Outcome = TypeVar("Outcome")
+
+_WAITING_BATCHES = 4
+"""Batches that may wait; past that, callers wait before they are let in, and a stream stops being read."""
+
+
+class GroupCommit(Generic[Item, Outcome]):
+    """Gather items of concurrent callers into batches and commit each batch once."""
+
+    def __init__(self, commit: Callable[[list[Item]], Awaitable[Sequence[Outcome]]], *, batch: int, linger_ms: float) -> None:
+        self._commit, self._batch, self._linger = commit, batch, linger_ms / 1_000
+        self._waiting: asyncio.Queue[tuple[Item, asyncio.Future[Outcome]]] = asyncio.Queue(batch * _WAITING_BATCHES)
+        self._is_closing = False
+        self._task = asyncio.create_task(self._run())
+
+    async def put(self, items: Sequence[Item]) -> list[asyncio.Future[Outcome]]:
+        """Let items in, in order; return a future for each, done when its batch is durable.
+
+        Raises:
+            ShuttingDown: the server stops; none of the items that were not let in is kept.
+        """
+        loop = asyncio.get_running_loop()
+        futures: list[asyncio.Future[Outcome]] = []
+        for item in items:
+            if self._is_closing:
+                raise ShuttingDown
+            future: asyncio.Future[Outcome] = loop.create_future()
+            await self._waiting.put((item, future))
+            futures.append(future)
+        return futures
+
+    async def close(self) -> None:
+        """Let nothing more in, commit what waits, and stop."""
+        self._is_closing = True
+        await self._waiting.join()
+        self._task.cancel()
+        await asyncio.wait([self._task])
+
+    async def _run(self) -> None:
+        while True:
+            taken = await self._gather()
+            await self._answer(taken)
+            for _ in taken:
+                self._waiting.task_done()
+
+    async def _gather(self) -> list[tuple[Item, asyncio.Future[Outcome]]]:
+        """Take what waits, and give callers that were just answered the time to send their next record."""
+        taken = [await self._waiting.get()]
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._linger):
+                while len(taken) < self._batch:
+                    taken.append(await self._waiting.get())
+        return taken
+
+    async def _answer(self, taken: Sequence[tuple[Item, asyncio.Future[Outcome]]]) -> None:
+        try:
+            outcomes = await self._commit([item for item, _ in taken])
+        except Exception as error:  # noqa: BLE001 - whatever it is belongs to the callers, and must not end this task
+            for _, future in taken:
+                if not future.cancelled():
+                    future.set_exception(error)
+                    future.exception()  # a caller that is gone never asks; that is no defect to warn of
+            return
+        for (_, future), outcome in zip(taken, outcomes, strict=True):
+            if not future.cancelled():
+                future.set_result(outcome)

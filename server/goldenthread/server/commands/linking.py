@@ -1,0 +1,289 @@
+"""Link records into identities again wherever something changed: the one place where identities are decided.
+
+Upsert, delete, merge and split all end here. Given which records changed, which match edges come and go and which decisions are
+new, `relink` finds the components that are touched, cuts each by the resolver's pure function, keeps identity ids where most of
+their records stay, and says what must change in the store. It reads, and writes nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from msgspec import Struct
+from numpy.typing import NDArray
+
+from goldenthread.graph.model import Edge, EdgeKind, Node, NodeKind
+from goldenthread.graph.store import ChangeSet, EdgeRef, Reader
+from goldenthread.resolver.clusters import Clustering, Decision, cluster
+from goldenthread.resolver.households import household_keys_of
+from goldenthread.server.commands.ids import new_id
+from goldenthread.server.commands.tenants import Member, Tenant
+
+__all__ = ["Change", "Linked", "Part", "component_parts", "cut_part", "relink"]
+
+_DENSE = 512
+"""Components up to this many records are scored as one matrix; larger ones ask for weights pair by pair."""
+
+
+class Change(Struct, kw_only=True):
+    """What happened to records and what binds them."""
+
+    fresh: Mapping[bytes, Member] = {}
+    """Records that are new or have another current version."""
+    gone: frozenset[bytes] = frozenset()
+    """Records that are deleted."""
+    put_matches: Sequence[Edge] = ()
+    end_matches: Sequence[EdgeRef] = ()
+    put_decisions: Sequence[Edge] = ()
+    decision_revisions: Mapping[bytes, int] = {}
+    """Revision of each decision that is not stored yet."""
+    seeds: frozenset[bytes] = frozenset()
+    """Further stored records whose components are touched."""
+
+
+class Linked(Struct, kw_only=True):
+    """What linking found: which identity each touched record belongs to, and what to change."""
+
+    identity_of: dict[bytes, bytes]
+    superseded: dict[bytes, list[bytes]]
+    """Identities that lost their last record, with those that have its records now."""
+    changes: ChangeSet
+
+
+class Part(Struct):
+    """One component: its records in order of their order keys, with what is known of them."""
+
+    records: list[bytes]
+    members: list[Member]
+    decisions: list[Decision]
+
+
+async def relink(reader: Reader, tenant: Tenant, change: Change, at: int) -> Linked:
+    """Decide the identities of every record that the change touches."""
+    ended = {(ref.source, ref.target) for ref in change.end_matches}
+    ends = {end for edge in change.put_matches for end in (edge.source, edge.target)} | {end for pair in ended for end in pair}
+    bound = {edge.source for edge in change.put_decisions}
+    seeds = change.seeds | change.gone | set(change.fresh) | ends | bound
+    link_weight = tenant.match_model.link_weight
+    components = await reader.components(sorted(seeds), link_weight)
+    stored = {record for component in components for record in component.records}
+    states = await reader.records(sorted(stored))
+    members = await tenant.members_of(state for record, state in states.items() if record not in change.fresh)
+    members.update(change.fresh)
+    for record in change.gone:
+        members.pop(record, None)
+
+    edges = [(e.source, e.target) for c in components for e in c.matches if (e.source, e.target) not in ended]
+    edges += [(e.source, e.target) for e in change.put_matches if e.weight >= link_weight]
+    decisions = [e for c in components for e in c.decisions] + list(change.put_decisions)
+    revisions = await _decision_revisions(reader, decisions, change.decision_revisions)
+    parts = [_part(records, members, decisions, revisions) for records in _connect(members, edges, decisions)]
+    groups = await asyncio.to_thread(_cut_all, tenant, parts)
+
+    old = {record: state.identity for record, state in states.items() if state.identity is not None}
+    gone_from = {old[record] for record in change.gone if record in old}
+    identity_of, retired = _keep_ids(groups, old, at)
+    retired |= {identity: [] for identity in gone_from if identity not in set(identity_of.values()) and identity not in retired}
+    changes = _membership_changes(identity_of, old, retired)
+    await _household_changes(reader, tenant, members, identity_of, old, retired, changes)
+    for identity in sorted(gone_from):  # each deletion leaves its own mark, so that any past moment knows of later ones
+        changes.end_edges.append(EdgeRef(EdgeKind.CUT, identity, identity))
+        changes.put_edges.append(Edge(EdgeKind.CUT, identity, identity))
+    return Linked(identity_of=identity_of, superseded=retired, changes=changes)
+
+
+async def component_parts(reader: Reader, tenant: Tenant, records: Sequence[bytes]) -> list[Part]:
+    """Read the components that stored records are in, as they are."""
+    components = await reader.components(records, tenant.match_model.link_weight)
+    stored = sorted({record for component in components for record in component.records})
+    members = await tenant.members_of((await reader.records(stored)).values())
+    edges = [(e.source, e.target) for c in components for e in c.matches]
+    decisions = [e for c in components for e in c.decisions]
+    revisions = await _decision_revisions(reader, decisions, {})
+    return [_part(group, members, decisions, revisions) for group in _connect(members, edges, decisions)]
+
+
+async def _decision_revisions(reader: Reader, edges: Sequence[Edge], fresh: Mapping[bytes, int]) -> dict[bytes, int]:
+    revisions = dict(fresh)
+    records = sorted({edge.source for edge in edges if edge.target not in revisions})
+    if records:
+        revisions.update((node.id, node.recorded_from) for node in await reader.decisions(records))
+    return revisions
+
+
+def _connect(
+    members: Mapping[bytes, Member], edges: Sequence[tuple[bytes, bytes]], decisions: Sequence[Edge]
+) -> list[list[bytes]]:
+    """Find the components that links and must-link decisions make of the members, in order of their order keys."""
+    parent = {record: record for record in members}
+
+    def root(record: bytes) -> bytes:
+        while parent[record] != record:
+            parent[record] = parent[parent[record]]
+            record = parent[record]
+        return record
+
+    for a, b in edges:
+        if a in parent and b in parent:
+            parent[root(a)] = root(b)
+    first: dict[bytes, bytes] = {}
+    for edge in decisions:
+        if edge.kind is EdgeKind.MUST_LINK and edge.source in parent:
+            parent[root(edge.source)] = root(first.setdefault(edge.target, edge.source))
+    groups: dict[bytes, list[bytes]] = defaultdict(list)
+    for record in _ordered(members):
+        groups[root(record)].append(record)
+    return list(groups.values())
+
+
+def _ordered(members: Mapping[bytes, Member]) -> list[bytes]:
+    """Order records as every tie is broken: by (source, source record id)."""
+    return sorted(members, key=lambda record: members[record].order_key)
+
+
+def _part(records: list[bytes], members: Mapping[bytes, Member], edges: Sequence[Edge], revisions: Mapping[bytes, int]) -> Part:
+    if not edges:
+        return Part(records, [members[record] for record in records], [])
+    position = {record: i for i, record in enumerate(records)}
+    sides: dict[tuple[bytes, EdgeKind], tuple[set[int], set[int]]] = defaultdict(lambda: (set(), set()))
+    for edge in edges:
+        if edge.source in position:
+            sides[edge.target, edge.kind][edge.weight].add(position[edge.source])
+    decisions = [
+        Decision(revisions[decision], kind is EdgeKind.MUST_LINK, tuple(sorted(left)), tuple(sorted(right)))
+        for (decision, kind), (left, right) in sorted(sides.items())
+    ]
+    return Part(records, [members[record] for record in records], decisions)
+
+
+def _cut_all(tenant: Tenant, parts: Sequence[Part]) -> list[list[bytes]]:
+    """Cut every component; score the pairs of all small ones in one call."""
+    groups: list[list[bytes]] = []
+    small = [part for part in parts if 1 < len(part.records) <= _DENSE]
+    matrices = _matrices(tenant, small)
+    for part in parts:
+        if len(part.records) == 1:
+            groups.append(part.records)
+            continue
+        clustering = cut_part(tenant, part, matrices.get(id(part)), explain=False)
+        found: dict[int, list[bytes]] = defaultdict(list)
+        for record, label in zip(part.records, clustering.labels, strict=True):
+            found[label].append(record)
+        groups.extend(found.values())
+    return groups
+
+
+def cut_part(tenant: Tenant, part: Part, matrix: NDArray[np.int64] | None = None, *, explain: bool) -> Clustering:
+    """Cut one component into identities."""
+    profiles = [member.profile for member in part.members]
+
+    def weigh(left: NDArray[np.int32], right: NDArray[np.int32]) -> NDArray[np.int64]:
+        return tenant.scorer.weights(profiles, left, right)
+
+    return cluster(
+        [member.order_key for member in part.members],
+        [member.digest for member in part.members],
+        weigh if matrix is None else matrix,
+        part.decisions,
+        tenant.clustering,
+        explain=explain,
+    )
+
+
+def _matrices(tenant: Tenant, parts: Sequence[Part]) -> dict[int, NDArray[np.int64]]:
+    """Score all pairs of several components at once; return each one's full symmetric matrix."""
+    if not parts:
+        return {}
+    profiles = [member.profile for part in parts for member in part.members]
+    lefts: list[NDArray[np.int32]] = []
+    rights: list[NDArray[np.int32]] = []
+    start = 0
+    for part in parts:
+        i, j = np.triu_indices(len(part.records), 1)
+        lefts.append((i + start).astype(np.int32))
+        rights.append((j + start).astype(np.int32))
+        start += len(part.records)
+    weights = tenant.scorer.weights(profiles, np.concatenate(lefts), np.concatenate(rights))
+    matrices: dict[int, NDArray[np.int64]] = {}
+    start = 0
+    for part in parts:
+        n = len(part.records)
+        pairs = n * (n - 1) // 2
+        matrix = np.zeros((n, n), dtype=np.int64)
+        i, j = np.triu_indices(n, 1)
+        matrix[i, j] = matrix[j, i] = weights[start : start + pairs]
+        matrices[id(part)] = matrix
+        start += pairs
+    return matrices
+
+
+def _keep_ids(
+    groups: Sequence[list[bytes]], old: Mapping[bytes, bytes], at: int
+) -> tuple[dict[bytes, bytes], dict[bytes, list[bytes]]]:
+    """Give each group an identity: the one with the largest share keeps its id, of equals the oldest; else a new one."""
+    shares = [Counter(old[record] for record in group if record in old) for group in groups]
+    claims = sorted((-count, identity, position) for position, share in enumerate(shares) for identity, count in share.items())
+    kept: dict[int, bytes] = {}
+    taken: set[bytes] = set()
+    for _, identity, position in claims:
+        if identity not in taken and position not in kept:
+            kept[position] = identity
+            taken.add(identity)
+    identity_of: dict[bytes, bytes] = {}
+    successors: dict[bytes, set[bytes]] = defaultdict(set)
+    for position, group in enumerate(groups):
+        identity = kept.get(position) or new_id(at)
+        for record in group:
+            identity_of[record] = identity
+        for former in shares[position]:
+            if former not in taken:
+                successors[former].add(identity)
+    return identity_of, {former: sorted(heirs) for former, heirs in successors.items()}
+
+
+def _membership_changes(
+    identity_of: Mapping[bytes, bytes], old: Mapping[bytes, bytes], retired: Mapping[bytes, list[bytes]]
+) -> ChangeSet:
+    changes = ChangeSet()
+    known = set(old.values())
+    for identity in dict.fromkeys(identity_of.values()):
+        if identity not in known:
+            changes.put_nodes.append(Node(NodeKind.IDENTITY, identity))
+    for record, identity in identity_of.items():
+        before = old.get(record)
+        if before == identity:
+            continue
+        if before is not None:
+            changes.end_edges.append(EdgeRef(EdgeKind.RESOLVED_TO, record, before))
+        changes.put_edges.append(Edge(EdgeKind.RESOLVED_TO, record, identity))
+    for former, heirs in retired.items():
+        changes.put_edges += [Edge(EdgeKind.SUPERSEDED_BY, former, heir) for heir in heirs]
+    return changes
+
+
+async def _household_changes(
+    reader: Reader,
+    tenant: Tenant,
+    members: Mapping[bytes, Member],
+    identity_of: Mapping[bytes, bytes],
+    old: Mapping[bytes, bytes],
+    retired: Mapping[bytes, list[bytes]],
+    changes: ChangeSet,
+) -> None:
+    """Move identities between households, which follow from the addresses and surnames of their records."""
+    known = set(old.values())
+    stored = await reader.identities(sorted(known)) if known else {}
+    wanted: dict[bytes, dict[bytes, str]] = {identity: {} for identity in (*identity_of.values(), *retired)}
+    for record, identity in identity_of.items():
+        for key in household_keys_of(members[record].profile):
+            wanted[identity][tenant.vault.blind("household", f"{key.reason}\0{key.text}")] = key.reason
+    for identity, households in wanted.items():
+        had = set(stored[identity].households) if identity in stored else set()
+        for household in sorted(had - set(households)):
+            changes.end_edges.append(EdgeRef(EdgeKind.MEMBER_OF, identity, household))
+        for household in sorted(set(households) - had):
+            changes.put_nodes.append(Node(NodeKind.HOUSEHOLD, household, {"reason": households[household]}))
+            changes.put_edges.append(Edge(EdgeKind.MEMBER_OF, identity, household))

@@ -1,0 +1,148 @@
+"""Hold what a server keeps in memory of a tenant: its keys, data model, match model, and profiles it opened before.
+
+Everything here can be had again from the store and the vault; two servers on one store keep their own.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from threading import Lock
+from typing import Generic, TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from goldenthread.graph.errors import GraphError
+from goldenthread.graph.model import DataModel, Node, NodeKind, RecordContent
+from goldenthread.graph.store import Reader, RecordState
+from goldenthread.graph.vault import TenantVault
+from goldenthread.resolver.normalise import Profile, profile_of
+from goldenthread.resolver.scoring import MatchModel, Scorer
+
+__all__ = ["Cache", "Member", "Tenant", "decode_content", "encode_content", "profile_digest"]
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+encode_content = msgspec.msgpack.Encoder().encode
+"""Encode a record's content for sealing."""
+
+decode_content = msgspec.msgpack.Decoder(RecordContent).decode
+"""Decode a record's content after opening."""
+
+
+class Cache(Generic[K, V]):
+    """Keep the values used last, up to a number of them. Threads may share it."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._values: OrderedDict[K, V] = OrderedDict()
+        self._lock = Lock()
+        self.hits = self.misses = 0
+
+    def get(self, key: K) -> V | None:
+        with self._lock:
+            value = self._values.get(key)
+            if value is None:
+                self.misses += 1
+            else:
+                self.hits += 1
+                self._values.move_to_end(key)
+            return value
+
+    def put(self, key: K, value: V) -> None:
+        with self._lock:
+            self._values[key] = value
+            if len(self._values) > self._size:
+                self._values.popitem(last=False)
+
+    def drop(self, keys: Iterable[K]) -> None:
+        with self._lock:
+            for key in keys:
+                self._values.pop(key, None)
+
+
+class Member(Struct, frozen=True):
+    """What resolving needs of a record version. `digest` names the profile; `order_key` is (source, source record id)."""
+
+    order_key: tuple[str, str]
+    digest: bytes
+    profile: Profile
+
+
+class Tenant:
+    """One tenant as this server knows it."""
+
+    def __init__(
+        self, name: str, vault: TenantVault, data_model: DataModel, match_model: MatchModel, *, cache_records: int
+    ) -> None:
+        self.name, self.vault = name, vault
+        self.data_model, self.match_model = data_model, match_model
+        self.scorer = Scorer(match_model)
+        self.clustering = match_model.cluster_settings
+        self.members: Cache[bytes, Member] = Cache(cache_records)  # by version id
+        self.profiles: Cache[bytes, Profile] = Cache(cache_records)  # by digest
+
+    def member_of(self, content: RecordContent) -> Member:
+        """Normalise a record's content."""
+        profile = profile_of(content.attributes, self.data_model.default_country)
+        return Member((content.source, content.source_record_id), profile_digest(self.vault, profile), profile)
+
+    def remember(self, version: bytes, member: Member) -> None:
+        """Keep a member for the next time its version is met."""
+        self.members.put(version, member)
+        self.profiles.put(member.digest, member.profile)
+
+    async def members_of(self, states: Iterable[RecordState]) -> dict[bytes, Member]:
+        """Get the members of records' current versions, by record id; tombstones and shredded versions are left out."""
+        found: dict[bytes, Member] = {}
+        missing: list[RecordState] = []
+        for state in states:
+            member = self.members.get(state.version.id)
+            if member is not None:
+                found[state.record.id] = member
+            elif not state.version.properties["tombstone"]:
+                missing.append(state)
+        for state, content in zip(missing, await self.open_versions([s.version for s in missing]), strict=True):
+            if content is not None:
+                member = self.member_of(content)
+                self.remember(state.version.id, member)
+                found[state.record.id] = member
+        return found
+
+    async def profiles_of(self, reader: Reader, records: Sequence[tuple[bytes, bytes]]) -> dict[bytes, Profile]:
+        """Get profiles by digest, given (record, digest) pairs that name a record to read each from."""
+        found: dict[bytes, Profile] = {}
+        missing: dict[bytes, bytes] = {}
+        for record, digest in records:
+            if digest in found or digest in missing:
+                continue
+            profile = self.profiles.get(digest)
+            if profile is None:
+                missing[digest] = record
+            else:
+                found[digest] = profile
+        if missing:
+            members = await self.members_of((await reader.records(list(missing.values()))).values())
+            found.update((member.digest, member.profile) for member in members.values())
+        return found
+
+    async def open_versions(self, versions: Sequence[Node]) -> list[RecordContent | None]:
+        """Open the content of record versions; None for a tombstone and where the key is gone."""
+        alive = [v for v in versions if not v.properties["tombstone"]]
+        opened = await self.vault.open([(v.id, NodeKind.RECORD_VERSION, _bytes(v, "sealed")) for v in alive])
+        content = {v.id: decode_content(plain) for v, plain in zip(alive, opened, strict=True) if plain is not None}
+        return [content.get(v.id) for v in versions]
+
+
+def profile_digest(vault: TenantVault, profile: Profile) -> bytes:
+    """Name a profile: equal profiles, and only they, have equal digests; who lacks the key learns nothing from one."""
+    return vault.digest("profile", profile.encode(), 8)
+
+
+def _bytes(node: Node, name: str) -> bytes:
+    value = node.properties[name]
+    if not isinstance(value, bytes):
+        raise GraphError(f"The store gave a {node.kind.name} whose {name} is not bytes; restore it from a backup.")
+    return value

@@ -1,0 +1,355 @@
+"""Put records: prepare each alone, then commit many together, each resolved before it is acknowledged.
+
+`prepare` is all that needs no store: normalising, blinding, encoding. `commit_upserts` runs in one transaction for a whole
+batch, in columns wherever it can.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+from msgspec import Struct
+
+from goldenthread.graph.model import (
+    ConsentStatement,
+    Edge,
+    EdgeKind,
+    Node,
+    NodeKind,
+    RecordContent,
+    SemanticType,
+)
+from goldenthread.graph.store import ChangeSet, EdgeRef, RecordState, Transaction
+from goldenthread.graph.vault import SealRequest
+from goldenthread.resolver.blocking import candidate_keys
+from goldenthread.resolver.normalise import IdentifierValue, Profile, identifier_of, identifiers
+from goldenthread.server.commands.candidates import Keyed, match_edges
+from goldenthread.server.commands.ids import new_id
+from goldenthread.server.commands.linking import Change, relink
+from goldenthread.server.commands.tenants import Member, Tenant, encode_content
+from goldenthread.server.errors import RequestIdReused, ServerError
+
+__all__ = ["PreparedUpsert", "Upserted", "commit_upserts", "identifier_key", "keys_of_profile", "prepare", "record_alias"]
+
+_encode = msgspec.msgpack.Encoder().encode
+
+
+class Upserted(Struct, frozen=True, array_like=True):
+    """What became of one upsert."""
+
+    record: bytes
+    identity: bytes
+    revision: int
+    changed: bool
+
+
+class PreparedUpsert(Struct, frozen=True):
+    """A record ready to be committed. Everything but `content`, `member` and `identifiers` is opaque."""
+
+    content: RecordContent
+    has_observed_at: bool
+    member: Member
+    alias: bytes
+    source: bytes
+    digest: bytes
+    identifiers: dict[bytes, IdentifierValue]
+    blocks: tuple[bytes, ...]
+    consents: dict[bytes, ConsentStatement]
+    request: tuple[bytes, bytes, str] | None
+    """Id of the Request node, digest of the body, and the request_id itself."""
+
+    @property
+    def keys(self) -> list[bytes]:
+        """Every candidate key."""
+        return [*self.identifiers, *self.blocks]
+
+
+def record_alias(tenant: Tenant, source: str, source_record_id: str) -> bytes:
+    """Blind a record's own id at its source."""
+    return tenant.vault.blind("source-record", f"{source}\0{source_record_id}")
+
+
+def identifier_key(tenant: Tenant, identifier: IdentifierValue) -> bytes:
+    """Blind an identifier: the id of its node."""
+    return tenant.vault.blind(f"identifier-{int(identifier.type)}", identifier.text)
+
+
+def keys_of_profile(tenant: Tenant, profile: Profile) -> tuple[dict[bytes, IdentifierValue], tuple[bytes, ...]]:
+    """Blind all candidate keys of a profile: its identifiers, and its blocking keys."""
+    found = {identifier_key(tenant, identifier): identifier for identifier in identifiers(profile)}
+    blocks = (tenant.vault.blind(f"block-{key.rule}", key.text) for key in candidate_keys(profile, tenant.match_model))
+    return found, tuple(dict.fromkeys(blocks))
+
+
+def prepare(tenant: Tenant, content: RecordContent, has_observed_at: bool, request_id: str, body: bytes) -> PreparedUpsert:
+    """Do everything for a record that needs no store. `body` is what the caller sent, to recognise a repeated request."""
+    vault = tenant.vault
+    member = tenant.member_of(content)
+    found, blocks = keys_of_profile(tenant, member.profile)
+    alias = record_alias(tenant, content.source, content.source_record_id)
+    said = _encode((content.party, content.attributes, content.consents))
+    return PreparedUpsert(
+        content,
+        has_observed_at,
+        member,
+        alias,
+        vault.blind("source", content.source),
+        vault.digest("content", said),
+        found,
+        blocks,
+        {vault.blind("consent", alias + _encode(statement)): statement for statement in content.consents},
+        (vault.blind("request", request_id), vault.digest("request-body", body), request_id) if request_id else None,
+    )
+
+
+class _Version(Struct):
+    """A version that a batch brings, with where it stands among the record's versions."""
+
+    upsert: PreparedUpsert
+    id: bytes
+    places: list[int]
+
+    @property
+    def order(self) -> tuple[int, int, bytes]:
+        content = self.upsert.content
+        return content.observed_at, content.source_version, self.upsert.digest
+
+
+class _Plan(Struct):
+    """What a batch does to one record."""
+
+    record: bytes
+    state: RecordState | None
+    versions: list[_Version] = []
+    current: _Version | None = None
+    """The version that becomes current; None when the stored one stays."""
+    unchanged: list[int] = []
+
+
+async def commit_upserts(
+    transaction: Transaction, tenant: Tenant, batch: Sequence[PreparedUpsert], at: int
+) -> list[Upserted | ServerError]:
+    """Put a batch of records, resolve what they touch, and say what became of each, in order."""
+    await transaction.lock([key for upsert in batch for key in (upsert.alias, *upsert.keys)])
+    states = await transaction.records_by_alias([upsert.alias for upsert in batch])
+    outcomes, open_places = await _answer_repeats(transaction, batch)
+    plans = _plan(batch, open_places, states, at)
+    changes = ChangeSet()
+    moved = [plan for plan in plans if plan.current is not None and not _keeps_profile(plan)]
+    keyed = await _keyed(transaction, moved)
+    matching = await match_edges(transaction, tenant, keyed)
+    linked = await relink(
+        transaction,
+        tenant,
+        Change(
+            fresh={plan.record: plan.current.upsert.member for plan in moved if plan.current is not None},
+            put_matches=matching.put,
+            end_matches=matching.end,
+        ),
+        at,
+    )
+    _key_changes(keyed, changes)
+    for plan in plans:
+        _version_changes(plan, changes)
+    await _seal(tenant, plans, moved, matching.known_keys, changes)
+    changes.end_edges += [*matching.end, *linked.changes.end_edges]
+    changes.put_nodes += linked.changes.put_nodes
+    changes.put_edges += [*matching.put, *linked.changes.put_edges]
+
+    revision = transaction.revision.number
+    has_changed = bool(changes.put_nodes or changes.put_edges or changes.end_edges)
+    next_revision = revision + 1 if has_changed else revision
+    for plan in plans:
+        stored = plan.state.identity if plan.state is not None else None
+        identity = linked.identity_of.get(plan.record, stored or b"")
+        for version in plan.versions:
+            for place in version.places:
+                outcomes[place] = Upserted(plan.record, identity, next_revision, True)
+        for place in plan.unchanged:
+            outcomes[place] = Upserted(plan.record, identity, revision, False)
+    for place in open_places:
+        request, outcome = batch[place].request, outcomes[place]
+        if request is not None and isinstance(outcome, Upserted):
+            body: dict[str, int | str | bytes] = {"digest": request[1], "result": _encode(outcome), "at": at}
+            changes.put_nodes.append(Node(NodeKind.REQUEST, request[0], body))
+            has_changed = True
+    if has_changed:
+        await transaction.apply(changes)
+        for plan in moved:
+            if plan.current is not None:
+                tenant.remember(plan.current.id, plan.current.upsert.member)
+    return [outcome for outcome in outcomes if outcome is not None]
+
+
+async def _answer_repeats(
+    transaction: Transaction, batch: Sequence[PreparedUpsert]
+) -> tuple[list[Upserted | ServerError | None], list[int]]:
+    """Answer requests that were answered before; return the places still open. The first of equal ids in a batch counts."""
+    outcomes: list[Upserted | ServerError | None] = [None] * len(batch)
+    asked = {upsert.request[0]: upsert.request[1] for upsert in reversed(batch) if upsert.request is not None}
+    stored = await transaction.requests(list(asked)) if asked else {}
+    open_places: list[int] = []
+    for place, upsert in enumerate(batch):
+        if upsert.request is not None:
+            id, digest, request_id = upsert.request
+            known = stored[id].properties["digest"] if id in stored else asked[id]
+            if known != digest:
+                outcomes[place] = RequestIdReused(request_id)
+                continue
+            if id in stored:
+                result = stored[id].properties["result"]
+                outcomes[place] = msgspec.msgpack.decode(result if isinstance(result, bytes) else b"", type=Upserted)
+                continue
+        open_places.append(place)
+    return outcomes, open_places
+
+
+def _plan(batch: Sequence[PreparedUpsert], places: Sequence[int], states: dict[bytes, RecordState], at: int) -> list[_Plan]:
+    """Order the versions of each record; the greatest (observed-at, source version, content) is current."""
+    plans: dict[bytes, _Plan] = {}
+    for place in places:
+        upsert = batch[place]
+        plan = plans.get(upsert.alias)
+        if plan is None:
+            state = states.get(upsert.alias)
+            plan = plans[upsert.alias] = _Plan(state.record.id if state else new_id(at), state, [], None, [])
+        _add_version(plan, upsert, place, at)
+    return list(plans.values())
+
+
+def _add_version(plan: _Plan, upsert: PreparedUpsert, place: int, at: int) -> None:
+    order = (upsert.content.observed_at, upsert.content.source_version, upsert.digest)
+    newest = plan.current.order if plan.current is not None else _order(plan.state)
+    for version in plan.versions:
+        if version.order == order or (not upsert.has_observed_at and version.order[1:] == order[1:]):
+            version.places.append(place)
+            return
+    if newest is not None and (newest == order or (not upsert.has_observed_at and newest[1:] == order[1:])):
+        plan.unchanged.append(place)
+        return
+    version = _Version(upsert, new_id(at), [place])
+    plan.versions.append(version)
+    if newest is None or order > newest:
+        plan.current = version
+
+
+def _order(state: RecordState | None) -> tuple[int, int, bytes] | None:
+    if state is None:
+        return None
+    properties = state.version.properties
+    return (properties["observed_at"], properties["source_version"], properties["digest"])  # type: ignore[return-value]  # the schema types these three so
+
+
+def _keeps_profile(plan: _Plan) -> bool:
+    """Whether the new current version says, for resolving, just what the stored one says."""
+    if plan.state is None or plan.current is None:
+        return False
+    properties = plan.state.version.properties
+    return not properties["tombstone"] and properties["profile"] == plan.current.upsert.member.digest
+
+
+async def _keyed(transaction: Transaction, moved: Sequence[_Plan]) -> list[Keyed]:
+    stored = [plan.record for plan in moved if plan.state is not None]
+    before = await transaction.keys(stored) if stored else {}
+    return [
+        Keyed(plan.record, plan.current.upsert.member, before.get(plan.record, ()), plan.current.upsert.keys)
+        for plan in moved
+        if plan.current is not None
+    ]
+
+
+def _key_changes(keyed: Sequence[Keyed], changes: ChangeSet) -> None:
+    """End the key edges of the former profile; `_seal` puts those of the new one."""
+    for one in keyed:
+        changes.end_edges += [EdgeRef(edge.kind, edge.source, edge.target) for edge in one.before]
+
+
+def _version_changes(plan: _Plan, changes: ChangeSet) -> None:
+    """Move what is current; put what is past. The nodes themselves wait for their sealing."""
+    if plan.state is None and plan.versions:
+        first = plan.versions[0].upsert
+        changes.put_nodes.append(Node(NodeKind.RECORD, plan.record, {"source": first.content.source}, first.alias))
+        changes.put_nodes.append(
+            Node(NodeKind.SOURCE, first.source, {"name": first.content.source, "party": int(first.content.party)})
+        )
+        changes.put_edges.append(Edge(EdgeKind.FROM, plan.record, first.source))
+    for version in plan.versions:
+        kind = EdgeKind.CURRENT if version is plan.current else EdgeKind.PAST
+        changes.put_edges.append(Edge(kind, plan.record, version.id))
+    if plan.current is not None and plan.state is not None:
+        former = plan.state.version.id
+        changes.end_edges.append(EdgeRef(EdgeKind.CURRENT, plan.record, former))
+        changes.put_edges.append(Edge(EdgeKind.PAST, plan.record, former))
+
+
+async def _seal(
+    tenant: Tenant, plans: Sequence[_Plan], moved: Sequence[_Plan], known_keys: set[bytes], changes: ChangeSet
+) -> None:
+    """Seal versions, new identifiers and consents, all keys durable in one step, and put their nodes and edges."""
+    requests: list[SealRequest] = []
+    nodes: list[tuple[NodeKind, bytes, dict[str, int | str | bytes]]] = []
+    for plan in plans:
+        for version in plan.versions:
+            content = version.upsert.content
+            requests.append(SealRequest(version.id, NodeKind.RECORD_VERSION, encode_content(content)))
+            nodes.append(
+                (
+                    NodeKind.RECORD_VERSION,
+                    version.id,
+                    {
+                        "observed_at": content.observed_at,
+                        "source_version": content.source_version,
+                        "digest": version.upsert.digest,
+                        "tombstone": 0,
+                        "profile": version.upsert.member.digest,
+                    },
+                )
+            )
+            for consent_id, statement in version.upsert.consents.items():
+                requests.append(SealRequest(consent_id, NodeKind.CONSENT, _encode(statement)))
+                nodes.append((NodeKind.CONSENT, consent_id, _consent_properties(statement)))
+                changes.put_edges.append(Edge(EdgeKind.ABOUT, consent_id, plan.record))
+                point = _contact_point(tenant, version.upsert, statement)
+                if point is not None and version is plan.current:
+                    changes.put_edges.append(Edge(EdgeKind.ABOUT, consent_id, point))
+    new: dict[bytes, IdentifierValue] = {}
+    for plan in moved:
+        if plan.current is None:
+            continue
+        upsert = plan.current.upsert
+        digest = upsert.member.digest
+        for key, identifier in upsert.identifiers.items():
+            changes.put_edges.append(Edge(EdgeKind.HAS, plan.record, key, profile=digest))
+            if key not in known_keys:
+                new[key] = identifier
+        for key in upsert.blocks:
+            changes.put_edges.append(Edge(EdgeKind.IN, plan.record, key, profile=digest))
+            if key not in known_keys:
+                changes.put_nodes.append(Node(NodeKind.BLOCK, key))
+    for key, identifier in new.items():
+        requests.append(SealRequest(key, NodeKind.IDENTIFIER, identifier.text.encode()))
+        nodes.append((NodeKind.IDENTIFIER, key, {"type": int(identifier.type)}))
+    sealed = await tenant.vault.seal(requests)
+    for (kind, node_id, properties), cipher in zip(nodes, sealed, strict=True):
+        changes.put_nodes.append(Node(kind, node_id, {**properties, "sealed": cipher}))
+
+
+def _consent_properties(statement: ConsentStatement) -> dict[str, int | str | bytes]:
+    return {
+        "purpose": statement.purpose,
+        "state": int(statement.state),
+        "channel": statement.channel,
+        "event_time": statement.event_time,
+    }
+
+
+def _contact_point(tenant: Tenant, upsert: PreparedUpsert, statement: ConsentStatement) -> bytes | None:
+    """Find the record's own identifier that a consent statement names, if it names one."""
+    if not statement.contact_point:
+        return None
+    for type in (SemanticType.EMAIL, SemanticType.PHONE):
+        identifier = identifier_of(type, statement.contact_point, "", tenant.data_model.default_country)
+        if identifier is not None and (key := identifier_key(tenant, identifier)) in upsert.identifiers:
+            return key
+    return None

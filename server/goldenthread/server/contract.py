@@ -1,0 +1,52 @@
+"""Name the services and methods that callers see, and the least role that each method needs."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from google.protobuf.descriptor import FileDescriptor
+
+from goldenthread.server.access import Role
+from goldenthread.v1 import (
+    explore_service_pb2,
+    golden_record_service_pb2,
+    model_service_pb2,
+    record_service_pb2,
+    resolution_service_pb2,
+)
+
+__all__ = ["PACKAGE", "SERVICES", "methods", "role_for"]
+
+PACKAGE: Final = "goldenthread.v1"
+
+_FILES: Final[tuple[FileDescriptor, ...]] = (
+    record_service_pb2.DESCRIPTOR,
+    resolution_service_pb2.DESCRIPTOR,
+    golden_record_service_pb2.DESCRIPTOR,
+    explore_service_pb2.DESCRIPTOR,
+    model_service_pb2.DESCRIPTOR,
+)
+
+SERVICES: Final[tuple[str, ...]] = tuple(service.full_name for file in _FILES for service in file.services_by_name.values())
+"""Full names of the services, as goldenthread.v1.RecordService."""
+
+_READS: Final = ("Get", "List", "Explain", "Resolve", "Expand", "Find")
+_ADMINISTRATION: Final = frozenset({"UpdateDataModel"})
+
+
+def methods() -> tuple[str, ...]:
+    """List every method as gRPC names it, as /goldenthread.v1.RecordService/GetRecord."""
+    return tuple(
+        f"/{service.full_name}/{method.name}"
+        for file in _FILES
+        for service in file.services_by_name.values()
+        for method in service.methods
+    )
+
+
+def role_for(method: str) -> Role:
+    """Say the least role that may call a method: reader for reads, admin for what changes a tenant's rules, else writer."""
+    verb = method.rpartition("/")[2]
+    if verb in _ADMINISTRATION:
+        return "admin"
+    return "reader" if verb.startswith(_READS) else "writer"

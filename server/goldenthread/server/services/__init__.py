@@ -1,0 +1,31 @@
+"""The gRPC services: they check, translate and call a command, nothing more."""
+
+from __future__ import annotations
+
+import grpc
+
+from goldenthread.server.commands import Engine
+from goldenthread.server.config import Config
+from goldenthread.server.services.explore import ExploreService
+from goldenthread.server.services.golden_records import GoldenRecordService
+from goldenthread.server.services.models import ModelService
+from goldenthread.server.services.records import RecordService
+from goldenthread.server.services.resolution import ResolutionService
+from goldenthread.v1 import (
+    explore_service_pb2_grpc,
+    golden_record_service_pb2_grpc,
+    model_service_pb2_grpc,
+    record_service_pb2_grpc,
+    resolution_service_pb2_grpc,
+)
+
+__all__ = ["add_services"]
+
+
+def add_services(server: grpc.aio.Server, engine: Engine, config: Config) -> None:
+    """Register every service on a server."""
+    record_service_pb2_grpc.add_RecordServiceServicer_to_server(RecordService(engine, config), server)
+    resolution_service_pb2_grpc.add_ResolutionServiceServicer_to_server(ResolutionService(engine), server)
+    golden_record_service_pb2_grpc.add_GoldenRecordServiceServicer_to_server(GoldenRecordService(engine), server)
+    explore_service_pb2_grpc.add_ExploreServiceServicer_to_server(ExploreService(engine), server)
+    model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(engine), server)

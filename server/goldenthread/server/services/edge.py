@@ -1,0 +1,51 @@
+"""Check messages at the edge: the rules that the protos declare, and that text is text."""
+
+from __future__ import annotations
+
+from google.protobuf.message import Message
+from protovalidate import Validator
+
+from goldenthread.server.errors import InvalidField
+
+__all__ = ["check", "page_size", "page_start", "page_token"]
+
+_validator = Validator()
+_DEFAULT_PAGE, _MAX_PAGE = 100, 1_000
+
+
+def check(message: Message, prefix: str = "") -> None:
+    """Hold a message to the field rules of its proto.
+
+    Raises:
+        InvalidField: the first rule that is broken, with the path of its field.
+    """
+    violations = _validator.collect_violations(message, fail_fast=True)
+    if violations:
+        violation = violations[0].proto
+        path = ".".join(element.field_name for element in violation.field.elements) if violation.field is not None else ""
+        raise InvalidField(f"{prefix}{path}" or "request", violation.message or violation.rule_id)
+
+
+def page_size(asked: int) -> int:
+    """Say how many a page holds: 100 when not asked, 1,000 at most."""
+    return min(asked, _MAX_PAGE) if asked else _DEFAULT_PAGE
+
+
+def page_token(after: bytes) -> str:
+    """Write where the next page starts; empty when there is none."""
+    return after.hex()
+
+
+def page_start(token: str) -> bytes:
+    """Read where a page starts.
+
+    Raises:
+        InvalidField: it is no token of ours.
+    """
+    try:
+        start = bytes.fromhex(token)
+    except ValueError:
+        raise InvalidField("page_token", "must be the next_page_token of the page before") from None
+    if len(start) not in (0, 16):
+        raise InvalidField("page_token", "must be the next_page_token of the page before")
+    return start

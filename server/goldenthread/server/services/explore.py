@@ -1,0 +1,150 @@
+"""ExploreService: walks of the graph."""
+
+from __future__ import annotations
+
+import grpc
+
+from goldenthread.graph.model import EdgeKind, Node, NodeKind, SemanticType
+from goldenthread.server.commands import Engine
+from goldenthread.server.commands.explore import (
+    WALKED,
+    Walk,
+    expand_nodes,
+    find_path,
+    get_households,
+    get_network,
+)
+from goldenthread.server.commands.ids import name_of, parse_name
+from goldenthread.server.commands.tenants import Tenant
+from goldenthread.server.services.callers import calling_tenant
+from goldenthread.server.services.edge import check
+from goldenthread.server.services.translate import bits, moment_of
+from goldenthread.v1 import explore_service_pb2 as pb
+from goldenthread.v1 import explore_service_pb2_grpc
+
+__all__ = ["ExploreService"]
+
+_DEFAULT_NODES = 200
+_KINDS = {
+    NodeKind.SOURCE: ("sources", pb.NODE_KIND_SOURCE),
+    NodeKind.RECORD: ("records", pb.NODE_KIND_RECORD),
+    NodeKind.IDENTIFIER: ("identifiers", pb.NODE_KIND_IDENTIFIER),
+    NodeKind.IDENTITY: ("identities", pb.NODE_KIND_IDENTITY),
+    NodeKind.HOUSEHOLD: ("households", pb.NODE_KIND_HOUSEHOLD),
+    NodeKind.CONSENT: ("consents", pb.NODE_KIND_CONSENT),
+    NodeKind.DECISION: ("decisions", pb.NODE_KIND_DECISION),
+}
+_KIND_OF = {value: kind for kind, (_, value) in _KINDS.items()}
+_COLLECTIONS = tuple(collection for collection, _ in _KINDS.values())
+
+
+class ExploreService(explore_service_pb2_grpc.ExploreServiceServicer):
+    """Walk the graph."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    async def ExpandNodes(  # noqa: N802 - the proto's name
+        self, request: pb.ExpandNodesRequest, context: grpc.aio.ServicerContext[pb.ExpandNodesRequest, pb.ExpandNodesResponse]
+    ) -> pb.ExpandNodesResponse:
+        check(request)
+        tenant = await calling_tenant(self._engine)
+        ids = [parse_name(tenant.name, name, *_COLLECTIONS, field="names")[1] for name in request.names]
+        kinds = frozenset(_KIND_OF[kind] for kind in request.kinds) or WALKED
+        limit = request.limit or _DEFAULT_NODES
+        walk = await expand_nodes(self._engine, tenant, ids, kinds, request.hops or 1, limit, moment_of(request.as_of))
+        return pb.ExpandNodesResponse(graph=_graph(tenant, walk))
+
+    async def FindPath(  # noqa: N802 - the proto's name
+        self, request: pb.FindPathRequest, context: grpc.aio.ServicerContext[pb.FindPathRequest, pb.FindPathResponse]
+    ) -> pb.FindPathResponse:
+        check(request)
+        tenant = await calling_tenant(self._engine)
+        _, start = parse_name(tenant.name, getattr(request, "from"), *_COLLECTIONS, field="from")
+        _, end = parse_name(tenant.name, request.to, *_COLLECTIONS, field="to")
+        walk = await find_path(self._engine, tenant, start, end, request.max_hops or 8, moment_of(request.as_of))
+        return pb.FindPathResponse(path=_graph(tenant, walk))
+
+    async def GetHousehold(  # noqa: N802 - the proto's name
+        self,
+        request: pb.GetHouseholdRequest,
+        context: grpc.aio.ServicerContext[pb.GetHouseholdRequest, pb.GetHouseholdResponse],
+    ) -> pb.GetHouseholdResponse:
+        check(request)
+        tenant = await calling_tenant(self._engine)
+        collection, id = parse_name(tenant.name, request.name, "identities", "households")
+        return pb.GetHouseholdResponse(
+            households=[
+                pb.Household(
+                    name=name_of(tenant.name, "households", view.id),
+                    members=[name_of(tenant.name, "identities", member) for member in view.members],
+                    reason=view.reason,
+                )
+                for view in await get_households(self._engine, tenant, collection, id)
+            ]
+        )
+
+    async def GetNetwork(  # noqa: N802 - the proto's name
+        self, request: pb.GetNetworkRequest, context: grpc.aio.ServicerContext[pb.GetNetworkRequest, pb.GetNetworkResponse]
+    ) -> pb.GetNetworkResponse:
+        check(request)
+        tenant = await calling_tenant(self._engine)
+        ids = [parse_name(tenant.name, name, "identities", field="names")[1] for name in request.names]
+        limit = request.limit or _DEFAULT_NODES
+        walk = await get_network(self._engine, tenant, ids, request.max_hops or 6, min(request.build_out_hops, 2), limit)
+        return pb.GetNetworkResponse(graph=_graph(tenant, walk))
+
+
+def _graph(tenant: Tenant, walk: Walk) -> pb.Subgraph:
+    names = {node.id: name_of(tenant.name, _KINDS[node.kind][0], node.id) for node in walk.graph.nodes}
+    return pb.Subgraph(
+        nodes=[
+            pb.GraphNode(
+                name=names[node.id],
+                kind=_KINDS[node.kind][1],
+                label=walk.labels.get(node.id) or _label(node),
+                facts=_facts(node),
+            )
+            for node in walk.graph.nodes
+        ],
+        edges=[
+            pb.GraphEdge(
+                source=names[edge.source],
+                target=names[edge.target],
+                kind=edge.kind.name,
+                weight=bits(edge.weight) if edge.kind is EdgeKind.MATCHES else 0.0,
+            )
+            for edge in walk.graph.edges
+            if edge.source in names and edge.target in names
+        ],
+        truncated=walk.graph.is_truncated,
+    )
+
+
+def _label(node: Node) -> str:
+    match node.kind:
+        case NodeKind.SOURCE:
+            return _text(node, "name")
+        case NodeKind.RECORD:
+            return f"{_text(node, 'source')} record"
+        case NodeKind.CONSENT:
+            return _text(node, "purpose")
+        case NodeKind.DECISION:
+            return _text(node, "kind")
+        case NodeKind.HOUSEHOLD:
+            return _text(node, "reason")
+        case _:
+            return node.kind.name.lower()
+
+
+def _text(node: Node, name: str) -> str:
+    value = node.properties[name]
+    return value if isinstance(value, str) else ""
+
+
+def _facts(node: Node) -> dict[str, str]:
+    """Tell what is no personal data: never anything sealed."""
+    facts = {name: str(value) for name, value in node.properties.items() if not isinstance(value, bytes)}
+    if node.kind is NodeKind.IDENTIFIER:
+        facts["type"] = SemanticType(int(facts["type"])).name
+    return {**facts, "revision": str(node.recorded_from)}

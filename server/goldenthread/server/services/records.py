@@ -1,0 +1,182 @@
+"""RecordService: records in, and out again."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+
+import grpc
+
+from goldenthread.server.commands import Engine
+from goldenthread.server.commands.delete_record import delete_record
+from goldenthread.server.commands.ids import name_of, now, parse_name
+from goldenthread.server.commands.read_records import BySourceKey, RecordKey, get_record, list_records
+from goldenthread.server.commands.tenants import Tenant
+from goldenthread.server.commands.upsert_records import PreparedUpsert, Upserted, prepare
+from goldenthread.server.config import Config
+from goldenthread.server.errors import InvalidField, ServerError, status_of
+from goldenthread.server.limits import check_record_size
+from goldenthread.server.services.callers import calling_tenant, check_parent, request_of
+from goldenthread.server.services.edge import check, page_size, page_start, page_token
+from goldenthread.server.services.translate import content_of, micros, moment_of, record_to
+from goldenthread.v1 import record_pb2, record_service_pb2_grpc
+from goldenthread.v1 import record_service_pb2 as pb
+
+__all__ = ["RecordService"]
+
+_OPEN_MESSAGES = 8
+"""Messages of one stream that are being committed; past that, the next is not read."""
+
+_Pending = tuple[int, list["ServerError | asyncio.Future[Upserted | ServerError]"]]
+
+
+class RecordService(record_service_pb2_grpc.RecordServiceServicer):
+    """Keep what sources say of customers."""
+
+    def __init__(self, engine: Engine, config: Config) -> None:
+        self._engine, self._config = engine, config
+
+    async def UpsertRecord(  # noqa: N802 - the proto's name
+        self,
+        request: pb.UpsertRecordRequest,
+        context: grpc.aio.ServicerContext[pb.UpsertRecordRequest, pb.UpsertRecordResponse],
+    ) -> pb.UpsertRecordResponse:
+        tenant = await calling_tenant(self._engine)
+        (prepared,) = self._prepared(tenant, [request])
+        if isinstance(prepared, ServerError):
+            raise prepared
+        (future,) = await self._engine.upsert(tenant, [prepared])
+        outcome = await future
+        if isinstance(outcome, ServerError):
+            raise outcome
+        return _response(tenant, outcome)
+
+    async def BatchUpsertRecords(  # noqa: N802 - the proto's name
+        self,
+        request_iterator: AsyncIterator[pb.BatchUpsertRecordsRequest],
+        context: grpc.aio.ServicerContext[pb.BatchUpsertRecordsRequest, pb.BatchUpsertRecordsResponse],
+    ) -> AsyncIterator[pb.BatchUpsertRecordsResponse]:
+        """Read ahead of what is being committed, and answer each message in turn when its last record is durable."""
+        tenant = await calling_tenant(self._engine)
+        pending: asyncio.Queue[_Pending | None] = asyncio.Queue(_OPEN_MESSAGES)
+        reading = asyncio.create_task(self._read(tenant, request_iterator, pending))
+        try:
+            while (message := await pending.get()) is not None:
+                yield await _answer(tenant, *message)
+            await reading
+        finally:
+            reading.cancel()
+
+    async def _read(
+        self,
+        tenant: Tenant,
+        messages: AsyncIterator[pb.BatchUpsertRecordsRequest],
+        pending: asyncio.Queue[_Pending | None],
+    ) -> None:
+        first = 0
+        try:
+            async for message in messages:
+                check_count(message)
+                prepared = await asyncio.to_thread(self._prepared, tenant, message.requests)
+                good = [one for one in prepared if isinstance(one, PreparedUpsert)]
+                futures = iter(await self._engine.upsert(tenant, good))
+                await pending.put((first, [one if isinstance(one, ServerError) else next(futures) for one in prepared]))
+                first += len(prepared)
+        finally:
+            await pending.put(None)
+
+    def _prepared(self, tenant: Tenant, requests: Sequence[pb.UpsertRecordRequest]) -> list[PreparedUpsert | ServerError]:
+        at = now()
+        return [self._prepare(tenant, request, at) for request in requests]
+
+    def _prepare(self, tenant: Tenant, request: pb.UpsertRecordRequest, at: int) -> PreparedUpsert | ServerError:
+        try:
+            check_record_size(request.record, self._config.max_record_bytes)
+            check(request)
+            content = content_of(request.record, tenant.data_model, at)
+        except ServerError as error:
+            return error
+        body = request_of(request, request.request_id).body if request.request_id else b""
+        return prepare(tenant, content, request.record.HasField("observed_at"), request.request_id, body)
+
+    async def GetRecord(  # noqa: N802 - the proto's name
+        self, request: pb.GetRecordRequest, context: grpc.aio.ServicerContext[pb.GetRecordRequest, pb.GetRecordResponse]
+    ) -> pb.GetRecordResponse:
+        check(request)
+        tenant = await calling_tenant(self._engine)
+        key = _key(tenant, request)
+        found = await get_record(self._engine, tenant, key, moment_of(request.as_of), with_history=request.include_history)
+        return pb.GetRecordResponse(
+            record=record_to(tenant.name, found.current),
+            history=[record_to(tenant.name, view) for view in found.earlier],
+        )
+
+    async def DeleteRecord(  # noqa: N802 - the proto's name
+        self,
+        request: pb.DeleteRecordRequest,
+        context: grpc.aio.ServicerContext[pb.DeleteRecordRequest, pb.DeleteRecordResponse],
+    ) -> pb.DeleteRecordResponse:
+        check(request)
+        tenant = await calling_tenant(self._engine)
+        observed_at = micros(request.observed_at, "observed_at") if request.HasField("observed_at") else 0
+        deleted = await delete_record(
+            self._engine, tenant, _key(tenant, request), observed_at, request_of(request, request.request_id)
+        )
+        return pb.DeleteRecordResponse(record=name_of(tenant.name, "records", deleted.record), revision=deleted.revision)
+
+    async def ListRecords(  # noqa: N802 - the proto's name
+        self, request: pb.ListRecordsRequest, context: grpc.aio.ServicerContext[pb.ListRecordsRequest, pb.ListRecordsResponse]
+    ) -> pb.ListRecordsResponse:
+        check(request)
+        tenant = await calling_tenant(self._engine)
+        check_parent(tenant, request.parent)
+        views, after = await list_records(
+            self._engine, tenant, page_start(request.page_token), page_size(request.page_size), request.source
+        )
+        return pb.ListRecordsResponse(
+            records=[record_to(tenant.name, view) for view in views], next_page_token=page_token(after)
+        )
+
+
+def check_count(message: pb.BatchUpsertRecordsRequest) -> None:
+    """Hold a message of the stream to its number of records; each record is checked by itself.
+
+    Raises:
+        InvalidField: it has too many.
+    """
+    if len(message.requests) > 1_000:
+        raise InvalidField("requests", "must hold no more than 1,000 records a message")
+
+
+def _key(tenant: Tenant, request: pb.GetRecordRequest | pb.DeleteRecordRequest) -> RecordKey:
+    if request.WhichOneof("key") == "source_key":
+        return source_key_of(request.source_key)
+    return parse_name(tenant.name, request.name, "records")[1]
+
+
+def source_key_of(key: record_pb2.SourceKey) -> BySourceKey:
+    """Read a record's own id at its source."""
+    return BySourceKey(key.source, key.source_record_id)
+
+
+def _response(tenant: Tenant, upserted: Upserted) -> pb.UpsertRecordResponse:
+    return pb.UpsertRecordResponse(
+        record=name_of(tenant.name, "records", upserted.record),
+        identity=name_of(tenant.name, "identities", upserted.identity) if upserted.identity else "",
+        revision=upserted.revision,
+        changed=upserted.changed,
+    )
+
+
+async def _answer(
+    tenant: Tenant, first: int, waiting: Sequence[ServerError | asyncio.Future[Upserted | ServerError]]
+) -> pb.BatchUpsertRecordsResponse:
+    response = pb.BatchUpsertRecordsResponse()
+    for index, one in enumerate(waiting, first):
+        outcome = one if isinstance(one, ServerError) else await one
+        result = response.results.add(index=index)
+        if isinstance(outcome, ServerError):
+            result.error.CopyFrom(status_of(outcome))
+        else:
+            result.response.CopyFrom(_response(tenant, outcome))
+    return response

@@ -101,7 +101,8 @@ def _is_filled_with_zeros(words: Words, places: Places, ends: Places) -> npt.NDA
     """Say of each place whether the number in which its string ends (a bit's number, from its place) is zero from there on."""
     last = words[places + 8 * ((ends - 1) // 64)]
     shifts = ends % 64
-    return (shifts == 0) | ((last >> shifts.astype(np.uint64)) == 0)
+    rest: Words = last >> shifts.astype(np.uint64)
+    return np.asarray((shifts == 0) | (rest == 0), dtype=np.bool_)
 
 
 def _characters(words: Words, places: Places, bits: int, count: int) -> npt.NDArray[np.intp]:

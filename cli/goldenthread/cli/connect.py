@@ -1,4 +1,4 @@
-"""Reach the server a command speaks to: its address, the caller's token, the tenant and TLS, as options and variables give them."""
+"""Reach the server that a command speaks to, as options and variables say: its address, the token, the tenant and TLS."""
 
 from __future__ import annotations
 
@@ -19,18 +19,14 @@ __all__ = ["DataOption", "JsonOption", "ServerOption", "TenantOption", "TlsCaOpt
 DEFAULT_SERVER = "127.0.0.1:7461"
 DEFAULT_DATA = Path(".goldenthread")
 
-_PANEL = "Connection"
 
-ServerOption = Annotated[
-    str, typer.Option("--server", envvar="GOLDENTHREAD_SERVER", help="Server's host:port.", rich_help_panel=_PANEL)
-]
+ServerOption = Annotated[str, typer.Option("--server", envvar="GOLDENTHREAD_SERVER", help="Server's host:port.")]
 TokenOption = Annotated[
     str,
     typer.Option(
         "--token",
         envvar="GOLDENTHREAD_TOKEN",
         help="Caller's token; a local server's own is found in its data folder.",
-        rich_help_panel=_PANEL,
         show_default=False,
     ),
 ]
@@ -40,7 +36,6 @@ TenantOption = Annotated[
         "--tenant",
         envvar="GOLDENTHREAD_TENANT",
         help="Tenant in names; the token's by default.",
-        rich_help_panel=_PANEL,
         show_default=False,
     ),
 ]
@@ -50,15 +45,12 @@ TlsCaOption = Annotated[
         "--tls-ca",
         envvar="GOLDENTHREAD_TLS_CA",
         help="PEM file of the authority that signed the server's certificate; the system's by default beyond this machine.",
-        rich_help_panel=_PANEL,
         show_default=False,
     ),
 ]
 DataOption = Annotated[
     Path,
-    typer.Option(
-        "--data", envvar="GOLDENTHREAD_DATA", help="A local server's data folder, for its token.", rich_help_panel=_PANEL
-    ),
+    typer.Option("--data", envvar="GOLDENTHREAD_DATA", help="A local server's data folder, for its token."),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Write JSON for scripts.")]
 

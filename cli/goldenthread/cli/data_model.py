@@ -78,8 +78,8 @@ def _words(model: DataModel, at: int) -> list[str]:
     definition = model.attributes[at]
     words = [definition.name]
     for field in ("type", "pii_category", "cardinality", "survivorship"):
-        descriptor = definition.DESCRIPTOR.fields_by_name[field].enum_type
-        word = descriptor.values_by_number[getattr(definition, field)].name
+        kinds = definition.DESCRIPTOR.fields_by_name[field].enum_type
+        word = kinds.values_by_number[getattr(definition, field)].name if kinds is not None else ""
         prefix = {"type": "SEMANTIC_TYPE_"}.get(field, field.upper() + "_")
         words.append(word.removeprefix(prefix).lower())
     return words

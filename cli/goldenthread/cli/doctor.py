@@ -45,7 +45,7 @@ class Finding:
 
 def add_commands(app: typer.Typer) -> None:
     """Add this group's commands."""
-    app.command("doctor", rich_help_panel="Serve")(doctor)
+    app.command("doctor")(doctor)
 
 
 def doctor(
@@ -60,7 +60,9 @@ def doctor(
     tls_ca: TlsCaOption = None,
     data: DataOption = DEFAULT_DATA,
 ) -> None:
-    """Check Python, data folder, key file, disk, token, server and store; exit 1 when something is wrong.
+    """Check that everything is well, and say how to mend it.
+
+    Looks at Python, data folder, key file, disk, token, server and store; exits with 1 when something is wrong.
 
     Examples:
 

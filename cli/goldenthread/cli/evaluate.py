@@ -22,7 +22,7 @@ RECORD_COLUMN = "record_id"
 
 def add_commands(app: typer.Typer) -> None:
     """Add this group's commands."""
-    app.command("evaluate", rich_help_panel="Link files")(evaluate)
+    app.command("evaluate")(evaluate)
 
 
 def evaluate(
@@ -32,7 +32,9 @@ def evaluate(
     record_id: Annotated[str, typer.Option("--record-id", help="Its column with the record's own id.")] = RECORD_COLUMN,
     json: JsonOption = False,
 ) -> None:
-    """Measure what `link` said against the truth: precision, recall and F1, by pairs and by records (B-cubed).
+    """Measure what link said against the truth.
+
+    Precision, recall and F1, by pairs of records and by records (B-cubed).
 
     Example:
 

@@ -30,8 +30,8 @@ __all__ = ["add_commands", "match_table"]
 
 def add_commands(app: typer.Typer) -> None:
     """Add this group's commands."""
-    app.command("why", rich_help_panel="Explain")(why)
-    app.command("how", rich_help_panel="Explain")(how)
+    app.command("why")(why)
+    app.command("how")(how)
 
 
 def why(
@@ -44,7 +44,7 @@ def why(
     tls_ca: TlsCaOption = None,
     data: DataOption = DEFAULT_DATA,
 ) -> None:
-    """Explain why two records or identities match, or do not.
+    """Explain why two match, or do not.
 
     Every comparison adds or takes bits of evidence; with the prior they add up to the weight that was used.
 
@@ -78,7 +78,9 @@ def how(
     tls_ca: TlsCaOption = None,
     data: DataOption = DEFAULT_DATA,
 ) -> None:
-    """Explain how an identity came to be: the steps that joined its records, in order.
+    """Explain how an identity came to be.
+
+    Shows the steps that joined its records, in order.
 
     Example:
 

@@ -32,9 +32,9 @@ _STYLES = {"identity": "bold green", "record": "cyan", "identifier": "yellow", "
 
 def add_commands(app: typer.Typer) -> None:
     """Add this group's commands."""
-    app.command("explore", rich_help_panel="Explore")(explore)
-    app.command("path", rich_help_panel="Explore")(path)
-    app.command("household", rich_help_panel="Explore")(household)
+    app.command("explore")(explore)
+    app.command("path")(path)
+    app.command("household")(household)
 
 
 def explore(
@@ -49,7 +49,9 @@ def explore(
     tls_ca: TlsCaOption = None,
     data: DataOption = DEFAULT_DATA,
 ) -> None:
-    """Show what lies around somebody: records, identifiers, households, and who shares them.
+    """Show what lies around somebody.
+
+    Records, identifiers, households, and who shares them.
 
     Example:
 
@@ -83,7 +85,7 @@ def path(
     tls_ca: TlsCaOption = None,
     data: DataOption = DEFAULT_DATA,
 ) -> None:
-    """Show a shortest path between two records or identities.
+    """Show a shortest path between two.
 
     Example:
 
@@ -113,7 +115,7 @@ def household(
     tls_ca: TlsCaOption = None,
     data: DataOption = DEFAULT_DATA,
 ) -> None:
-    """Show the households somebody lives in, with their members and the reason.
+    """Show the households somebody lives in.
 
     Example:
 

@@ -29,7 +29,7 @@ __all__ = ["add_commands", "golden_table"]
 
 def add_commands(app: typer.Typer) -> None:
     """Add this group's commands."""
-    app.command("golden", rich_help_panel="Look up")(golden)
+    app.command("golden")(golden)
 
 
 def golden(
@@ -43,7 +43,9 @@ def golden(
     tls_ca: TlsCaOption = None,
     data: DataOption = DEFAULT_DATA,
 ) -> None:
-    """Show an identity's golden record, each value with where it comes from.
+    """Show the best values known of somebody.
+
+    Each comes with the record it is from and the reason it won.
 
     Example:
 

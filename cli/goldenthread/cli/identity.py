@@ -40,10 +40,10 @@ RECORDS_SHOWN = 25
 
 def add_commands(app: typer.Typer) -> None:
     """Add this group's commands."""
-    app.command("identity", rich_help_panel="Look up")(identity)
-    app.command("identities", rich_help_panel="Look up")(identities)
-    app.command("merge", rich_help_panel="Correct")(merge)
-    app.command("split", rich_help_panel="Correct")(split)
+    app.command("identity")(identity)
+    app.command("identities")(identities)
+    app.command("merge")(merge)
+    app.command("split")(split)
 
 
 def identity(
@@ -125,7 +125,9 @@ def merge(
     tls_ca: TlsCaOption = None,
     data: DataOption = DEFAULT_DATA,
 ) -> None:
-    """Merge identities by a decision that outlives later loads.
+    """Merge identities, to stay so.
+
+    The decision outlives later loads.
 
     Example:
 
@@ -159,7 +161,9 @@ def split(
     tls_ca: TlsCaOption = None,
     data: DataOption = DEFAULT_DATA,
 ) -> None:
-    """Split records off an identity by a decision that outlives later loads.
+    """Split records off an identity, to stay so.
+
+    The decision outlives later loads.
 
     Example:
 

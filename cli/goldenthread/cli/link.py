@@ -18,7 +18,7 @@ __all__ = ["add_commands"]
 
 def add_commands(app: typer.Typer) -> None:
     """Add this group's commands."""
-    app.command("link", rich_help_panel="Link files")(link)
+    app.command("link")(link)
 
 
 def link(
@@ -40,10 +40,10 @@ def link(
     skip_ragged: Annotated[bool, typer.Option("--skip-ragged", help="Leave out rows with too many or few fields.")] = False,
     json: JsonOption = False,
 ) -> None:
-    """Say who is who in files, without a server and without configuration.
+    """Say who is who in files, without a server.
 
-    It says what it took each column for; --write-columns writes that down, to be edited and given back with --columns.
-    The output has record_id, source and identity_id.
+    Needs no configuration: it says what it took each column for; --write-columns writes that down, to be edited and given
+    back with --columns. The output has record_id, source and identity_id.
 
     Examples:
 

@@ -41,7 +41,7 @@ ERRORS_KEPT = 1000
 
 def add_commands(app: typer.Typer) -> None:
     """Add this group's commands."""
-    app.command("load", rich_help_panel="Load")(load)
+    app.command("load")(load)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,9 @@ def load(
     tls_ca: TlsCaOption = None,
     data: DataOption = DEFAULT_DATA,
 ) -> None:
-    """Send files of records to a server; each is durable and resolved when it is counted.
+    """Send files of records to a server.
+
+    Each record is durable and resolved when it is counted.
 
     Loading the same files again, or going on after an interruption, changes nothing twice. Bad rows are listed and left out,
     all others are kept; the exit code is 1 when there were any.
@@ -156,7 +158,7 @@ def attribute_names(guess: ColumnGuess, model: DataModel) -> dict[str, Attribute
     """
     from goldenthread.client import SemanticType
 
-    declared = {definition.name: definition.type for definition in model.attributes}
+    declared = {definition.name: SemanticType(definition.type) for definition in model.attributes}
     by_type = {kind: name for name, kind in reversed(declared.items())}
     chosen: dict[str, Attribute] = {}
     for column in guess.attributes:

@@ -18,9 +18,9 @@ __all__ = ["app", "main"]
 
 app = typer.Typer(
     name="goldenthread",
-    help="Golden Thread keeps customers straight: which records are the same person, and what is best known of them.",
+    help="Golden Thread keeps customers straight.",
     no_args_is_help=True,
-    rich_markup_mode="rich",
+    rich_markup_mode=None,  # the plain help starts in half the time
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )

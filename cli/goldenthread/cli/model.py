@@ -21,12 +21,12 @@ from goldenthread.cli.connect import (
 
 __all__ = ["add_commands"]
 
-model = typer.Typer(help="Show, export and change the data model and the match model.", no_args_is_help=True)
+model = typer.Typer(help="Show, export and change models.", no_args_is_help=True)
 
 
 def add_commands(app: typer.Typer) -> None:
     """Add this group's commands."""
-    app.add_typer(model, name="model", rich_help_panel="Models")
+    app.add_typer(model, name="model")
 
 
 @model.command("show")

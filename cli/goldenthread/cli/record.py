@@ -27,9 +27,9 @@ RecordArgument = Annotated[str, typer.Argument(help="Record's name or source:id.
 
 def add_commands(app: typer.Typer) -> None:
     """Add this group's commands."""
-    app.command("record", rich_help_panel="Look up")(record)
-    app.command("records", rich_help_panel="Look up")(records)
-    app.command("delete", rich_help_panel="Correct")(delete)
+    app.command("record")(record)
+    app.command("records")(records)
+    app.command("delete")(delete)
 
 
 def record(

@@ -23,7 +23,7 @@ __all__ = ["add_commands"]
 
 def add_commands(app: typer.Typer) -> None:
     """Add this group's commands."""
-    app.command("resolve", rich_help_panel="Look up")(resolve)
+    app.command("resolve")(resolve)
 
 
 def resolve(
@@ -37,7 +37,9 @@ def resolve(
     tls_ca: TlsCaOption = None,
     data: DataOption = DEFAULT_DATA,
 ) -> None:
-    """Say who somebody is by what is known of them; nothing is stored.
+    """Say who somebody is, by what is known.
+
+    Nothing is stored.
 
     Example:
 

@@ -17,7 +17,7 @@ __all__ = ["add_commands"]
 
 def add_commands(app: typer.Typer) -> None:
     """Add this group's commands."""
-    app.command("serve", rich_help_panel="Serve")(serve)
+    app.command("serve")(serve)
 
 
 def serve(
@@ -34,7 +34,9 @@ def serve(
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Write where it listens as one line of JSON.")] = False,
 ) -> None:
-    """Serve until stopped with Ctrl-C. Without any settings: SQLite in ./.goldenthread, on this machine only.
+    """Run the server, until Ctrl-C.
+
+    Without any settings it keeps everything in ./.goldenthread, in SQLite, and serves this machine only.
 
     Flags go before GOLDENTHREAD_* variables, these before --config, this before defaults.
 

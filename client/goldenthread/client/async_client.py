@@ -37,6 +37,9 @@ __all__ = ["AsyncClient"]
 
 Q = TypeVar("Q")
 A = TypeVar("A")
+
+SERVING = 1
+"""HealthCheckResponse.SERVING; the package brings no types."""
 _Stream: TypeAlias = (
     "grpc.aio.StreamStreamCall[record_service_pb2.BatchUpsertRecordsRequest, record_service_pb2.BatchUpsertRecordsResponse]"
 )

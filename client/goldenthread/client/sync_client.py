@@ -40,6 +40,9 @@ __all__ = ["Client"]
 Q = TypeVar("Q")
 A = TypeVar("A")
 
+SERVING = 1
+"""HealthCheckResponse.SERVING; the package brings no types."""
+
 
 class _Stream(Protocol):
     """A stream of answers under way: what gRPC returns, whose class it keeps to itself."""

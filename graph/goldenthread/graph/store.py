@@ -41,14 +41,14 @@ class Capability(Enum):
     MANY_WRITERS = "many_writers"  # several processes may write one store
 
 
-class Revision(Struct, frozen=True):
+class Revision(Struct, frozen=True, gc=False):
     """A tenant's revision: numbers its commits from 1, and says when (UTC microseconds). 0 is the empty store."""
 
     number: int
     at: int
 
 
-class RecordState(Struct, frozen=True):
+class RecordState(Struct, frozen=True, gc=False):
     """A record with the version that is current and the identity it belongs to (None for a tombstone)."""
 
     record: Node
@@ -56,7 +56,7 @@ class RecordState(Struct, frozen=True):
     identity: bytes | None
 
 
-class Posting(Struct, frozen=True):
+class Posting(Struct, frozen=True, gc=False):
     """What hangs on one candidate key: records with the blind digest of their profile.
 
     `is_generic` when more than the limit of distinct profiles share it; `records` is then empty.
@@ -76,7 +76,7 @@ class Component(Struct, frozen=True):
     """MUST_LINK and CANNOT_LINK edges of these records."""
 
 
-class StoredIdentity(Struct, frozen=True):
+class StoredIdentity(Struct, frozen=True, gc=False):
     """An identity with its records (sorted), households and successors, and the revision its membership last changed."""
 
     id: bytes
@@ -96,7 +96,7 @@ class Subgraph(Struct, frozen=True):
     is_truncated: bool = False
 
 
-class EdgeRef(Struct, frozen=True):
+class EdgeRef(Struct, frozen=True, gc=False):
     """The live edge of this kind between these two."""
 
     kind: EdgeKind

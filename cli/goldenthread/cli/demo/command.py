@@ -26,7 +26,7 @@ _SEED = 20250101
 
 def add_commands(app: typer.Typer) -> None:
     """Add this group's commands."""
-    app.command("demo", rich_help_panel="Serve")(demo)
+    app.command("demo")(demo)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +59,11 @@ def demo(
     ] = None,
     json: JsonOption = False,
 ) -> None:
-    """Simulate customers of four systems, load them into a server of its own, and show what it finds.
+    """Show what the service finds among simulated customers.
 
-    The people are made up: a CRM, a web shop, a store till and a bought list know them with typos, moves, marriages,
-    nicknames, shared phones, twins, fathers and sons. Keeps serving until Ctrl-C, unless told to --exit.
+    Starts a server of its own and loads the records into it. The people are made up: a CRM, a web shop, a store till and a
+    bought list know them with typos, moves, marriages, nicknames, shared phones, twins, fathers and sons. Keeps serving
+    until Ctrl-C, unless told to --exit.
 
     Examples:
 

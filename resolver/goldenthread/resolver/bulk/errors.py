@@ -77,12 +77,12 @@ class RowsRagged(ReadError):
         named = ", ".join(str(row) for row in self.rows)
         more = f" and {count - len(self.rows)} more" if count > len(self.rows) else ""
         super().__init__(
-            f"{'rows' if count > 1 else 'row'} {named}{more} do not have {expected} fields as the header does "
+            f"{f'rows {named}{more} do' if count > 1 else f'row {named} does'} not have {expected} fields as the header does "
             f"(row {self.rows[0]} has {found})",
             'look for unquoted separators or an unclosed quote there, or skip such rows with on_ragged="skip"',
             file=file,
-            row=self.rows[0],
         )
+        self.row = self.rows[0]
 
 
 class ValueInvalid(ReadError):

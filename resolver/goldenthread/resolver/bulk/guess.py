@@ -284,55 +284,70 @@ _PARTS = (
 
 
 def _without_derived(found: list[GuessedColumn], table: Table) -> list[GuessedColumn]:
-    """Ignore columns that only repeat others: a copy, a beginning, or several columns joined."""
+    """Ignore columns that only repeat others: several columns joined, a copy, or a beginning."""
     step = max(1, table.rows // (4 * _DERIVED_ROWS))
-    attributes = [column for column in found if column.role == "attribute"]
-    rows = {column.name: [fold(value) for value in table.columns[column.name][::step]] for column in attributes[:200]}
-    parts = [column.name for column in attributes if column.type in _PARTS and column.name in rows][:8]
-    gone: set[str] = set()
-    result: list[GuessedColumn] = []
-    for column in found:
-        if column.name in rows:
-            others = [name for name in rows if name != column.name and name not in gone]
-            why = _derivation(column, rows, others, [name for name in parts if name in others])
-            if why:
-                gone.add(column.name)
-                column = replace(column, role="ignored", type=_T.UNSPECIFIED, why=why, format="")
-        result.append(column)
-    return result
+    attributes = [column for column in found if column.role == "attribute"][:200]
+    rows = {column.name: [fold(value) for value in table.columns[column.name][::step]] for column in attributes}
+    why: dict[str, str] = {}
+    for derive in (_joined, _copied, _shortened):
+        # Of two columns that repeat each other, the one that says less of its meaning goes, or the later.
+        for column in sorted(reversed(attributes), key=lambda column: column.type is not _T.FREE):
+            others = [other for other in attributes if other.name not in why and other.name != column.name]
+            if column.name not in why and (reason := derive(column, others, rows)):
+                why[column.name] = reason
+    return [
+        replace(column, role="ignored", type=_T.UNSPECIFIED, why=why[column.name], format="") if column.name in why else column
+        for column in found
+    ]
 
 
-def _derivation(column: GuessedColumn, rows: dict[str, list[str]], others: list[str], parts: list[str]) -> str:
-    """Say how a column follows from others, or nothing."""
+_Rows = dict[str, list[str]]
+
+
+def _joined(column: GuessedColumn, others: Sequence[GuessedColumn], rows: _Rows) -> str:
     whole = rows[column.name]
-    longest = max(map(len, whole))
-    for other in others:
-        if column.distinct > 2 and _agrees(whole, (rows[other],), lambda texts: texts[0]):
-            return f"repeats {other}"
-        if longest <= 4 and column.distinct > 1 and _begins(whole, rows[other]):
-            return f"is the beginning of {other}"
+    parts = [other.name for other in others if other.type in _PARTS][:8]
     if column.type in _WHOLES and _share([value for value in whole if value], lambda value: " " in value) >= 0.5:
-        for length in (2, 3, 4):
-            for chosen in permutations([name for name in parts if name != column.name], length):
-                if length < 4 or len(parts) <= 5:
-                    columns = tuple(rows[name] for name in chosen)
-                    if _agrees(whole, columns, lambda texts: " ".join(text for text in texts if text)):
-                        return f"joins {' and '.join(chosen)}"
+        for length in (2, 3, 4) if len(parts) <= 5 else (2, 3):
+            for chosen in permutations(parts, length):
+                if _agrees(whole, tuple(rows[name] for name in chosen)):
+                    return f"joins {' and '.join(chosen)}"
     return ""
 
 
-def _agrees(whole: list[str], columns: tuple[list[str], ...], join: Callable[[tuple[str, ...]], str]) -> bool:
-    """Say whether nearly all values follow from the columns; rows where a column is empty do not tell."""
-    seen = same = 0
+def _copied(column: GuessedColumn, others: Sequence[GuessedColumn], rows: _Rows) -> str:
+    if column.distinct > 2:
+        for other in others:
+            if _agrees(rows[column.name], (rows[other.name],)):
+                return f"repeats {other.name}"
+    return ""
+
+
+def _shortened(column: GuessedColumn, others: Sequence[GuessedColumn], rows: _Rows) -> str:
+    """Recognise initials and codes of one or two letters, and the year of a birth date."""
+    values = rows[column.name]
+    longest = max(map(len, values))
+    for other in others:
+        short = longest <= 2 or (longest == 4 and column.type is other.type is _T.BIRTH_DATE)
+        if short and column.distinct > 1 and _begins(values, rows[other.name]):
+            return f"is the beginning of {other.name}"
+    return ""
+
+
+def _agrees(whole: list[str], columns: tuple[list[str], ...]) -> bool:
+    """Say whether nearly all values are those of the columns joined, also where some of these are empty."""
+    full = same_full = seen = same = 0
     for value, *texts in zip(whole, *columns, strict=True):
-        if value and all(texts):
+        if value:
+            alike = value == " ".join(filter(None, texts))
             seen += 1
-            same += value == join(tuple(texts))
-            if seen == 25 and same < 20:
+            same += alike
+            if all(texts):
+                full += 1
+                same_full += alike
+            if seen == 25 and same < 15:
                 return False
-            if seen == _DERIVED_ROWS:
-                break
-    return seen >= 5 and same >= 0.95 * seen
+    return full >= 5 and same_full >= 0.95 * full and same >= 0.9 * seen
 
 
 def _begins(whole: list[str], other: list[str]) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from difflib import get_close_matches
 from typing import Literal, get_args
@@ -103,7 +102,7 @@ def _wrapped(words: list[str]) -> str:
 def _scalar(text: str) -> str:
     """Write a text so that YAML reads it as that text, whatever it is."""
     plain = _PLAIN.fullmatch(text) and yaml.safe_load(text) == text
-    return text if plain else json.dumps(text, ensure_ascii=True)
+    return text if plain else str(yaml.safe_dump(text, default_style='"', width=1 << 30)).strip()
 
 
 def from_yaml(text: str) -> ColumnGuess:
@@ -118,10 +117,7 @@ def from_yaml(text: str) -> ColumnGuess:
         raise GuessInvalid(f"line {line} is not YAML ({error.problem})", "check its indentation and quotes", row=line) from None
     except yaml.YAMLError:
         raise GuessInvalid("the text holds characters that YAML does not allow", "save it as UTF-8 text") from None
-    fields = _mapping(root, "the file", "")
-    for name, node in fields.items():
-        if name not in ("country", "columns"):
-            raise _wrong(node, name, f"{name} is no field", "use country and columns")
+    fields = _mapping(root, "the file", "", ("country", "columns"))
     if "columns" not in fields:
         raise GuessInvalid("there is no field columns", "list the columns under it")
     country = _text(fields["country"], "country").upper() if "country" in fields else "US"
@@ -138,10 +134,7 @@ def _column(name: str, node: yaml.Node) -> GuessedColumn:
     format: Format = ""
     role_node = node
     if isinstance(node, yaml.MappingNode):
-        fields = _mapping(node, name, name)
-        for field, value in fields.items():
-            if field not in ("role", "format"):
-                raise _wrong(value, name, f"{field} is no field", "use role and format")
+        fields = _mapping(node, name, name, ("role", "format"))
         if "role" not in fields:
             raise _wrong(node, name, "there is no role", "say the role")
         role_node = fields["role"]
@@ -161,7 +154,8 @@ def _column(name: str, node: yaml.Node) -> GuessedColumn:
     return GuessedColumn(name, "attribute", _TYPES[role], "", format=format)
 
 
-def _mapping(node: yaml.Node | None, what: str, column: str) -> dict[str, yaml.Node]:
+def _mapping(node: yaml.Node | None, what: str, column: str, known: tuple[str, ...] = ()) -> dict[str, yaml.Node]:
+    """Take a mapping apart; its names must differ, and be known ones where these are given."""
     if not isinstance(node, yaml.MappingNode):
         line = node.start_mark.line + 1 if node else 1
         raise GuessInvalid(f"{what} holds no fields", "write lines of `name: value` under it", row=line, column=column)
@@ -170,6 +164,8 @@ def _mapping(node: yaml.Node | None, what: str, column: str) -> dict[str, yaml.N
         name = _text(key, column)
         if name in fields:
             raise _wrong(key, name, "it is there twice", "keep one of them")
+        if known and name not in known:
+            raise _wrong(key, column or name, f"{name} is no field", f"use {' and '.join(known)}")
         fields[name] = value
     return fields
 

@@ -232,13 +232,13 @@ def _model(
 ) -> MatchModel:
     specs = []
     for column, table in zip(columns, fitted.tables, strict=True):
-        rows = [fixed_point(table[c].tolist()) for c in range(4)]
-        specs.append(ComparisonSpec(column.comparison.kind, column.comparison.name, (rows[0], rows[1], rows[2], rows[3])))
-    priors = [round(float(np.log2(max(p, 1e-12))) * WEIGHT_SCALE) for p in fitted.priors]
+        rows = tuple(fixed_point(row.tolist()) for row in table)
+        specs.append(ComparisonSpec(column.comparison.kind, column.comparison.name, rows))
+    priors = tuple(round(float(np.log2(max(p, 1e-12))) * WEIGHT_SCALE) for p in fitted.priors)
     return MatchModel(
         name=name,
         default_country=default_country,
-        priors=(priors[0], priors[1], priors[2], priors[3]),
+        priors=priors,
         comparisons=tuple(specs),
         rules=rules,
         frequencies=tuple(c.table for c in columns),

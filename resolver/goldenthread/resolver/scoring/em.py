@@ -1,7 +1,8 @@
 """Learn a model's probabilities from data without labels, by expectation maximisation over patterns of levels.
 
-A pair is one of four latent classes: the same person; family, who share surname, address and phone while given name, birth date,
-numbers and email agree only by chance; two people at one address; strangers. All pairs of the data count, not only the
+A pair is one of five latent classes: the same person; family, who share surname, address and phone while given name, birth date,
+numbers and email agree only by chance; two people at one address; namesakes, who share a given name and what goes with one
+(gender, second name, generation, origin); strangers. All pairs of the data count, not only the
 candidates: a pair that blocking did not make is taken for strangers. So the prior is learned as well, and what blocking
 selects on does not bias it.
 
@@ -22,9 +23,18 @@ __all__ = ["Evidence", "Fit", "fit", "patterns"]
 
 Floats = NDArray[np.float64]
 
-MATCH, FAMILY, ADDRESS, STRANGERS = range(4)
+MATCH, FAMILY, ADDRESS, NAMESAKES, STRANGERS = range(5)
 _FAMILY_SHARES = frozenset({"surname", "street", "area", "region", "phone", "organisation"})
 _ADDRESS_SHARES = frozenset({"street", "area", "region", "phone"})
+_SHARES = {FAMILY: _FAMILY_SHARES, ADDRESS: _ADDRESS_SHARES}
+_COHORT_LEVELS = frozenset({"near", "two_parts", "different", "partial"})
+"""Levels of a birth date that namesakes may share more often than chance: names go in fashions."""
+
+_FAMILY_COINCIDENCES = frozenset({"birth_date", "given_name"})
+_LEAST_COINCIDENCE, _MOST_COINCIDENCE = 0.002, 0.03
+"""Bounds of the chance, beyond accident, that two of a family have one birth date (twins) or one given name."""
+
+_NEVER_NAMESAKES = frozenset({"surname", "street", "area", "region", "phone", "email", "government_number", "account_number"})
 _IDENTIFYING = frozenset({"given_name", "surname", "birth_date", "government_number"})
 _MOST_DISAGREEMENT = 0.3
 """The largest chance that one person's given name, birth date or number differs: above it the class is not one of persons."""
@@ -109,6 +119,7 @@ def _start(evidence: Sequence[Evidence]) -> list[Floats]:
                     match,
                     shared if e.name in _FAMILY_SHARES else chance,
                     shared if e.name in _ADDRESS_SHARES else chance,
+                    shared if e.name == "given_name" else chance,
                     chance,
                 ]
             )
@@ -127,9 +138,11 @@ def fit(seen: NDArray[np.int8], counts: NDArray[np.int64], evidence: Sequence[Ev
     has_shared = any(e.name in {"street", "phone"} for e in evidence) and any(e.name == "surname" for e in evidence)
     family = guess if has_shared else 0.0
     address = guess if any(e.name == "street" for e in evidence) else 0.0
-    masses = np.array([guess, family, address, max(total_pairs - guess - family - address, 1.0)])
+    namesakes = candidates / 10 if any(e.name == "given_name" for e in evidence) else 0.0
+    related = guess + family + address + namesakes
+    masses = np.array([guess, family, address, namesakes, max(total_pairs - related, 1.0)])
     weights = counts.astype(np.float64)
-    posteriors = np.zeros((len(seen), 4))
+    posteriors = np.zeros((len(seen), STRANGERS + 1))
     converged = False
     iteration = 0
     for iteration in range(1, _MAX_ITERATIONS + 1):  # noqa: B007  # reported below
@@ -168,10 +181,35 @@ def _maximised(e: Evidence, levels: NDArray[np.int8], mass: Floats, old: Floats)
     match = _normalised(by_class[MATCH] + e.strength * e.expected)
     if e.name in _IDENTIFYING:
         match = _bounded(match, e.disagreements)
-    out = np.stack([match, chance, chance, chance])
-    for c, shares in ((FAMILY, _FAMILY_SHARES), (ADDRESS, _ADDRESS_SHARES)):
+    out = np.stack([match, chance, chance, chance, chance])
+    for c, shares in _SHARES.items():
         if e.name in shares:
             out[c] = _normalised(by_class[c] + e.strength * old[c] * (old[c] < 1.0) + 0.5 * chance)
+    if e.name in _FAMILY_COINCIDENCES:
+        out[FAMILY] = _coincidences(e, by_class[FAMILY], chance, match)
+    if e.name not in _NEVER_NAMESAKES:
+        out[NAMESAKES] = _namesakes(e, by_class[NAMESAKES], chance, old[NAMESAKES])
+    return out
+
+
+def _coincidences(e: Evidence, seen: Floats, chance: Floats, match: Floats) -> Floats:
+    """Estimate how often family agree in what is each one's own: twins in birth date, sons named after fathers."""
+    exact = np.array([level.startswith("exact") for level in e.levels])
+    share = float(seen[exact].sum()) / max(float(seen[1:].sum()), 1.0)
+    extra = min(max(share - float(chance[exact].sum()), _LEAST_COINCIDENCE), _MOST_COINCIDENCE)
+    agreeing = np.where(exact, match, 0.0)
+    return _normalised((1.0 - extra) * chance * (chance < 1.0) + extra * agreeing / float(agreeing.sum()))
+
+
+def _namesakes(e: Evidence, seen: Floats, chance: Floats, old: Floats) -> Floats:
+    """Estimate what namesakes share; their birth dates may be near, but equal only by chance."""
+    if e.name != "birth_date":
+        return _normalised(seen + e.strength * old * (old < 1.0) + 0.5 * chance)
+    cohort = np.array([level in _COHORT_LEVELS for level in e.levels])
+    free = _normalised(np.where(cohort, seen + e.strength * chance, 0.0))
+    held = float(chance[1:][~cohort[1:]].sum())
+    out = np.where(cohort, free * (1.0 - held), chance)
+    out[MISSING] = 1.0
     return out
 
 

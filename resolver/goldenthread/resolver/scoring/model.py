@@ -33,7 +33,7 @@ __all__ = [
 WEIGHT_SCALE = 1 << 16
 """A weight divided by this is in bits: log2 of the odds."""
 
-CLASSES = ("match", "family", "same_address", "strangers")
+CLASSES = ("match", "family", "same_address", "namesakes", "strangers")
 """What a pair of records may be; the first wins against the best of the others."""
 
 AnyComparison = (
@@ -66,7 +66,7 @@ class ComparisonSpec(Struct, frozen=True):
 
     kind: str
     name: str
-    tables: tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...], tuple[int, ...]]
+    tables: tuple[tuple[int, ...], ...]
 
 
 class MatchModel(Struct, frozen=True):
@@ -79,7 +79,7 @@ class MatchModel(Struct, frozen=True):
 
     name: str
     default_country: str
-    priors: tuple[int, int, int, int]
+    priors: tuple[int, ...]
     comparisons: tuple[ComparisonSpec, ...]
     rules: tuple[BlockingRule, ...]
     frequencies: tuple[FrequencyTable, ...] = ()
@@ -113,10 +113,12 @@ class MatchModel(Struct, frozen=True):
             raise ModelUnreadable("it is no match model") from error
         if model.normaliser_version != NORMALISER_VERSION:
             raise ModelUnreadable(f"its normaliser is version {model.normaliser_version}, not {NORMALISER_VERSION}")
+        if len(model.priors) != len(CLASSES):
+            raise ModelUnreadable("it has other classes")
         for spec in model.comparisons:
             if spec.kind not in _KINDS:
                 raise ModelUnreadable(f"comparison kind {spec.kind!r} is unknown")
-            if any(len(t) != len(_KINDS[spec.kind].levels) for t in spec.tables):
+            if len(spec.tables) != len(CLASSES) or any(len(t) != len(_KINDS[spec.kind].levels) for t in spec.tables):
                 raise ModelUnreadable(f"comparison {spec.name!r} has other levels")
         return model
 

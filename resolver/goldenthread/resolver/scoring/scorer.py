@@ -35,7 +35,7 @@ class Contribution(Struct, frozen=True):
 class PairExplanation(Struct, frozen=True):
     """Why a pair weighs what it weighs: `prior` plus the contributions' weights is exactly `weight`.
 
-    `against` names what else the pair most probably is: `strangers`, `family` or `same_address`.
+    `against` names what else the pair most probably is: `strangers`, `namesakes`, `family` or `same_address`.
     """
 
     weight: int
@@ -48,7 +48,7 @@ class PairExplanation(Struct, frozen=True):
 class Scorer:
     """Weigh pairs under one model.
 
-    A weight is the evidence for one person against the best other explanation: strangers, family, or one address.
+    A weight is the evidence for one person against the best other explanation: strangers, namesakes, family, or one address.
     """
 
     def __init__(self, model: MatchModel) -> None:
@@ -68,21 +68,22 @@ class Scorer:
             self._features[profile] = found
         return found
 
-    def _totals(self, a: Profile, b: Profile) -> tuple[list[int], tuple[int, int, int, int]]:
+    def _totals(self, a: Profile, b: Profile) -> tuple[list[int], tuple[int, ...]]:
         """Level by comparison, and total by class, of one pair."""
         levels: list[int] = []
-        match, family, address, strangers = self.model.priors
+        match, family, address, namesakes, strangers = self.model.priors
         rows = zip(self.comparisons, self._by_level, self._features_of(a), self._features_of(b), strict=True)
         for comparison, by_level, x, y in rows:
             level = comparison.level(x, y) if x and y else MISSING  # type: ignore[arg-type]  # features are the comparison's own
             levels.append(level)
             if level:
-                m, f, s, u = by_level[level]
+                m, f, s, k, u = by_level[level]
                 match += m
                 family += f
                 address += s
+                namesakes += k
                 strangers += u
-        return levels, (match, family, address, strangers)
+        return levels, (match, family, address, namesakes, strangers)
 
     def weights(
         self, profiles: Sequence[Profile], left: NDArray[np.int32], right: NDArray[np.int32]
@@ -120,7 +121,7 @@ class Scorer:
         levels, totals = self._totals(a, b)
         best = max(totals[1:])
         # On a tie the plainest explanation is named.
-        against = next(c for c in (3, 1, 2) if totals[c] == best)
+        against = next(c for c in (4, 3, 1, 2) if totals[c] == best)
         contributions = tuple(
             Contribution(
                 comparison=c.name,

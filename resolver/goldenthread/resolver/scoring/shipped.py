@@ -14,6 +14,7 @@ import msgspec
 from goldenthread.resolver.blocking import BlockingRule
 from goldenthread.resolver.scoring.frequencies import FrequencyTable
 from goldenthread.resolver.scoring.model import (
+    CLASSES,
     WEIGHT_SCALE,
     ComparisonSpec,
     MatchModel,
@@ -34,8 +35,8 @@ SHIPPED_RULES = (
     BlockingRule("organisation_area", ("organisation", "area")),
 )
 
-_PRIORS = (-20.0, -18.5, -18.0, 0.0)
-"""log2 of how often a pair of records is one person, family, at one address, strangers."""
+_PRIORS = (-20.0, -18.5, -18.0, -9.0, 0.0)
+"""log2 of how often a pair of records is one person, family, at one address, namesakes, strangers."""
 
 # One line a level: match, family, same address, strangers. Exact agreement is split into frequency bins below.
 _LEVELS: dict[tuple[str, str], dict[str, tuple[float, float, float, float]]] = {
@@ -130,6 +131,14 @@ _LEVELS: dict[tuple[str, str], dict[str, tuple[float, float, float, float]]] = {
 }
 
 
+_NAMESAKES: dict[str, dict[str, float]] = {
+    "given_name": {"exact": 0.97, "nickname": 0.006, "close": 0.010, "part": 0.004, "similar": 0.005, "different": 0.005},
+    "middle_name": {"exact": 0.08, "nickname": 0.01, "close": 0.01, "part": 0.12, "similar": 0.03, "different": 0.75},
+    "gender": {"exact": 0.95, "different": 0.05},
+}
+"""What people share who happen to have one given name; all else they share as strangers do."""
+
+
 class _Share(msgspec.Struct, frozen=True):
     """How much of a population bears a name of each bin, and the chance that two people share one of each bin."""
 
@@ -153,7 +162,9 @@ def _spec(kind: str, name: str, lines: dict[str, tuple[float, float, float, floa
     share = census.shares.get(name, _UNLISTED)
     borne = tuple(max(b, _NEVER) for b in share.borne)
     columns: list[tuple[int, ...]] = []
-    for index in range(4):
+    namesakes = _NAMESAKES.get(name, {})
+    chances = {level: (*line[:3], namesakes.get(level, line[3]), line[3]) for level, line in lines.items()}
+    for index in range(len(CLASSES)):
         probabilities = [1.0]
         for level in comparison.levels[1:]:
             head, _, tail = level.rpartition("_")
@@ -161,15 +172,15 @@ def _spec(kind: str, name: str, lines: dict[str, tuple[float, float, float, floa
                 number = int(tail)
                 if name in census.shares:
                     chance = max(share.shared[number], _NEVER * borne[number])
-                    related = lines[head][index] * borne[number]
+                    related = chances[head][index] * borne[number]
                     # A chance agreement is as likely as the name is common; being family or one person comes on top.
-                    probabilities.append(chance if index == 3 else max(related, chance))
+                    probabilities.append(chance if index == len(CLASSES) - 1 else max(related, chance))
                 else:
-                    probabilities.append(lines[head][index] * (1.0 if number == 0 else 2.0 ** (-number)))
+                    probabilities.append(chances[head][index] * (1.0 if number == 0 else 2.0 ** (-number)))
             else:
-                probabilities.append(lines[level][index])
+                probabilities.append(chances[level][index])
         columns.append(fixed_point(probabilities))
-    return ComparisonSpec(kind, name, (columns[0], columns[1], columns[2], columns[3]))
+    return ComparisonSpec(kind, name, tuple(columns))
 
 
 @lru_cache(1)
@@ -180,7 +191,7 @@ def shipped_model() -> MatchModel:
     return MatchModel(
         name="person",
         default_country="US",
-        priors=(priors[0], priors[1], priors[2], priors[3]),
+        priors=priors,
         comparisons=tuple(_spec(kind, name, lines, census) for (kind, name), lines in _LEVELS.items()),
         rules=SHIPPED_RULES,
         frequencies=census.tables,

@@ -63,7 +63,7 @@ class Cache(Generic[K, V]):
                 self._values.pop(key, None)
 
 
-class Member(Struct, frozen=True):
+class Member(Struct, frozen=True, gc=False):
     """What resolving needs of a record version. `digest` names the profile; `order_key` is (source, source record id)."""
 
     order_key: tuple[str, str]

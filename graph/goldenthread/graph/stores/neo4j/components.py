@@ -1,67 +1,75 @@
-"""Join the records that a walk over matches and decisions found into components."""
+"""Join the records that a walk over matches and decisions finds into components."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
 
 from goldenthread.graph.model import Edge, EdgeKind
 from goldenthread.graph.store import Component
-from goldenthread.graph.stores.neo4j.encoding import edge_from, id_of
+from goldenthread.graph.stores.neo4j.encoding import Plain, edge_from, id_of
 
-__all__ = ["Found", "components_of"]
+__all__ = ["ComponentWalk", "Reached"]
 
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """What one record joins; neighbours are keys."""
-
-    key: str
-    matches_out: Sequence[tuple[str, int | None, int, int | None]]
-    matches_in: Sequence[str]
-    decisions: Sequence[tuple[str, str, int | None, int, int | None]]
-    must_linked: Sequence[str]
-
-    def neighbours(self) -> Iterator[str]:
-        """Walk to every record that this one is joined with."""
-        yield from (key for key, *_ in self.matches_out)
-        yield from self.matches_in
-        yield from self.must_linked
-
-    def matches(self) -> list[Edge]:
-        """Make the matches that start here."""
-        source = id_of(self.key)
-        return [edge_from(EdgeKind.MATCHES, source, id_of(o), weight, None, f, t) for o, weight, f, t in self.matches_out]
-
-    def decided(self) -> list[Edge]:
-        """Make the decisions' edges that start here."""
-        source = id_of(self.key)
-        return [edge_from(EdgeKind[kind], source, id_of(d), side, None, f, t) for kind, d, side, f, t in self.decisions]
+Reached = tuple[str, bool, str, int | None, int, int | None]
+"""An edge seen from a record: type, whether it starts there, the far key, weight, recorded-from and -to."""
 
 
-def components_of(found: Iterable[Found]) -> list[Component]:
-    """Group records that are joined, directly or by others; `found` holds everything that any of them joins."""
-    by_key = {one.key: one for one in found}
-    parent = {key: key for key in by_key}
+class ComponentWalk:
+    """Gather records with their edges, step by step, until nothing they are joined with is missing."""
 
-    def root(key: str) -> str:
-        while parent[key] != key:
-            parent[key] = key = parent[parent[key]]
+    def __init__(self) -> None:
+        self._parent: dict[str, str] = {}
+        self._read: set[str] = set()
+        self._matches: dict[str, list[Edge]] = defaultdict(list)
+        self._decisions: dict[str, list[Edge]] = defaultdict(list)
+        self._decided: set[str] = set()
+
+    def add(self, rows: Iterable[tuple[str, Iterable[Reached]]]) -> tuple[list[Plain], list[Plain]]:
+        """Take records with all their edges; say which records and which decisions are to be read next."""
+        wanted: set[str] = set()
+        decisions: set[str] = set()
+        for key, edges in rows:
+            if key in self._read:
+                continue
+            self._read.add(key)
+            self._parent.setdefault(key, key)
+            source = id_of(key)
+            for name, is_out, far, weight, since, until in edges:
+                kind = EdgeKind[name]
+                if kind is EdgeKind.MATCHES:
+                    wanted.add(far)
+                    self._join(key, far)
+                    if is_out:
+                        self._matches[key].append(edge_from(kind, source, id_of(far), weight, None, since, until))
+                    continue
+                self._decisions[key].append(edge_from(kind, source, id_of(far), weight, None, since, until))
+                if kind is EdgeKind.MUST_LINK:
+                    decisions.add(far)
+                    self._join(key, far)
+        decisions -= self._decided
+        self._decided |= decisions
+        return [*sorted(wanted - self._read)], [*sorted(decisions)]
+
+    def components(self) -> list[Component]:
+        """Group what was read: records that are joined, directly or by others."""
+        parts: dict[str, list[str]] = defaultdict(list)
+        for key in sorted(self._read):
+            parts[self._root(key)].append(key)
+        return [
+            Component(
+                [id_of(key) for key in part],
+                [edge for key in part for edge in self._matches[key]],
+                [edge for key in part for edge in self._decisions[key]],
+            )
+            for part in parts.values()
+        ]
+
+    def _root(self, key: str) -> str:
+        parent = self._parent
+        while parent.setdefault(key, key) != key:
+            parent[key] = key = parent.setdefault(parent[key], parent[key])
         return key
 
-    for one in by_key.values():
-        for other in one.neighbours():
-            if other in parent:
-                parent[root(other)] = root(one.key)
-    parts: dict[str, list[str]] = defaultdict(list)
-    for key in sorted(by_key):
-        parts[root(key)].append(key)
-    return [
-        Component(
-            [id_of(key) for key in part],
-            [edge for key in part for edge in by_key[key].matches()],
-            [edge for key in part for edge in by_key[key].decided()],
-        )
-        for part in parts.values()
-    ]
+    def _join(self, a: str, b: str) -> None:
+        self._parent[self._root(a)] = self._root(b)

@@ -55,12 +55,12 @@ TENANT = "MATCH (t:Tenant {name: $name}) RETURN t.number"
 
 # By the index of commits and not by the tenant's own counter: an index shows a commit when all of it can be read.
 LATEST = """MATCH (c:Commit) WHERE c.tenant = $tenant AND c.number >= 0
-RETURN c.number, c.at ORDER BY c.number DESC LIMIT 1"""
+WITH c ORDER BY c.tenant DESC, c.number DESC LIMIT 1 RETURN c.number, c.at"""
 REVISION = "MATCH (c:Commit {tenant: $tenant, number: $revision}) RETURN c.number, c.at"
 COMMIT_TIMES = """UNWIND $numbers AS number MATCH (c:Commit {tenant: $tenant, number: number})
 RETURN collect([c.number, c.at])"""
 REVISION_AT = """MATCH (c:Commit) WHERE c.tenant = $tenant AND c.number <= $revision
-WITH c ORDER BY c.number DESC WHERE c.at <= $at RETURN c.number, c.at LIMIT 1"""
+WITH c ORDER BY c.tenant DESC, c.number DESC WHERE c.at <= $at RETURN c.number, c.at LIMIT 1"""
 
 _ANY = "|".join(LABELS.values())
 NODES = f"""MATCH (n:{_ANY}) WHERE n.key IN $keys AND n.recorded_from <= $revision
@@ -103,12 +103,19 @@ MATCHES = f"""UNWIND $keys AS key MATCH (r:Record {{key: key}})
 RETURN collect([key, [(r)-[e:MATCHES]->(o) WHERE {_live("e")} | [o.key, e.weight, {_STAMPS}]],
   [(r)<-[e:MATCHES]-(o) WHERE {_live("e")} | [o.key, e.weight, {_STAMPS}]]])"""
 
-COMPONENT_STEP = f"""UNWIND $keys AS key MATCH (r:Record {{key: key}}) WHERE r.recorded_from <= $revision
-RETURN collect([key,
-  [(r)-[e:MATCHES]->(o) WHERE e.weight >= $min_weight AND {_live("e")} | [o.key, e.weight, {_STAMPS}]],
-  [(r)<-[e:MATCHES]-(o) WHERE e.weight >= $min_weight AND {_live("e")} | o.key],
-  [(r)-[e:MUST_LINK|CANNOT_LINK]->(d) WHERE {_live("e")} | [type(e), d.key, e.weight, {_STAMPS}]],
-  [(r)-[e:MUST_LINK]->()<-[f:MUST_LINK]-(o) WHERE {_live("e")} AND {_live("f")} | o.key]])"""
+# Reads the records, those a match away from them, and the edges of both: two steps outwards in one round trip.
+COMPONENT_STEP = f"""CALL () {{
+  UNWIND $keys AS key MATCH (r:Record {{key: key}}) WHERE r.recorded_from <= $revision RETURN r
+  UNION
+  UNWIND $decisions AS key MATCH (:Decision {{key: key}})<-[e:MUST_LINK]-(r:Record) WHERE {_live("e")} RETURN r
+}}
+OPTIONAL MATCH (r)-[e:MATCHES]-(o:Record) WHERE e.weight >= $min_weight AND {_live("e")}
+WITH collect(r) + collect(o) AS near UNWIND near AS r
+WITH DISTINCT r
+OPTIONAL MATCH (r)-[e:MATCHES|MUST_LINK|CANNOT_LINK]-(o)
+  WHERE {_live("e")} AND (NOT e:MATCHES OR e.weight >= $min_weight)
+WITH r, collect(CASE WHEN e IS NOT NULL THEN [type(e), startNode(e) = r, o.key, e.weight, {_STAMPS}] END) AS edges
+RETURN collect([r.key, edges])"""
 
 IDENTITIES = f"""UNWIND $keys AS key MATCH (i:Identity {{key: key}}) WHERE i.recorded_from <= $revision
 WITH i, [(i)<-[e:RESOLVED_TO]-(r) WHERE e.recorded_from <= $revision |

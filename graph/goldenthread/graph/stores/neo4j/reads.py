@@ -9,7 +9,7 @@ from typing import TypeAlias, cast
 from goldenthread.graph.model import Edge, EdgeKind, Node, NodeKind, Property
 from goldenthread.graph.store import Component, Posting, RecordState, Revision, StoredIdentity, Subgraph
 from goldenthread.graph.stores.neo4j import queries
-from goldenthread.graph.stores.neo4j.components import Found, components_of
+from goldenthread.graph.stores.neo4j.components import ComponentWalk, Reached
 from goldenthread.graph.stores.neo4j.encoding import (
     KIND_OF,
     Plain,
@@ -116,18 +116,13 @@ class Reads:
         return list(found.values())
 
     async def components(self, records: Sequence[bytes], min_weight: int) -> Sequence[Component]:
-        """Get the components that the records are in, one round trip for each step outwards from them."""
-        found: list[Found] = []
-        frontier = cast("list[str]", self._keys(records))
-        known = set(frontier)
-        while frontier:
-            rows = await self._collected(queries.COMPONENT_STEP, keys=frontier, min_weight=min_weight)
-            step = [Found(*row) for row in cast("list[tuple[str, list[_OutEdge], list[str], list[_Decided], list[str]]]", rows)]
-            found += step
-            reached = {key for one in step for key in one.neighbours()}
-            frontier = sorted(reached - known)
-            known |= reached
-        return components_of(found)
+        """Get the components that the records are in, one round trip for every two steps outwards from them."""
+        walk = ComponentWalk()
+        frontier, decisions = self._keys(records), list[Plain]()
+        while frontier or decisions:
+            rows = await self._collected(queries.COMPONENT_STEP, keys=frontier, decisions=decisions, min_weight=min_weight)
+            frontier, decisions = walk.add(cast("list[tuple[str, list[Reached]]]", rows))
+        return walk.components()
 
     async def identities(self, ids: Sequence[bytes]) -> dict[bytes, StoredIdentity]:
         """Get identities by id, retired ones too."""
@@ -271,9 +266,6 @@ class Reads:
         """Find the last revision committed at or before a time (UTC microseconds)."""
         rows = await self._ask(queries.REVISION_AT, {"tenant": self._tenant, "revision": self._at, "at": at})
         return Revision(*cast("tuple[int, int]", rows[0])) if rows else Revision(0, 0)
-
-
-_Decided = tuple[str, str, int | None, int, int | None]
 
 
 def _ids(keys: Iterable[str]) -> list[bytes]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import asyncio
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,9 +14,10 @@ from typer.main import get_command
 
 from goldenthread.cli.main import app
 from goldenthread.graph.store import Capability
-from goldenthread.server.config import Config, settings
+from goldenthread.server.config import Config, load_config, settings
 from goldenthread.server.contract import methods, role_for
 from goldenthread.server.logs import LOGGED_KEYS
+from goldenthread.server.main import run
 from goldenthread.server.metrics import Metrics
 from goldenthread.v1.error_reason_pb2 import ErrorReason
 
@@ -25,7 +27,7 @@ PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 SHELL = re.compile(r"^```sh\n(.*?)^```", re.MULTILINE | re.DOTALL)
 PYTHON = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
-SETTING_OF_A_CALLER = {"SERVER", "TOKEN", "TENANT", "TLS_CA", "CONFIG", "TRACEBACK"}
+OTHER_VARIABLES = {"SERVER", "TOKEN", "TENANT", "TLS_CA", "CONFIG", "TRACEBACK", "CLIENT_CERT", "CLIENT_KEY", "NEO4J_PASSWORD"}
 
 
 def ids(page: Path) -> str:
@@ -140,11 +142,32 @@ def test_every_python_example_can_be_parsed(page: Path) -> None:
         ast.parse(example)
 
 
+async def test_the_python_of_the_quick_start_and_the_readme_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    quick_start = PYTHON.findall((ROOT / "docs" / "tutorial" / "quickstart.md").read_text())[0]
+    readme = (ROOT / "README.md").read_text().partition("python - <<'EOF'\n")[2].partition("\nEOF\n")[0]
+    stop, listening = asyncio.Event(), asyncio.get_running_loop().create_future()
+    config = load_config({"listen": "127.0.0.1:0", "log_level": "error"})
+    serving = asyncio.create_task(run(config, listening.set_result, stop=stop))
+    address = (await listening).address
+
+    for example in (quick_start, readme):
+        await asyncio.to_thread(exec, example.replace("127.0.0.1:7461", address), {})
+    stop.set()
+    await serving
+
+    printed = capsys.readouterr().out
+    assert "2 records of one person" in printed
+    assert "2 records, one identity: tenants/default/identities/" in printed
+
+
 @pytest.mark.parametrize("page", [*PAGES, ROOT / "docker-compose.yml", ROOT / "Dockerfile"], ids=ids)
 def test_every_variable_that_is_named_is_a_setting(page: Path) -> None:
     named = set(re.findall(r"\bGOLDENTHREAD_([A-Z_]*[A-Z])\b", page.read_text()))
 
-    assert named <= {name.upper() for name in Config.__struct_fields__} | SETTING_OF_A_CALLER
+    assert named <= {name.upper() for name in Config.__struct_fields__} | OTHER_VARIABLES
 
 
 @pytest.mark.parametrize("page", PAGES, ids=ids)

@@ -44,6 +44,12 @@ def test_the_delimiter_is_found(tmp_path: Path, delimiter: str) -> None:
     assert (table.rows, table.names, table.source_column, table.warnings) == (2, ("crm",), "source", ())
 
 
+def test_a_delimiter_told_by_a_spreadsheet_is_used(tmp_path: Path) -> None:
+    file = write(tmp_path, "crm.csv", 'sep=;\r\nid;size\r\n1;5" a, b\r\n')
+
+    assert read_table(file).columns["size"] == ['5" a, b']
+
+
 def test_quoted_fields_hold_delimiters_quotes_and_line_ends(tmp_path: Path) -> None:
     file = write(tmp_path, "crm.csv", 'id,note\r\n1,"a, ""b""\r\nc"\r\n\r\n2,d\r\n')
 
@@ -181,6 +187,9 @@ def test_ragged_rows_can_be_skipped_and_are_counted(tmp_path: Path) -> None:
         (b"id,name\n1,a\n2,b\0c\n", ValueInvalid, "row 3: there is a NUL byte"),
         (b"id,name\n1,a\n2," + b"x" * 70_000 + b"\n", ValueInvalid, "row 3, column name: a field is longer than 64 KiB"),
         (b'id,name\n1,a\n2,"b\n' + b"3,c\n" * 90_000, ReadError, "quote"),
+        (b'id,name\n1,a\n2,"b\n3,c\n', ValueInvalid, "row 3: a quote is never closed"),
+        (b'sep=;\nid;name\n1;"a\n', ValueInvalid, "row 3: a quote is never closed"),
+        (b"sep=;\nid;name\n1;a\n1;a;b\n", RowsRagged, "row 4 does not have 2 fields"),
         (b"PK\x03\x04rest", FileUnreadable, "spreadsheet"),
         (b"PAR1nothing", FileUnreadable, "Parquet is damaged"),
         (gzip.compress(b"id,name\n1,a\n" * 99)[:40], FileUnreadable, "compression is damaged"),

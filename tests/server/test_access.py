@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import stat
 import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import jwt
 import pytest
@@ -14,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from goldenthread.server.access import (
     LOCAL_ISSUER,
     Caller,
+    KeySetUrl,
     LocalKey,
     Verifier,
     check_role,
@@ -165,6 +169,74 @@ async def test_a_token_whose_key_is_not_in_the_key_set_is_refused(tmp_path: Path
     token = make_token(signer, subject="crm", tenant="acme", role="reader", seconds=60, issuer="https://id.example")
 
     assert await problem_with(open_verifier(config), f"Bearer {token}") == "signed by another key"
+
+
+class Issuer:
+    """An identity provider's key set, served over HTTP; counts how often it was fetched."""
+
+    def __init__(self) -> None:
+        self.key_set: object = {"keys": []}
+        self.fetched = 0
+        issuer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                issuer.fetched += 1
+                self.send_response(200)
+                self.end_headers()
+                self.wfile.write(json.dumps(issuer.key_set).encode())
+
+            def log_message(self, format: str, *args: object) -> None:
+                """Stay silent."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._thread = Thread(target=self._server.serve_forever)
+        self._thread.start()
+        self.url = f"http://127.0.0.1:{self._server.server_port}/jwks"
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+@pytest.fixture
+def issuer() -> Iterator[Issuer]:
+    started = Issuer()
+    yield started
+    started.close()
+
+
+async def test_a_key_that_the_issuer_added_is_fetched(issuer: Issuer, signer: Ed25519PrivateKey) -> None:
+    issuer.key_set = key_set_of(Ed25519PrivateKey.generate())
+    now = 0.0
+    verifier = Verifier(KeySetUrl(issuer.url, clock=lambda: now), audience="goldenthread", issuer="https://id.example")
+    token = make_token(signer, subject="crm", tenant="acme", role="reader", seconds=60, issuer="https://id.example")
+    before = await problem_with(verifier, f"Bearer {token}")
+
+    issuer.key_set = key_set_of(signer)
+    now += 11
+    caller = await verifier.verify(f"Bearer {token}")
+
+    assert (before, caller.role) == ("signed by another key", "reader")
+
+
+async def test_unknown_keys_do_not_make_the_server_fetch_without_end(issuer: Issuer, signer: Ed25519PrivateKey) -> None:
+    issuer.key_set = key_set_of(signer)
+    verifier = Verifier(KeySetUrl(issuer.url, clock=lambda: 0.0), audience="goldenthread", issuer="https://id.example")
+    for _ in range(20):
+        token = make_token(Ed25519PrivateKey.generate(), subject="x", tenant="acme", role="reader", seconds=60)
+        await problem_with(verifier, f"Bearer {token}")
+
+    assert issuer.fetched <= 2
+
+
+async def test_an_issuer_that_is_away_is_named(issuer: Issuer, signer: Ed25519PrivateKey) -> None:
+    issuer.close()
+    verifier = Verifier(KeySetUrl(issuer.url), audience="goldenthread", issuer="https://id.example")
+    token = make_token(signer, subject="crm", tenant="acme", role="reader", seconds=60, issuer="https://id.example")
+
+    assert await problem_with(verifier, f"Bearer {token}") == "the issuer's keys can't be fetched"
 
 
 def test_a_key_set_that_is_none_is_named(tmp_path: Path) -> None:

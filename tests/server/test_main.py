@@ -19,7 +19,7 @@ from google.rpc.status_pb2 import Status
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
-from goldenthread.graph.errors import StoreUnavailable
+from goldenthread.graph.errors import StoreInUse, StoreUnavailable
 from goldenthread.server import main
 from goldenthread.server.access import current_caller, key_set_of, make_token
 from goldenthread.server.config import ConfigError
@@ -28,6 +28,7 @@ from goldenthread.server.errors import InvalidField
 from goldenthread.server.tls import make_certificate
 from goldenthread.v1 import record_service_pb2 as pb
 from goldenthread.v1 import record_service_pb2_grpc as pb_grpc
+from goldenthread.v1.record_pb2 import AttributeValue, Record
 
 StartServer = Callable[..., AbstractAsyncContextManager[Any]]
 """The fixture of conftest.py: it starts a server with settings."""
@@ -222,6 +223,19 @@ async def test_with_the_store_away_the_server_starts_and_says_so_and_serves_once
     assert (caught.value.code(), reason_of(caught.value)) == (grpc.StatusCode.UNAVAILABLE, "STORE_UNAVAILABLE")
 
 
+async def test_with_neo4j_down_the_server_starts_says_so_and_stops_when_told(start_server: StartServer) -> None:
+    async with (
+        start_server(store="neo4j://user:secret@127.0.0.1:1") as server,
+        grpc.aio.insecure_channel(server.started.address) as channel,
+    ):
+        answer = await health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest())
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await pb_grpc.RecordServiceStub(channel).GetRecord(pb.GetRecordRequest(), metadata=server.authorized())
+
+    assert (answer.status, server.started.store) == (NOT_SERVING, "neo4j://127.0.0.1:1")
+    assert reason_of(caught.value) == "STORE_UNAVAILABLE"
+
+
 async def test_a_store_that_is_lost_and_comes_back_is_seen_in_health(
     start_server: StartServer, absent_store: AbsentStore
 ) -> None:
@@ -287,6 +301,93 @@ async def test_a_watcher_of_health_does_not_hold_the_server(start_server: StartS
         server.stop.set()
 
         await asyncio.wait_for(server.ended, 4)
+
+
+async def test_health_says_not_serving_while_calls_in_flight_end(start_server: StartServer) -> None:
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    async def take_a_while() -> None:
+        begun.set()
+        await go_on.wait()
+
+    async with (
+        start_server(health_interval_seconds=0.01) as server,
+        grpc.aio.insecure_channel(server.started.address) as channel,
+    ):
+        watch = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest())
+        seen = [await next_status(watch)]
+        server.application.records.behaviour = take_a_while
+        call = asyncio.ensure_future(
+            pb_grpc.RecordServiceStub(channel).GetRecord(pb.GetRecordRequest(), metadata=server.authorized())
+        )
+        await begun.wait()
+
+        server.stop.set()
+        seen += [answer.status async for answer in watch]
+        go_on.set()
+        await call
+
+    assert seen == [SERVING, NOT_SERVING]
+
+
+async def raw_call(channel: grpc.aio.Channel, method: str, body: bytes, metadata: tuple[tuple[str, str], ...]) -> bytes:
+    call = channel.unary_unary(f"/goldenthread.v1.RecordService/{method}")
+    return await call(body, metadata=metadata)
+
+
+async def test_text_that_is_not_utf8_is_named_by_its_field(start_server: StartServer) -> None:
+    record = Record(
+        source="crm", source_record_id="42", attributes=[AttributeValue(), AttributeValue(attribute="a", text="\x7f\x7f")]
+    )
+    body = pb.UpsertRecordRequest(record=record).SerializeToString().replace(b"\x7f\x7f", b"\xff\xfe")
+    async with start_server() as server, grpc.aio.insecure_channel(server.started.address) as channel:
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await raw_call(channel, "UpsertRecord", body, server.authorized())
+
+    assert reason_of(caught.value) == "INVALID_FIELD"
+    assert caught.value.details() == "The field record.attributes[1].text must be UTF-8 text."
+
+
+@pytest.mark.parametrize("body", [b"\xff", b"\x0a\x7fabc", b"\x0b\x0b"])
+async def test_bytes_that_are_no_message_are_refused(start_server: StartServer, body: bytes) -> None:
+    async with start_server() as server, grpc.aio.insecure_channel(server.started.address) as channel:
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await raw_call(channel, "UpsertRecord", body, server.authorized())
+
+    assert caught.value.details() == "The field request is no goldenthread.v1.UpsertRecordRequest message."
+
+
+async def test_a_stream_with_a_message_that_cannot_be_read_answers_what_came_before(start_server: StartServer) -> None:
+    good = pb.BatchUpsertRecordsRequest(requests=[pb.UpsertRecordRequest()] * 2).SerializeToString()
+    bad = pb.BatchUpsertRecordsRequest(requests=[pb.UpsertRecordRequest(request_id="\x7f")]).SerializeToString()
+    async with start_server() as server, grpc.aio.insecure_channel(server.started.address) as channel:
+        stream = channel.stream_stream("/goldenthread.v1.RecordService/BatchUpsertRecords")(metadata=server.authorized())
+        await stream.write(good)
+        await stream.write(bad.replace(b"\x7f", b"\xff"))
+
+        answered = pb.BatchUpsertRecordsResponse.FromString(await stream.read())
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await stream.read()
+
+    assert len(answered.results) == 2
+    assert caught.value.details() == "The field requests[0].request_id must be UTF-8 text."
+
+
+async def test_a_data_folder_that_another_server_uses_is_refused(start_server: StartServer) -> None:
+    async with start_server():
+        with pytest.raises(StoreInUse):
+            async with start_server():
+                pass
+
+
+async def test_a_data_folder_that_cannot_be_made_is_named(start_server: StartServer, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+
+    with pytest.raises(ConfigError) as caught:
+        async with start_server(data=str(tmp_path / "file" / "data")):
+            pass
+
+    assert caught.value.setting == "data"
 
 
 async def test_a_port_in_use_is_named(start_server: StartServer) -> None:

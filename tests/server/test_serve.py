@@ -41,7 +41,7 @@ def test_a_signal_ends_the_server_cleanly(tmp_path: Path, number: signal.Signals
 
     code, errors = end(process, number)
 
-    assert (code, "Traceback" in errors) == (0, False)
+    assert (code, "Traceback" in errors, '"level": "warning"' in errors) == (0, False, False)
 
 
 def test_what_was_acknowledged_is_there_after_a_restart(tmp_path: Path) -> None:

@@ -44,9 +44,8 @@ def from_yaml(file: Path) -> DataModel:
     Raises CommandError naming the attribute and what is wrong with it; OSError when the file can't be read.
     """
     import yaml
-    from google.protobuf.json_format import ParseDict, ParseError
 
-    from goldenthread.client import DataModel
+    from goldenthread.client import DataModel, attribute_definition
 
     try:
         plain = yaml.safe_load(file.read_text(encoding="utf-8"))
@@ -66,8 +65,8 @@ def from_yaml(file: Path) -> DataModel:
             if isinstance(value, str):
                 given[field] = prefix + value.upper().replace(" ", "_").replace("-", "_")
         try:
-            ParseDict(given, model.attributes.add())
-        except ParseError:
+            model.attributes.append(attribute_definition(given))
+        except ValueError:
             problem = f"{file}: attribute {given['name']} has a field or a word that is not known."
             raise CommandError(problem, "Use the words that `goldenthread model show` shows.") from None
     return model

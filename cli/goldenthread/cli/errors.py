@@ -47,10 +47,7 @@ def explain(error: BaseException) -> tuple[str, int]:
         return str(error), error.exit_code
     for module, root in _TOLD.items():
         if module in sys.modules and isinstance(error, getattr(sys.modules[module], root)):
-            remedy = str(getattr(error, "remedy", ""))
-            told = str(error)
-            # Some trees carry the remedy within the message already.
-            return (told if not remedy or remedy in told else f"{told} {remedy}"), 1
+            return f"{error} {getattr(error, 'advice', '')}".strip(), 1
     if isinstance(error, OSError):
         what = error.strerror or type(error).__name__
         return (f"{error.filename}: {what}." if error.filename else f"{what}."), 1

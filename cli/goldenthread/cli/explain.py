@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from goldenthread.client import Match
 
-__all__ = ["add_commands", "match_table"]
+__all__ = ["add_commands", "match_table", "words"]
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -120,11 +120,17 @@ def match_table(title: str, match: Match) -> RenderableType:
     rows = [["prior", "", f"{match.prior:+.2f}", ""]]
     for part in match.contributions:
         rarity = f"{part.rarity:+.2f}" if part.rarity else ""
-        rows.append([part.comparison, part.level, f"{part.weight:+.2f}", rarity])
+        rows.append([words(part.comparison), words(part.level), f"{part.weight:+.2f}", rarity])
     rows.append(["weight", f"probability {match.probability:.4f}, against {match.against}", f"{match.weight:+.2f}", ""])
     return output.table(
         title, ["comparison", "level", "bits", "of them for rarity"], rows, numbers=["bits", "of them for rarity"]
     )
+
+
+def words(name: str) -> str:
+    """Write the name of a comparison or level in words, without the number that tells grades of rarity apart."""
+    stem, _, grade = name.rpartition("_")
+    return (stem if grade.isdecimal() else name).replace("_", " ")
 
 
 def _side(names: Sequence[str]) -> str:
@@ -137,4 +143,4 @@ def _side(names: Sequence[str]) -> str:
 def _strongest_first(match: Match) -> list[str]:
     """Tell the three contributions that weigh most."""
     parts = sorted(match.contributions, key=lambda part: -abs(part.weight))[:3]
-    return [f"{part.comparison}: {part.level} ({part.weight:+.1f})" for part in parts]
+    return [f"{words(part.comparison)}: {words(part.level)} ({part.weight:+.1f})" for part in parts]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -23,10 +24,12 @@ if TYPE_CHECKING:
     from rich.text import Text
     from rich.tree import Tree
 
-    from goldenthread.client import GraphNode, Subgraph
+    from goldenthread.client import GraphNode, NodeKind, Subgraph
 
 __all__ = ["add_commands"]
 
+# Every record hangs on its source, so that walking through one reaches everybody.
+_SHOWN = ("record", "identifier", "identity", "household", "consent", "decision")
 _STYLES = {"identity": "bold green", "record": "cyan", "identifier": "yellow", "household": "magenta", "source": "blue"}
 
 
@@ -41,6 +44,10 @@ def explore(
     key: KeyArgument,
     hops: Annotated[int, typer.Option("--hops", help="How far to walk.", min=1, max=4)] = 2,
     limit: Annotated[int, typer.Option("--limit", help="At most so many nodes.", min=1, max=2000)] = 100,
+    kind: Annotated[
+        list[str] | None,
+        typer.Option("--kind", help="Only nodes of this kind, as identifier; all but sources by default.", show_default=False),
+    ] = None,
     as_of: AsOfOption = "",
     json: JsonOption = False,
     server: ServerOption = DEFAULT_SERVER,
@@ -58,14 +65,14 @@ def explore(
       goldenthread explore crm:42 --hops 3
     """
     from goldenthread.cli import output
-    from goldenthread.cli.keys import node_name
+    from goldenthread.cli.keys import find_identity_name, node_name
     from goldenthread.cli.moments import parse_as_of
     from goldenthread.client import to_dict
 
     moment = parse_as_of(as_of)
     with connect(server, token, tenant, tls_ca, data) as client:
-        start = node_name(client, key)
-        graph = client.expand_nodes([start], hops=hops, limit=limit, as_of=moment)
+        start = node_name(client, key) if "/records/" in f"/{key}" else find_identity_name(client, key)
+        graph = client.expand_nodes([start], hops=hops, limit=limit, kinds=_kinds(kind or _SHOWN), as_of=moment)
     if json:
         output.print_json(to_dict(graph))
         return
@@ -140,6 +147,21 @@ def household(
     output.show(output.table("", ["household", "members", "reason"], rows))
 
 
+def _kinds(words: Sequence[str]) -> list[NodeKind.ValueType]:
+    """Read kinds of nodes.
+
+    Raises UsageError when one is not known.
+    """
+    from goldenthread.cli.errors import UsageError
+    from goldenthread.client import NodeKind
+
+    known = {name.removeprefix("NODE_KIND_").lower(): number for name, number in NodeKind.items() if number}
+    for word in words:
+        if word.lower() not in known:
+            raise UsageError(f"--kind {word} is not known.", f"Use one of {', '.join(known)}.")
+    return [known[word.lower()] for word in words]
+
+
 def _tree(graph: Subgraph, start: str) -> Tree:
     """Lay a graph out as a tree from one node, each node once, nearest first."""
     from rich.text import Text
@@ -171,8 +193,8 @@ def _label(node: GraphNode) -> Text:
     from goldenthread.client import NodeKind
 
     kind = NodeKind.Name(node.kind).removeprefix("NODE_KIND_").lower()
-    facts = ", ".join(f"{name} {value}" for name, value in sorted(node.facts.items()))
-    shown = f" {node.label}" if node.label else ""
+    facts = ", ".join(f"{name} {value}" for name, value in sorted(node.facts.items()) if name != "revision")
+    shown = f" {node.label}" if node.label not in ("", kind) else ""
     return Text.assemble(
         (kind, _STYLES.get(kind, "")), shown, (f"  {facts}" if facts else "", "dim"), (f"  {short(node.name)}", "dim")
     )

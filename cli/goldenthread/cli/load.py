@@ -58,7 +58,6 @@ class Tally:
 
     answered: int = 0
     kept: int = 0
-    changed: int = 0
     rejected_count: int = 0
     rejected: list[tuple[int, str]] = field(default_factory=list)
 
@@ -263,12 +262,10 @@ def _count(result: UpsertResult, first: int, tally: Tally) -> None:
     tally.answered = first + result.index + 1
     if result.error is None:
         tally.kept += 1
-        tally.changed += result.changed
         return
     tally.rejected_count += 1
     if len(tally.rejected) < ERRORS_KEPT:
-        message, remedy = result.error.message, result.error.remedy
-        tally.rejected.append((first + result.index, message if remedy in message else f"{message} {remedy}"))
+        tally.rejected.append((first + result.index, f"{result.error.message} {result.error.advice}".strip()))
 
 
 def _digest(files: Sequence[Path], guess: ColumnGuess, options: str) -> str:
@@ -335,7 +332,6 @@ def _report(
                 "records": table.rows,
                 "answered_before": done,
                 "kept": tally.kept,
-                "changed": tally.changed,
                 "rejected_count": tally.rejected_count,
                 "rejected": [{"file": file.name, "row": row, "problem": what} for file, row, what in rejected],
                 "ragged_rows": table.skipped,
@@ -353,4 +349,5 @@ def _report(
         output.note(ragged)
     refused = tally.rejected_count + table.skipped
     lost = f" {refused:,} rows were not kept." if refused else ""
-    output.show(f"Kept {tally.kept:,} records, {tally.changed:,} of them new or changed, at {rate:,.0f} a second.{lost}")
+    before = f" ({done:,} were answered for by an earlier run)" if done else ""
+    output.show(f"Kept {tally.kept:,} records at {rate:,.0f} a second{before}.{lost}")

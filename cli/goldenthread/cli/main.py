@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 
 import typer
 
@@ -49,10 +50,10 @@ for group in (serve, demo, doctor, link, evaluate, load, resolve, identity, reco
     group.add_commands(app)
 
 
-def main() -> None:
-    """Run the command line; every failure becomes one sentence on standard error and an exit code."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line, with what was typed unless told otherwise; ends with SystemExit and the exit code."""
     try:
-        app()
+        app(args=arguments)
     except KeyboardInterrupt:
         sys.stderr.write("Stopped.\n")
         sys.exit(130)

@@ -15,21 +15,24 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
-__all__ = ["error_console", "note", "print_json", "progress", "show", "stages", "table", "warn"]
+__all__ = ["error_console", "heading", "note", "print_json", "progress", "show", "stages", "table", "warn"]
+
+WIDTH = 120
+"""Columns of what is not written to a terminal."""
 
 
 def output_console() -> Console:
     """Open a console on standard output."""
     from rich.console import Console
 
-    return Console(soft_wrap=not sys.stdout.isatty(), highlight=False)
+    return Console(width=None if sys.stdout.isatty() else WIDTH, highlight=False)
 
 
 def error_console() -> Console:
     """Open a console on standard error."""
     from rich.console import Console
 
-    return Console(stderr=True, soft_wrap=True, highlight=False)
+    return Console(stderr=True, width=None if sys.stderr.isatty() else WIDTH, highlight=False)
 
 
 def print_json(value: object) -> None:
@@ -39,10 +42,20 @@ def print_json(value: object) -> None:
 
 
 def show(*what: RenderableType) -> None:
-    """Show something to people on standard output."""
+    """Show something to people on standard output; text is shown as it is, whatever brackets it holds."""
     console = output_console()
     for part in what:
-        console.print(part)
+        if isinstance(part, str):
+            console.print(part, markup=False, soft_wrap=True)
+        else:
+            console.print(part)
+
+
+def heading(text: str) -> None:
+    """Show a line that stands out, before what it is about."""
+    from rich.text import Text
+
+    show(Text(text, style="bold"))
 
 
 def note(text: str) -> None:
@@ -52,7 +65,9 @@ def note(text: str) -> None:
 
 def warn(text: str) -> None:
     """Write a warning to standard error."""
-    error_console().print(f"[yellow]warning:[/yellow] {_escaped(text)}")
+    from rich.text import Text
+
+    error_console().print(Text.assemble(("warning: ", "yellow"), text), soft_wrap=True)
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, numbers: Sequence[str] = ()) -> RenderableType:
@@ -94,13 +109,6 @@ def progress(label: str, total: int | None) -> Iterator[Callable[[int], None]]:
             bar.update(task, advance=count, rate=done / shown.elapsed if shown.elapsed else 0.0)
 
         yield advance
-
-
-def _escaped(text: str) -> str:
-    """Keep brackets in text from being read as markup."""
-    from rich.markup import escape
-
-    return escape(text)
 
 
 @contextmanager

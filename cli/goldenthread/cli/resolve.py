@@ -46,6 +46,7 @@ def resolve(
       goldenthread resolve given_name=Ann surname=Smith email=ann@example.org
     """
     from goldenthread.cli import output
+    from goldenthread.cli.explain import words
     from goldenthread.cli.keys import parse_attributes, short
     from goldenthread.client import to_dict
 
@@ -59,7 +60,7 @@ def resolve(
     rows = []
     for candidate in answer.candidates:
         parts = sorted(candidate.match.contributions, key=lambda part: -abs(part.weight))[:3]
-        reasons = ", ".join(f"{part.comparison} {part.level} {part.weight:+.1f}" for part in parts)
+        reasons = ", ".join(f"{words(part.comparison)} {words(part.level)} {part.weight:+.1f}" for part in parts)
         rows.append(
             [short(candidate.identity), f"{candidate.match.probability:.4f}", f"{candidate.match.weight:+.1f}", reasons]
         )

@@ -7,6 +7,7 @@ from goldenthread.client.async_client import AsyncClient
 from goldenthread.client.connection import DEFAULT_TARGET, DEFAULT_TENANT, Tls, tenant_of
 from goldenthread.client.errors import GoldenThreadError
 from goldenthread.client.messages import (
+    AttributeDefinition,
     Candidate,
     DataModel,
     GetIdentityResponse,
@@ -20,6 +21,7 @@ from goldenthread.client.messages import (
     NodeKind,
     RecordMessage,
     Subgraph,
+    attribute_definition,
     to_dict,
     value_text,
 )
@@ -49,6 +51,7 @@ __all__ = [
     "DEFAULT_TENANT",
     "AsOf",
     "AsyncClient",
+    "AttributeDefinition",
     "AttributeInput",
     "Candidate",
     "Client",
@@ -81,6 +84,7 @@ __all__ = [
     "Typed",
     "UpsertResult",
     "Value",
+    "attribute_definition",
     "tenant_of",
     "to_dict",
     "value_text",

@@ -112,7 +112,8 @@ class AsyncClient:
     async def is_serving(self) -> bool:
         """Say whether the server is well, its store included, by the standard health protocol."""
         answer = await self._call(self._health.Check, health_pb2.HealthCheckRequest())
-        return answer.status == health_pb2.HealthCheckResponse.SERVING
+        status: int = answer.status
+        return status == SERVING
 
     # Records
 

@@ -78,6 +78,11 @@ class GoldenThreadError(Exception):
         self.metadata: dict[str, str] = dict(metadata or {})
 
     @property
+    def advice(self) -> str:
+        """Say what to do, where the message does not say it already: those of our own server do."""
+        return "" if self.reason else self.remedy
+
+    @property
     def is_retryable(self) -> bool:
         """Say whether the same call may succeed later."""
         return isinstance(self, Retryable)
@@ -167,6 +172,11 @@ class Unauthenticated(GoldenThreadError):
     """The token is missing, expired or wrong."""
 
     remedy = "Give a valid token: --token or GOLDENTHREAD_TOKEN."
+
+    @property
+    def advice(self) -> str:
+        """Say where to put the token, which the server's message can't know."""
+        return self.remedy
 
 
 class PermissionDenied(GoldenThreadError):

@@ -7,12 +7,13 @@ from google.protobuf.message import Message
 
 from goldenthread.v1.explore_service_pb2 import GraphEdge, GraphNode, Household, NodeKind, Subgraph
 from goldenthread.v1.golden_record_service_pb2 import GoldenRecord
-from goldenthread.v1.model_service_pb2 import DataModel
+from goldenthread.v1.model_service_pb2 import AttributeDefinition, DataModel
 from goldenthread.v1.record_pb2 import AttributeValue
 from goldenthread.v1.record_pb2 import Record as RecordMessage
 from goldenthread.v1.resolution_service_pb2 import Candidate, GetIdentityResponse, Identity, Match
 
 __all__ = [
+    "AttributeDefinition",
     "Candidate",
     "DataModel",
     "GetIdentityResponse",
@@ -26,6 +27,7 @@ __all__ = [
     "NodeKind",
     "RecordMessage",
     "Subgraph",
+    "attribute_definition",
     "to_dict",
     "value_text",
 ]
@@ -36,6 +38,17 @@ Json = dict[str, "Json"] | list["Json"] | str | int | float | bool | None
 def to_dict(message: Message) -> Json:
     """Turn a message into plain values: names as in the contract, enums by name, 64-bit numbers as numbers."""
     return _numbers(json_format.MessageToDict(message, preserving_proto_field_name=True), message)
+
+
+def attribute_definition(plain: dict[str, Json]) -> AttributeDefinition:
+    """Read an attribute's definition from plain values, as `to_dict` writes them; enums by name or number.
+
+    Raises ValueError when a field or a word is not known.
+    """
+    try:
+        return json_format.ParseDict(plain, AttributeDefinition())
+    except json_format.ParseError:
+        raise ValueError("A field or a word of the definition is not known.") from None
 
 
 def value_text(value: AttributeValue) -> str:

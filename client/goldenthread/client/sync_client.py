@@ -118,7 +118,8 @@ class Client:
     def is_serving(self) -> bool:
         """Say whether the server is well, its store included, by the standard health protocol."""
         answer = self._call(self._health.Check, health_pb2.HealthCheckRequest())
-        return answer.status == health_pb2.HealthCheckResponse.SERVING
+        status: int = answer.status
+        return status == SERVING
 
     # Records
 

@@ -1,7 +1,8 @@
 """Compare two profiles, feature by feature, into levels.
 
-A comparison is a small class: its name, what it looks at, the list of its levels, and how two values compare. Features hold several
-values (a person has two phones); any is compared with any and the strongest level counts, so levels stand from strong to weak.
+A comparison is a small class: its name, what it looks at, the list of its levels, and how two values compare. Features hold
+several values (a person has two phones); any is compared with any and the strongest level counts, so levels stand from strong
+to weak.
 Level 0 is always `missing`: a side is unknown, or nothing on the two sides can be compared.
 Every comparison is symmetric, and its batched path gives exactly what `level` defines.
 
@@ -15,8 +16,8 @@ Example:
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Hashable, Sequence
-from typing import Generic, Protocol, TypeVar
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import ClassVar, Generic, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -318,6 +319,7 @@ class Email(_TextComparison):
 
     kind = "email"
     levels = ("missing", *_EXACT, "user", "close", "domain", "different")
+    CLOSE = 0.8
 
     def compare(self, x: str, y: str) -> int:
         """Compare two normalised addresses."""
@@ -326,9 +328,20 @@ class Email(_TextComparison):
             return 1 + self.rarity(x)
         if x_user == y_user and len(x_user) > 3:
             return BINS + 1
-        if OSA.normalized_similarity(x, y) >= 0.8:
+        if OSA.normalized_similarity(x, y) >= self.CLOSE:
             return BINS + 2
         return BINS + 3 if x_domain == y_domain else BINS + 4
+
+    def compare_many(self, xs: Sequence[str], ys: Sequence[str]) -> Levels:
+        """Compare pairs of normalised addresses."""
+        close = cpdist(xs, ys, scorer=OSA.normalized_similarity, dtype=np.float64) >= self.CLOSE
+        found = np.where(close, BINS + 2, BINS + 4).astype(np.int8)
+        boxes = {e: mailbox(e) for e in {*xs, *ys}}
+        for i, (x, y) in enumerate(zip(xs, ys, strict=True)):
+            (x_user, x_domain), (y_user, y_domain) = boxes[x], boxes[y]
+            if x_user == y_user or x_domain == y_domain:
+                found[i] = self.compare(x, y)
+        return found
 
 
 class Phone(_TextComparison):
@@ -344,13 +357,22 @@ class Phone(_TextComparison):
         # The last nine digits alone agree where one side was given the wrong country.
         return BINS + 1 if x[-9:] == y[-9:] or OSA.distance(x, y, score_cutoff=1) <= 1 else BINS + 2
 
+    def compare_many(self, xs: Sequence[str], ys: Sequence[str]) -> Levels:
+        """Compare pairs of normalised numbers."""
+        far = cpdist(xs, ys, scorer=OSA.distance, score_cutoff=1, dtype=np.int32) > 1
+        found = np.full(len(xs), BINS + 2, np.int8)
+        for i, (x, y) in enumerate(zip(xs, ys, strict=True)):
+            if not far[i] or x[-9:] == y[-9:]:
+                found[i] = self.compare(x, y)
+        return found
+
 
 class Number(Comparison[tuple[int, str]]):
     """Compare document or account numbers of the same type, and of the same issuer where both are known."""
 
     kind = "number"
     levels = ("missing", *_EXACT, "close", "different")
-    TYPES = {
+    TYPES: ClassVar[Mapping[str, frozenset[SemanticType]]] = {
         "government_number": frozenset(
             {SemanticType.NATIONAL_ID, SemanticType.TAX_ID, SemanticType.PASSPORT, SemanticType.DRIVERS_LICENCE}
         ),

@@ -25,7 +25,7 @@ from goldenthread.graph.model import (
     Survivorship,
     Value,
 )
-from goldenthread.resolver.normalise import identifier_of
+from goldenthread.resolver.normalise.contacts import document_number, email_address, phone_number
 from goldenthread.resolver.normalise.dates import birth_date
 from goldenthread.resolver.normalise.text import fold, is_placeholder
 
@@ -129,10 +129,15 @@ def _key(value: AttributeValue, default_country: str) -> str:
         return ""
     if kind is _T.BIRTH_DATE and isinstance(content, str | PartialDate):
         return birth_date(content, default_country) or _folded(text)
-    if kind in (_T.EMAIL, _T.PHONE) or kind in DOCUMENT_TYPES:
+    if kind is _T.EMAIL:
+        return email_address(text) or _folded(text)
+    if kind is _T.PHONE:
+        return phone_number(text, default_country) or _folded(text)
+    if kind in DOCUMENT_TYPES:
         number, issuer = (content.number, content.issuer) if isinstance(content, Document) else (text, "")
-        found = identifier_of(kind, number, issuer, default_country)
-        return found.text if found else _folded(text)
+        return document_number(kind, number, issuer) or _folded(text)
+    if isinstance(content, str):
+        return _folded(content)
     return "\x1f".join(map(_folded, _parts(content)))
 
 

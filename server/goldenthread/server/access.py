@@ -29,6 +29,7 @@ from goldenthread.server.errors import PermissionDenied, Unauthenticated
 __all__ = [
     "LOCAL_ISSUER",
     "Caller",
+    "KeySetUrl",
     "KeySource",
     "LocalKey",
     "Role",
@@ -54,6 +55,7 @@ _ALGORITHMS: Final = ["EdDSA", "ES256", "ES384", "RS256", "RS384", "RS512", "PS2
 _CLAIMS: Final = ["sub", "tenant", "role", "exp", "aud", "iss"]
 _LOCAL_DAYS: Final = 30
 _REMEMBERED: Final = 4096
+_LEAST_REFETCH_SECONDS: Final = 10.0
 
 SigningKey = Ed25519PrivateKey
 
@@ -102,22 +104,45 @@ class _KeySetFile:
 
     async def key_of(self, token: str) -> jwt.PyJWK:
         """Get the key by the token's `kid`, or the only key when the token names none."""
-        kid = jwt.get_unverified_header(token).get("kid")
-        if kid is None and len(self._keys.keys) == 1:
-            return self._keys.keys[0]
-        for key in self._keys.keys:
-            if key.key_id == kid:
-                return key
-        raise jwt.PyJWKSetError("no such key")
+        return _choose(self._keys, token)
 
 
-class _KeySetUrl:
-    def __init__(self, url: str) -> None:
-        self._client = jwt.PyJWKClient(url, cache_keys=True, lifespan=300, timeout=5)
+class KeySetUrl:
+    """The key set at an address, kept for five minutes.
+
+    A token that names a key which is not in it has the set fetched again, but not more often than every ten seconds, so that
+    nobody can make the server ask without end.
+    """
+
+    def __init__(self, url: str, clock: Callable[[], float] = time.monotonic) -> None:
+        self._client = jwt.PyJWKClient(url, lifespan=300, timeout=5)
+        self._clock, self._fetched = clock, float("-inf")
+        self._fetching = asyncio.Lock()
 
     async def key_of(self, token: str) -> jwt.PyJWK:
-        """Get the key by the token's `kid`; fetches the set again when it is old or lacks the key."""
-        return await asyncio.to_thread(self._client.get_signing_key_from_jwt, token)
+        """Get the key by the token's `kid`, or the only key when the token names none."""
+        try:
+            return _choose(await self._keys(refresh=False), token)
+        except jwt.PyJWKSetError:
+            async with self._fetching:
+                if self._clock() - self._fetched < _LEAST_REFETCH_SECONDS:
+                    raise
+                return _choose(await self._keys(refresh=True), token)
+
+    async def _keys(self, *, refresh: bool) -> jwt.PyJWKSet:
+        if refresh:
+            self._fetched = self._clock()
+        return await asyncio.to_thread(self._client.get_jwk_set, refresh)
+
+
+def _choose(keys: jwt.PyJWKSet, token: str) -> jwt.PyJWK:
+    kid = jwt.get_unverified_header(token).get("kid")
+    if kid is None and len(keys.keys) == 1:
+        return keys.keys[0]
+    for key in keys.keys:
+        if key.key_id == kid:
+            return key
+    raise jwt.PyJWKSetError("no such key")
 
 
 class Verifier:
@@ -205,7 +230,7 @@ def open_verifier(config: Config) -> Verifier:
     if config.auth == "local":
         key = signing_key(config.token_key_file)
         return Verifier(LocalKey(key), audience=config.audience, issuer=config.issuer or LOCAL_ISSUER)
-    keys: KeySource = _KeySetUrl(config.jwks) if config.jwks.startswith("https://") else _KeySetFile(Path(config.jwks))
+    keys: KeySource = KeySetUrl(config.jwks) if config.jwks.startswith("https://") else _KeySetFile(Path(config.jwks))
     return Verifier(keys, audience=config.audience, issuer=config.issuer)
 
 

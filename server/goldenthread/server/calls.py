@@ -10,7 +10,7 @@ import asyncio
 import inspect
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from typing import Final, TypeAlias, TypeVar, cast
 
@@ -20,10 +20,11 @@ from google.rpc.error_details_pb2 import ErrorInfo
 
 from goldenthread.graph.errors import StoreUnavailable
 from goldenthread.server.access import Caller, Verifier, check_role, enter_caller
-from goldenthread.server.contract import PACKAGE, role_for
-from goldenthread.server.errors import ShuttingDown, abort_with, code_of
+from goldenthread.server.contract import PACKAGE, request_type, role_for
+from goldenthread.server.errors import ServerError, ShuttingDown, abort_with, code_of
 from goldenthread.server.limits import Limiter
 from goldenthread.server.logs import logger
+from goldenthread.server.malformed import Malformed, lenient
 from goldenthread.server.metrics import Metrics
 from goldenthread.v1.record_service_pb2 import (
     BatchUpsertRecordsRequest,
@@ -32,7 +33,7 @@ from goldenthread.v1.record_service_pb2 import (
     UpsertRecordResponse,
 )
 
-__all__ = ["CallInterceptor", "Gate"]
+__all__ = ["CallInterceptor", "Gate", "LateServices"]
 
 _log = logger()
 _PREFIX: Final = f"/{PACKAGE}."
@@ -51,6 +52,30 @@ class Gate:
         self.store = store
         self.opened = asyncio.Event()
         self.stopping = asyncio.Event()
+
+
+class LateServices(grpc.GenericRpcHandler):
+    """Our services' handlers, which are there only once the store was reached: a started server takes no new ones itself.
+
+    It stands in for the server where services register.
+    """
+
+    def __init__(self) -> None:
+        self._handlers: list[grpc.GenericRpcHandler] = []
+
+    def add_generic_rpc_handlers(self, generic_rpc_handlers: Iterable[grpc.GenericRpcHandler]) -> None:
+        """Take the handlers of a service."""
+        self._handlers.extend(generic_rpc_handlers)
+
+    def add_registered_method_handlers(
+        self, service_name: str, method_handlers: Mapping[str, grpc.RpcMethodHandler[Message, Message]]
+    ) -> None:
+        """Take the same handlers in gRPC's other form, which is not needed."""
+
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[Message, Message] | None:
+        """Find the handler of a call."""
+        found = (handler.service(handler_call_details) for handler in self._handlers)
+        return next((handler for handler in found if handler is not None), None)
 
 
 class CallInterceptor(grpc.aio.ServerInterceptor):
@@ -76,7 +101,8 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         return cast("grpc.RpcMethodHandler[Request, Response]", wrapped)
 
     def _wrapped(self, handler: Handler, call: _Call) -> Handler:
-        codec = {"request_deserializer": handler.request_deserializer, "response_serializer": handler.response_serializer}
+        reader = lenient(request_type(call.method))
+        codec = {"request_deserializer": reader, "response_serializer": handler.response_serializer}
         if handler.response_streaming:
             answer = self._streaming(handler, call)
             if handler.request_streaming:
@@ -113,21 +139,23 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
                 async for response in responses(self._admitted(call, caller, asked), context):
                     self._count(response)
                     yield response
-                if call.was_cut:
-                    raise ShuttingDown
+                if call.ending is not None:
+                    raise call.ending
 
         return answer
 
     def _admitted(self, call: _Call, caller: Caller, asked: object) -> object:
         """Hold what is asked to the limit of records: a message at once, a stream as it is read."""
+        if isinstance(asked, Malformed):
+            raise asked.error
         if isinstance(asked, Message):
             if isinstance(asked, UpsertRecordRequest):
                 self._limiter.admit_records(caller, 1)
             return asked
-        return self._read(call, caller, cast("AsyncIterator[Message]", asked))
+        return self._read(call, caller, cast("AsyncIterator[Message | Malformed]", asked))
 
-    async def _read(self, call: _Call, caller: Caller, messages: AsyncIterator[Message]) -> AsyncIterator[Message]:
-        """Read a stream until it ends or the server stops; then what was read is still answered."""
+    async def _read(self, call: _Call, caller: Caller, messages: AsyncIterator[Message | Malformed]) -> AsyncIterator[Message]:
+        """Read a stream until it ends, can't be read or the server stops; what was read before is still answered."""
         stopping = asyncio.ensure_future(self._gate.stopping.wait())
         try:
             while True:
@@ -135,10 +163,13 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
                 await asyncio.wait((following, stopping), return_when=asyncio.FIRST_COMPLETED)
                 if not following.done():
                     following.add_done_callback(_forget)
-                    call.was_cut = True
+                    call.ending = ShuttingDown()
                     return
                 message = following.result()
                 if message is None:
+                    return
+                if isinstance(message, Malformed):
+                    call.ending = message.error
                     return
                 if isinstance(message, BatchUpsertRecordsRequest):
                     await self._limiter.slow_records(caller, len(message.requests))
@@ -230,7 +261,7 @@ class _Call:
 
     def __init__(self, details: grpc.HandlerCallDetails) -> None:
         self.method = details.method
-        self.was_cut = False
+        self.ending: ServerError | None = None
         self.authorization: str | None = None
         for key, value in details.invocation_metadata or ():
             if key == "authorization" and isinstance(value, str):
@@ -245,7 +276,7 @@ def _reason_of(details: object) -> str:
     return "error"
 
 
-def _forget(task: asyncio.Future[Message | None]) -> None:
+def _forget(task: asyncio.Future[Message | Malformed | None]) -> None:
     """Look at a read that nobody waits for any more, so that its end is not reported as lost."""
     if not task.cancelled():
         task.exception()

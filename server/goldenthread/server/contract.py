@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from google.protobuf.descriptor import FileDescriptor
+from google.protobuf.descriptor import Descriptor, FileDescriptor
 
 from goldenthread.server.access import Role
 from goldenthread.v1 import (
@@ -15,7 +15,7 @@ from goldenthread.v1 import (
     resolution_service_pb2,
 )
 
-__all__ = ["PACKAGE", "SERVICES", "methods", "role_for"]
+__all__ = ["PACKAGE", "SERVICES", "methods", "request_type", "role_for"]
 
 PACKAGE: Final = "goldenthread.v1"
 
@@ -30,18 +30,25 @@ _FILES: Final[tuple[FileDescriptor, ...]] = (
 SERVICES: Final[tuple[str, ...]] = tuple(service.full_name for file in _FILES for service in file.services_by_name.values())
 """Full names of the services, as goldenthread.v1.RecordService."""
 
+_REQUESTS: Final[dict[str, Descriptor]] = {
+    f"/{service.full_name}/{method.name}": method.input_type
+    for file in _FILES
+    for service in file.services_by_name.values()
+    for method in service.methods
+}
+
 _READS: Final = ("Get", "List", "Explain", "Resolve", "Expand", "Find")
 _ADMINISTRATION: Final = frozenset({"UpdateDataModel"})
 
 
 def methods() -> tuple[str, ...]:
     """List every method as gRPC names it, as /goldenthread.v1.RecordService/GetRecord."""
-    return tuple(
-        f"/{service.full_name}/{method.name}"
-        for file in _FILES
-        for service in file.services_by_name.values()
-        for method in service.methods
-    )
+    return tuple(_REQUESTS)
+
+
+def request_type(method: str) -> Descriptor:
+    """Get the type of a method's requests, by the method as gRPC names it."""
+    return _REQUESTS[method]
 
 
 def role_for(method: str) -> Role:

@@ -28,7 +28,7 @@ class HealthWatch:
         self.servicer = health.aio.HealthServicer()  # type: ignore[attr-defined]  # exported, but not by its stub
         self._names = ("", *services)
         self._metrics, self._interval = metrics, interval
-        self._is_serving = False
+        self._is_serving = self._is_ended = False
         self._changed = asyncio.Condition()
 
     @property
@@ -51,10 +51,17 @@ class HealthWatch:
             self._is_serving = is_serving
             self._changed.notify_all()
 
+    async def end(self) -> None:
+        """Say NOT_SERVING from now on, whatever the store says."""
+        self._is_ended = True
+        await self.set(False)
+
     async def run(self, check: Callable[[], Awaitable[None]]) -> None:
-        """Check the store until cancelled; a check that takes more than five seconds counts as no answer."""
+        """Check the store until ended; a check that takes more than five seconds counts as no answer."""
         while True:
             problem = await _problem_of(check)
+            if self._is_ended:
+                return
             if (problem is None) != self._is_serving:
                 if problem is None:
                     _log.info("the store answers")

@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Final, Protocol, TypeVar
+from typing import Final, Protocol, TypeVar, cast
 from urllib.parse import urlsplit
 
 import grpc
@@ -28,7 +28,7 @@ from goldenthread.graph.errors import StoreUnavailable
 from goldenthread.graph.store import Store
 from goldenthread.graph.vault import Vault, open_vault
 from goldenthread.server.access import open_verifier, write_local_token
-from goldenthread.server.calls import CallInterceptor, Gate
+from goldenthread.server.calls import CallInterceptor, Gate, LateServices
 from goldenthread.server.commands import Engine
 from goldenthread.server.config import Address, Config, ConfigError, parse_address
 from goldenthread.server.contract import SERVICES
@@ -46,6 +46,7 @@ T = TypeVar("T")
 _log = logger()
 
 _GC_THRESHOLD: Final = 200_000
+_SWITCH_SECONDS: Final = 0.0005
 _FIRST_RETRY_SECONDS: Final = 0.25
 _LONGEST_RETRY_SECONDS: Final = 5.0
 _MILLISECOND: Final = 1000
@@ -92,6 +93,8 @@ def serve(config: Config, ready: Callable[[Started], None] | None = None) -> Non
     # Nearly everything a batch allocates is free of cycles and gone when it is committed: look for garbage seldom.
     gc.freeze()
     gc.set_threshold(_GC_THRESHOLD, 20, 50)
+    # A thread that comes back from the store must not wait the usual 5 ms for the interpreter: it holds up everybody's commit.
+    sys.setswitchinterval(_SWITCH_SECONDS)
     if sys.platform == "win32":
         asyncio.run(run(config, ready))
     else:
@@ -138,13 +141,14 @@ class _Shell:
         config: Config,
         opened: AsyncExitStack,
         server: grpc.aio.Server,
+        services: LateServices,
         gate: Gate,
         watch: HealthWatch,
         metrics: Metrics,
         open_application: OpenApplication,
         ready: Callable[[bool], None],
     ) -> None:
-        self._config, self._opened, self._server = config, opened, server
+        self._config, self._opened, self._server, self._services = config, opened, server, services
         self._gate, self._watch, self._metrics = gate, watch, metrics
         self._open_application, self._ready = open_application, ready
         self._was_told = False
@@ -158,9 +162,13 @@ class _Shell:
         open_application: OpenApplication,
     ) -> _Shell:
         """Open the port; the store comes later, in `work`."""
-        config.data.mkdir(mode=0o700, parents=True, exist_ok=True)
-        verifier = open_verifier(config)
-        token_file = write_local_token(config) if config.auth == "local" else None
+        try:
+            config.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+            verifier = open_verifier(config)
+            token_file = write_local_token(config) if config.auth == "local" else None
+        except OSError as error:
+            problem = f"is {config.data}, which can't be written ({error.strerror})"
+            raise ConfigError("data", problem, "make space, or choose another folder") from None
         credentials = server_credentials(config)
         metrics = Metrics()
         gate = Gate(urlsplit(config.store_url).scheme)
@@ -169,6 +177,8 @@ class _Shell:
         server = grpc.aio.server(
             interceptors=[CallInterceptor(verifier, Limiter(config), metrics, gate)], options=_options(config)
         )
+        services = LateServices()
+        server.add_generic_rpc_handlers((services,))
         health_pb2_grpc.add_HealthServicer_to_server(watch.servicer, server)
         reflection.enable_server_reflection(
             [*SERVICES, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name, reflection.SERVICE_NAME], server
@@ -193,7 +203,7 @@ class _Shell:
             auth=config.auth,
             metrics=metrics_address,
         )
-        return cls(config, opened, server, gate, watch, metrics, open_application, tell)
+        return cls(config, opened, server, services, gate, watch, metrics, open_application, tell)
 
     async def work(self) -> None:
         """Open the vault, the store and the application, then keep health true until cancelled."""
@@ -203,7 +213,7 @@ class _Shell:
         self._opened.push_async_callback(store.close)
         application = await self._reach(lambda: self._open_application(store, vault, self._config, self._metrics))
         self._opened.push_async_callback(application.close)
-        application.add_services(self._server)
+        application.add_services(cast(grpc.aio.Server, self._services))
         self._gate.opened.set()
         await self._watch.set(True)
         self._tell_once(True)
@@ -214,7 +224,7 @@ class _Shell:
         """Take no more calls, and let those in flight end within the grace."""
         _log.info("stopping", seconds=self._config.shutdown_grace_seconds)
         self._gate.stopping.set()
-        await self._watch.set(False)
+        await self._watch.end()
         await self._server.stop(self._config.shutdown_grace_seconds)
         _log.info("stopped")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from collections import Counter
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -122,7 +123,7 @@ def _load(client: Client, count: int, seed: int) -> Findings:
     with output.progress("loading", count) as advance:
         for result in client.upsert_stream(map(to_record, simulated), request_id_of=lambda at, _: f"demo-{seed}-{count}-{at}"):
             if result.error is not None:
-                raise CommandError(f"Record {result.index + 1} was not kept: {result.error.message}", result.error.remedy)
+                raise CommandError(f"Record {result.index + 1} was not kept: {result.error.message}", result.error.advice)
             truth[result.record] = simulated[result.index].person
             if result.index % 100 == 99:
                 advance(100)
@@ -137,7 +138,7 @@ def _load(client: Client, count: int, seed: int) -> Findings:
         records=len(truth),
         people=len(set(truth.values())),
         identities=[identity for identity in identities if any(record in truth for record in identity.records)],
-        households=len({household for identity in identities for household in identity.households}),
+        households=sum(members > 1 for members in Counter(h for i in identities for h in i.households).values()),
         accuracy=evaluate([str(person) for person in truth.values()], [linked[record] for record in truth]),
         load_seconds=seconds,
     )
@@ -173,7 +174,7 @@ def _show(client: Client, findings: Findings) -> None:
         ["people they are of, by the generator's truth", f"{findings.people:,}"],
         ["identities found", f"{len(findings.identities):,}"],
         ["duplicates consolidated", f"{findings.records - len(findings.identities):,}"],
-        ["households found", f"{findings.households:,}"],
+        ["households of two and more", f"{findings.households:,}"],
         ["pairs linked that are right (precision)", f"{accuracy.pairwise_precision:.1%}"],
         ["right pairs that were linked (recall)", f"{accuracy.pairwise_recall:.1%}"],
         ["F1", f"{accuracy.pairwise_f1:.3f}"],
@@ -181,12 +182,12 @@ def _show(client: Client, findings: Findings) -> None:
     ]
     output.show(output.table("What was found", ["", "count"], rows, numbers=["count"]))
     chosen = _telling_identity(client, findings.identities)
-    output.show("[bold]One golden record, each value with where it comes from[/bold]")
+    output.heading("One golden record, each value with where it comes from")
     output.show(golden_table(client.get_golden_record(chosen.name).golden_record, losers=True))
     steps = client.explain_identity(chosen.name).steps
     if steps:
         left, right = min(steps, key=lambda step: step.strongest.weight).strongest_records
-        output.show("[bold]Why two of its records are one person[/bold]")
+        output.heading("Why two of its records are one person")
         output.show(match_table(f"{short(left)} and {short(right)}", client.explain_match(left, right).match))
 
 

@@ -52,7 +52,11 @@ def start_server(data: Path, listen: str, store: str = "") -> OwnServer:
         process = subprocess.Popen(  # noqa: S603 - our own command, its arguments as they are
             command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, text=True, start_new_session=True
         )
-    line = process.stdout.readline() if process.stdout else ""
+    line = ""
+    if process.stdout is not None:
+        # It says one line there in its life; whatever comes later goes to the log.
+        with process.stdout as said_once:
+            line = said_once.readline()
     try:
         facts = json.loads(line)
     except ValueError:

@@ -31,7 +31,7 @@ from goldenthread.resolver.normalise.text import fold
 __all__ = ["ColumnGuess", "GuessedColumn", "Role", "compared_columns", "data_model", "from_yaml", "guess_columns", "to_yaml"]
 
 _T = SemanticType
-_SAMPLE = 2000
+_SAMPLE = 500
 _DERIVED_ROWS = 400
 
 
@@ -289,9 +289,11 @@ def _without_derived(found: list[GuessedColumn], table: Table) -> list[GuessedCo
     attributes = [column for column in found if column.role == "attribute"][:200]
     rows = {column.name: [fold(value) for value in table.columns[column.name][::step]] for column in attributes}
     why: dict[str, str] = {}
+    # Of two columns that repeat each other, the one that says less of its meaning goes, or the later.
+    latest_first = attributes[::-1]
+    latest_first.sort(key=lambda column: column.type is not _T.FREE)
     for derive in (_joined, _copied, _shortened):
-        # Of two columns that repeat each other, the one that says less of its meaning goes, or the later.
-        for column in sorted(reversed(attributes), key=lambda column: column.type is not _T.FREE):
+        for column in latest_first:
             others = [other for other in attributes if other.name not in why and other.name != column.name]
             if column.name not in why and (reason := derive(column, others, rows)):
                 why[column.name] = reason
@@ -351,13 +353,16 @@ def _agrees(whole: list[str], columns: tuple[list[str], ...]) -> bool:
 
 
 def _begins(whole: list[str], other: list[str]) -> bool:
-    pairs = [(value, text) for value, text in zip(whole, other, strict=True) if value and text]
-    longer = sum(1 for value, text in pairs if len(text) > len(value))
-    return (
-        len(pairs) >= 20
-        and longer >= 0.8 * len(pairs)
-        and sum(text.startswith(value) for value, text in pairs) >= 0.98 * len(pairs)
-    )
+    """Say whether nearly all values begin those of a column that mostly says more."""
+    seen = begun = longer = 0
+    for value, text in zip(whole, other, strict=True):
+        if value and text:
+            seen += 1
+            begun += text.startswith(value)
+            longer += len(text) > len(value)
+            if seen == 25 and begun < 20:
+                return False
+    return seen >= 20 and longer >= 0.8 * seen and begun >= 0.98 * seen
 
 
 def _country(table: Table, samples: dict[str, list[str]]) -> str:

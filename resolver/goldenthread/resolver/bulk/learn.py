@@ -12,7 +12,7 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from goldenthread.resolver.blocking import BlockingRule, part_values
-from goldenthread.resolver.bulk.pairs import KeyPairs, key_pairs, merge, unpack
+from goldenthread.resolver.bulk.pairs import KeyPairs, candidate_pairs, key_pairs, merge, pairs_in_groups, unpack
 from goldenthread.resolver.comparisons import BINS, batch_levels
 from goldenthread.resolver.normalise import Profile
 from goldenthread.resolver.scoring.em import Evidence, Fit, fit, patterns
@@ -31,11 +31,11 @@ __all__ = ["Learned", "learn"]
 
 Floats = NDArray[np.float64]
 
-_SAMPLED_PAIRS = 1_000_000
+_SAMPLED_PAIRS = 600_000
 _LEAST_COUNT = 5
 """A value borne by fewer profiles is never listed as common, so that no rare value can be looked up in a model."""
 
-_PAIRS_PER_PROFILE = 80
+_PAIRS_PER_PROFILE = 60
 _LEAST_PAIRS = 300_000
 _MOST_PAIRS = 6_000_000
 _MOST_RULES = 16
@@ -115,7 +115,7 @@ def learn(
     progress("compare", 0.0)
     levels = np.zeros((len(left), len(columns)), np.int8)
     for k, column in enumerate(columns):
-        levels[:, k] = batch_levels(column.comparison, column.features, left, right)  # type: ignore[arg-type]
+        levels[:, k] = batch_levels(column.comparison, column.features, left, right)  # type: ignore[misc]  # its own
         progress("compare", (k + 1) / len(columns))
     progress("learn", 0.0)
     evidence = _evidence(columns, len(profiles), seed)
@@ -123,10 +123,10 @@ def learn(
     total = len(profiles) * (len(profiles) - 1) / 2
     fitted = fit(seen, counts, evidence, total)
     kept = _prune(made, left, right, fitted.posteriors[pattern_of, 0], len(profiles))
-    made = tuple(made[i] for i in kept)
-    left, right = unpack(merge(made), len(profiles))
+    # First values were enough to choose by; the pairs that count are those any program makes from the chosen rules.
+    rules = tuple(BlockingRule(made[i].rule, tuple(made[i].rule.split("+"))) for i in kept if i)
+    left, right, made = candidate_pairs(rules, profiles, _GENERIC_LIMIT)
     progress("learn", 1.0)
-    rules = tuple(r for r in (_rule_of(m.rule) for m in made) if r is not None)
     return Learned(_model(columns, fitted, rules, default_country, name), left, right, made, fitted)
 
 
@@ -142,7 +142,7 @@ def _columns(profiles: Sequence[Profile], rng: Random) -> list[_Column]:
             continue
         counts: Counter[str] = Counter()
         for f in features:
-            counts.update({t for v in f for t in comparison.frequency_texts(v)})  # type: ignore[arg-type]
+            counts.update({t for v in f for t in comparison.frequency_texts(v)})  # type: ignore[arg-type]  # its own values
         table = table_of_counts(name, counts, known, rng.randbytes(16), _LEAST_COUNT)
         found.append(
             _Column(
@@ -196,9 +196,9 @@ def _evidence(columns: Sequence[_Column], n: int, seed: int) -> list[Evidence]:
     found = []
     for column in columns:
         comparison = column.comparison
-        levels = batch_levels(comparison, column.features, left, right)  # type: ignore[arg-type]
+        levels = batch_levels(comparison, column.features, left, right)  # type: ignore[misc]  # its own
         sampled = np.bincount(levels, minlength=len(comparison.levels)) + 0.5
-        pairs = sampled * (total / max(len(left), 1))
+        pairs: Floats = np.asarray(sampled * (total / max(len(left), 1)), np.float64)
         pairs[0] = 0.0
         exact_head = comparison.binned[0]
         for i, level in enumerate(comparison.levels):
@@ -243,12 +243,10 @@ def _model(
         rules=rules,
         frequencies=tuple(c.table for c in columns),
         generic_limit=_GENERIC_LIMIT,
+        link_weight=WEIGHT_SCALE,
+        min_average=-2 * WEIGHT_SCALE,
         libraries=library_versions(),
     )
-
-
-def _rule_of(name: str) -> BlockingRule | None:
-    return None if name == "identifiers" else BlockingRule(name, tuple(name.split("+")))
 
 
 def _choose_rules(
@@ -257,7 +255,8 @@ def _choose_rules(
     """Choose blocking rules by measured pairs, cheapest first, until the budget is spent; a rule must add pairs of its own."""
     n = len(profiles)
     budget = min(_MOST_PAIRS, max(_LEAST_PAIRS, _PAIRS_PER_PROFILE * n))
-    fields = {name: _PARTS_OF.get(name, (f"other:{name}",)) for name in compared if name in _PARTS_OF or _is_other(name, profiles)}
+    others = {key for p in profiles for key, _ in p.others}
+    fields = {name: _PARTS_OF.get(name, (f"other:{name}",)) for name in compared if name in _PARTS_OF or name in others}
     candidates: list[tuple[str, ...]] = [(part,) for part in _ALONE]
     for a, b in combinations(fields.values(), 2):
         candidates += [(x, y) for x in a for y in b]
@@ -277,17 +276,21 @@ def _choose_rules(
     for step, (pairs, parts) in enumerate(measured):
         if pairs > budget:
             break
-        made = key_pairs(BlockingRule("+".join(parts), parts), profiles, _GENERIC_LIMIT)
-        new = merge([KeyPairs("", united, 0, 0), made])
-        if len(new) > budget or len(new) - len(united) < _LEAST_NEW * len(new):
+        if pairs < _LEAST_NEW * len(united):
             continue
-        united = new
-        chosen.append(made)
+        packed = _pairs_of_codes([codes[p] for p in parts])
+        new = packed[~_is_in(packed, united)]
+        if len(united) + len(new) > budget or len(new) < _LEAST_NEW * len(united):
+            continue
+        united = np.sort(np.concatenate([united, new]), kind="stable")
+        chosen.append(KeyPairs("+".join(parts), packed, 0, 0))
         progress("block", (step + 1) / len(measured))
     return tuple(chosen)
 
 
-def _prune(made: Sequence[KeyPairs], left: NDArray[np.int32], right: NDArray[np.int32], posteriors: Floats, n: int) -> list[int]:
+def _prune(
+    made: Sequence[KeyPairs], left: NDArray[np.int32], right: NDArray[np.int32], posteriors: Floats, n: int
+) -> list[int]:
     """Choose the rules that together find nearly all expected matches, the most at each step for what they cost.
 
     Identifiers, the first of `made`, are always kept. Answers positions in `made`.
@@ -311,10 +314,6 @@ def _prune(made: Sequence[KeyPairs], left: NDArray[np.int32], right: NDArray[np.
     return kept
 
 
-def _is_other(name: str, profiles: Sequence[Profile]) -> bool:
-    return any(key == name for p in profiles for key, _ in p.others)
-
-
 def _first_codes(part: str, profiles: Sequence[Profile]) -> NDArray[np.int64]:
     """Code each profile's first value of a part, -1 where it has none: enough to measure by."""
     code_of: dict[str, int] = {}
@@ -326,12 +325,31 @@ def _first_codes(part: str, profiles: Sequence[Profile]) -> NDArray[np.int64]:
     return out
 
 
+def _is_in(values: NDArray[np.int64], ordered: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Say which values occur in a sorted array."""
+    if not len(ordered):
+        return np.zeros(len(values), np.bool_)
+    places = np.minimum(np.searchsorted(ordered, values), len(ordered) - 1)
+    found: NDArray[np.bool_] = ordered[places] == values
+    return found
+
+
+def _pairs_of_codes(columns: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
+    """Make the pairs of a conjunction of first values, packed, sorted and distinct."""
+    rows = np.flatnonzero(np.logical_and.reduce([c >= 0 for c in columns]))
+    packed = np.zeros(len(rows), np.int64)
+    for column in columns:
+        packed = packed * (int(column.max(initial=0)) + 1) + column[rows]
+    return pairs_in_groups(rows, packed, len(columns[0]), _GENERIC_LIMIT)[0]
+
+
 def _measure(columns: Sequence[NDArray[np.int64]]) -> tuple[int, int]:
     """Count the pairs a conjunction makes below the generic limit, and the profiles that have all its parts."""
     known = np.logical_and.reduce([c >= 0 for c in columns])
     packed = np.zeros(int(known.sum()), np.int64)
     for column in columns:
         packed = packed * (int(column.max(initial=0)) + 1) + column[known]
-    _, sizes = np.unique(packed, return_counts=True)
-    sizes = sizes[sizes <= _GENERIC_LIMIT].astype(np.int64)
+    packed.sort()
+    sizes = np.diff(np.flatnonzero(np.diff(packed, prepend=-1)), append=len(packed))
+    sizes = sizes[sizes <= _GENERIC_LIMIT]
     return int((sizes * (sizes - 1) // 2).sum()), len(packed)

@@ -55,7 +55,7 @@ class RuleReport(Struct, frozen=True):
 
 
 class LinkReport(Struct, frozen=True):
-    """How a linking went; `expected_matches` is the model's own estimate over pairs of distinct profiles, 0 when not learned."""
+    """How a linking went; `expected_matches` is what learning estimates over pairs of distinct profiles, else 0."""
 
     records: int
     distinct_profiles: int
@@ -160,7 +160,7 @@ def link_profiles(
     strong = weights >= model.link_weight
     report("score", 1.0)
     groups = components(len(distinct), left[strong], right[strong])[point_of]
-    labels, reviews = _cut(groups, point_of, distinct, record_ids, sources, scorer, left[strong], right[strong], weights[strong], report)
+    labels, reviews = _cut(groups, point_of, distinct, record_ids, sources, scorer, report)
     return LinkResult(
         record_ids=list(record_ids),
         sources=list(sources),
@@ -189,9 +189,6 @@ def _cut(
     record_ids: Sequence[str],
     sources: Sequence[str],
     scorer: Scorer,
-    left: NDArray[np.int32],
-    right: NDArray[np.int32],
-    weights: NDArray[np.int64],
     report: Progress,
 ) -> tuple[NDArray[np.int64], int]:
     """Cut every component into identities; label rows by identity, in order of first row, and count parts for review."""
@@ -199,8 +196,6 @@ def _cut(
     labels = np.full(len(groups), -1, np.int64)
     order = np.argsort(groups, kind="stable")
     bounds = np.flatnonzero(np.diff(groups[order], prepend=-1, append=-1))
-    link_order = np.argsort(groups_of_points(groups, point_of, len(distinct))[left], kind="stable") if len(left) else left
-    del link_order
     following = 0
     reviews = 0
     for start, end in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True):
@@ -213,9 +208,7 @@ def _cut(
         members = [distinct[p] for p in points.tolist()]
         encoded = [p.encode() for p in members]
 
-        def weigh(
-            i: NDArray[np.int32], j: NDArray[np.int32], members: Sequence[Profile] = members
-        ) -> NDArray[np.int64]:
+        def weigh(i: NDArray[np.int32], j: NDArray[np.int32], members: Sequence[Profile] = members) -> NDArray[np.int64]:
             return scorer.weights(members, i, j)
 
         keys = [(sources[r], record_ids[r]) for r in rows.tolist()]
@@ -230,16 +223,10 @@ def _cut(
     return rank[inverse], reviews
 
 
-def groups_of_points(groups: NDArray[np.int32], point_of: NDArray[np.int64], n: int) -> NDArray[np.int32]:
-    """Answer each point's component."""
-    out = np.zeros(n, np.int32)
-    out[point_of] = groups
-    return out
-
-
 def _rule_reports(made: Sequence[KeyPairs]) -> tuple[RuleReport, ...]:
     every, counts = np.unique(np.concatenate([m.packed for m in made]), return_counts=True)
     single = every[counts == 1]
     return tuple(
-        RuleReport(m.rule, len(m.packed), int(np.isin(m.packed, single, assume_unique=True).sum()), m.generic_keys) for m in made
+        RuleReport(m.rule, len(m.packed), int(np.isin(m.packed, single, assume_unique=True).sum()), m.generic_keys)
+        for m in made
     )

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from goldenthread.resolver.blocking import BlockingRule, rule_keys
 from goldenthread.resolver.normalise import Profile, identifiers
 
-__all__ = ["IDENTIFIERS", "KeyPairs", "candidate_pairs", "key_pairs"]
+__all__ = ["IDENTIFIERS", "KeyPairs", "candidate_pairs", "key_pairs", "merge", "pairs_in_groups", "unpack"]
 
 IDENTIFIERS = "identifiers"
 """The name under which identifiers, which are candidate keys as well, appear among the rules."""
@@ -39,15 +39,25 @@ def _rows_and_keys(texts: Iterable[Sequence[object]]) -> tuple[NDArray[np.int64]
 
 
 def key_pairs(rule: BlockingRule | None, profiles: Sequence[Profile], generic_limit: int) -> KeyPairs:
-    """Pair the distinct profiles that share a key of one rule, or with None an identifier, of at most `generic_limit` profiles."""
+    """Pair the distinct profiles that share a key of one rule, or an identifier with None, unless it is generic."""
     if rule is None:
         rows, codes = _rows_and_keys(tuple((i.type, i.text) for i in identifiers(p)) for p in profiles)
     else:
         rows, codes = _rows_and_keys(rule_keys(rule, p) for p in profiles)
     name = IDENTIFIERS if rule is None else rule.name
-    n = len(profiles)
+    packed, generic_keys, generic_profiles = pairs_in_groups(rows, codes, len(profiles), generic_limit)
+    return KeyPairs(name, packed, generic_keys, generic_profiles)
+
+
+def pairs_in_groups(
+    rows: NDArray[np.int64], codes: NDArray[np.int64], n: int, generic_limit: int
+) -> tuple[NDArray[np.int64], int, int]:
+    """Pair the rows that share a code of at most `generic_limit` rows.
+
+    Answers the pairs packed as `smaller * n + larger`, sorted and distinct, how many codes were too common, and their rows.
+    """
     if not len(rows):
-        return KeyPairs(name, np.zeros(0, np.int64), 0, 0)
+        return np.zeros(0, np.int64), 0, 0
     order = np.lexsort((rows, codes))
     rows, codes = rows[order], codes[order]
     starts = np.flatnonzero(np.diff(codes, prepend=-1))
@@ -57,13 +67,23 @@ def key_pairs(rule: BlockingRule | None, profiles: Sequence[Profile], generic_li
     keep = (sizes > 1) & ~generic
     starts, sizes = starts[keep], sizes[keep]
     found: list[NDArray[np.int64]] = []
-    for size in np.unique(sizes):
+    for size in np.unique(sizes).tolist():
         first = starts[sizes == size]
-        left, right = np.triu_indices(int(size), 1)
-        blocks = rows[first[:, None] + np.arange(int(size))]
+        left, right = np.triu_indices(size, 1)
+        blocks = rows[first[:, None] + np.arange(size)]
         found.append((blocks[:, left] * n + blocks[:, right]).ravel())
-    packed = np.unique(np.concatenate(found)) if found else np.zeros(0, np.int64)
-    return KeyPairs(name, packed, *counted)
+    return _distinct(found), *counted
+
+
+def _distinct(parts: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
+    """Unite arrays into a sorted one without repeats; sorting beats NumPy's hashing here by far."""
+    if not parts:
+        return np.zeros(0, np.int64)
+    every = np.concatenate(parts)
+    every.sort()
+    keep = np.ones(len(every), np.bool_)
+    keep[1:] = every[1:] != every[:-1]
+    return every[keep]
 
 
 def candidate_pairs(
@@ -76,7 +96,7 @@ def candidate_pairs(
 
 def merge(made: Iterable[KeyPairs]) -> NDArray[np.int64]:
     """Unite the packed pairs of several rules."""
-    return np.unique(np.concatenate([np.zeros(0, np.int64), *(m.packed for m in made)]))
+    return _distinct([m.packed for m in made])
 
 
 def unpack(packed: NDArray[np.int64], n: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:

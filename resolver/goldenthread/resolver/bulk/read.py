@@ -42,6 +42,7 @@ SOURCE = "source"
 _DELIMITERS = (",", ";", "\t", "|")
 _SAMPLE = 256 * 1024
 _BLOCK = 4 << 20  # bytes Arrow parses at a time; a row must fit
+_TOLD = re.compile(r"sep=([,;|\t])\r?\n")
 _DATA_LIKE = re.compile(r"[^@\s]+@[^@\s]+\.\w+|\d{4}-\d\d-\d\d.*|\d{1,2}[/.]\d{1,2}[/.]\d{2,4}|[+(]?\d[\d ()/.-]{4,}")
 
 _Columns = dict[str, list[str]]
@@ -264,14 +265,22 @@ def _sample_rows(sample: str, delimiter: str) -> list[list[str]]:
 
 def _read_delimited(file: Path, raw: bytes, on_ragged: Literal["error", "skip"], warnings: list[str]) -> tuple[_Columns, int]:
     raw = _decode(file, raw, warnings)
+    first_row = 2  # line of the first record
     sample = raw[:_SAMPLE].decode(errors="ignore")
     if len(raw) > _SAMPLE:
         sample = sample[: sample.rfind("\n") + 1] or sample
-    delimiter = "\t" if file.name.casefold().removesuffix(".gz").endswith(".tsv") else _sniff(sample)
+    if told := _TOLD.match(sample):
+        # Spreadsheets write the delimiter into a line of its own before the header.
+        raw, sample = raw[told.end() :], sample[told.end() :]
+        first_row = 3
+    delimiter = told[1] if told else "\t" if file.name.casefold().removesuffix(".gz").endswith(".tsv") else _sniff(sample)
     header = _sample_rows(sample, delimiter)[:1]
     if not header:
         raise HeaderInvalid("its first row can't be read", "close the quote that opens there", file=file.name, row=1)
     names = _check_header(file, header[0], warnings)
+    if raw.count(b'"') % 2 and (start := _unclosed(raw, delimiter)):
+        raise ValueInvalid("a quote is never closed", "close it, or double it if it is part of the value", file=file.name,
+                           row=start + first_row - 2)  # fmt: skip
     skipped = 0
 
     def skip(_row: pa_csv.InvalidRow) -> Literal["skip", "error"]:
@@ -290,17 +299,33 @@ def _read_delimited(file: Path, raw: bytes, on_ragged: Literal["error", "skip"],
         )
     except pa.ArrowInvalid:
         # Arrow's own message shows the row, which is personal.
-        raise _diagnose(file, raw, delimiter, names) from None
+        raise _diagnose(file, raw, delimiter, names, first_row) from None
     if skipped:
         warnings.append(f"{file.name}: {skipped} ragged rows were skipped.")
-    return {name: _as_text(file, name, table.column(name), 2) for name in names}, skipped
+    return {name: _as_text(file, name, table.column(name), first_row) for name in names}, skipped
 
 
-def _diagnose(file: Path, raw: bytes, delimiter: str, names: Sequence[str]) -> ReadError:
+def _unclosed(raw: bytes, delimiter: str) -> int:
+    """Find the row in which a quote opens that is never closed; 0 when there is none."""
+    reader = csv.reader(io.StringIO(raw.decode(), newline=""), delimiter=delimiter, strict=True)
+    start = 1
+    while True:
+        try:
+            next(reader)
+            start = reader.line_num + 1
+        except StopIteration:
+            return 0
+        except csv.Error as error:
+            if "unexpected end" in str(error):
+                return start
+            start = reader.line_num + 1
+
+
+def _diagnose(file: Path, raw: bytes, delimiter: str, names: Sequence[str], first_row: int) -> ReadError:
     """Find what is wrong with rows that Arrow would not read."""
     reader = csv.reader(io.StringIO(raw.decode(), newline=""), delimiter=delimiter)
     rows: list[int] = []
-    count, found, start = 0, 0, 1
+    count, found, start = 0, 0, first_row - 1
     try:
         for row in reader:
             if row and len(row) != len(names):
@@ -308,7 +333,7 @@ def _diagnose(file: Path, raw: bytes, delimiter: str, names: Sequence[str]) -> R
                 found = found or len(row)
                 if len(rows) < 5:
                     rows.append(start)
-            start = reader.line_num + 1
+            start = reader.line_num + first_row - 1
     except csv.Error:
         return ValueInvalid(
             "a field is far too long, or a quote is not closed", "close the quote that opens in this row or before",

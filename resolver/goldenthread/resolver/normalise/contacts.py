@@ -14,7 +14,9 @@ from goldenthread.resolver.normalise.text import CACHE_SIZE, fold, is_placeholde
 __all__ = ["document_number", "email_address", "mailbox", "phone_number"]
 
 _EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s]{1,255}")
-_PLACEHOLDER_USERS = frozenset({"test", "noemail", "no-email", "no.email", "none", "na", "n/a", "unknown", "noreply", "no-reply"})
+_PLACEHOLDER_USERS = frozenset(
+    {"test", "noemail", "no-email", "no.email", "none", "na", "n/a", "unknown", "noreply", "no-reply"}
+)
 _E164 = re.compile(r"\+[1-9]\d{7,14}")
 _GUESSABLE = frozenset({"1234567890", "0123456789", "123456789", "987654321", "9876543210"})
 

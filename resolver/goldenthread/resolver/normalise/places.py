@@ -30,7 +30,9 @@ _COUNTRIES = {
     "switzerland": "CH", "schweiz": "CH", "belgium": "BE", "ireland": "IE", "portugal": "PT", "poland": "PL", "sweden": "SE",
     "norway": "NO", "denmark": "DK", "finland": "FI", "new zealand": "NZ", "india": "IN", "mexico": "MX", "brazil": "BR",
 }  # fmt: skip
-_UNIT_IN_LINE = re.compile(r"(?:\b(?:apt|apartment|unit|flat|suite|ste|room|rm)\.?\s*(?:no\.?\s*)?|#\s*)([\w-]+)\s*", re.IGNORECASE)
+_UNIT_IN_LINE = re.compile(
+    r"(?:\b(?:apt|apartment|unit|flat|suite|ste|room|rm)\.?\s*(?:no\.?\s*)?|#\s*)([\w-]+)\s*", re.IGNORECASE
+)
 _NUMBER_FIRST = re.compile(r"(\d+[a-z]?(?: \d+/\d+)?)\s+(.+)")
 _NUMBER_LAST = re.compile(r"(.+?)\s+(\d+[a-z]?)$")
 _POSTCODES = (

@@ -22,7 +22,16 @@ from goldenthread.graph.model import (
 from goldenthread.resolver.normalise import contacts, dates, names, places
 from goldenthread.resolver.normalise.text import CACHE_SIZE, fold, is_placeholder
 
-__all__ = ["NORMALISER_VERSION", "IdentifierValue", "Profile", "address_text", "check_value", "identifier_of", "identifiers", "profile_of"]
+__all__ = [
+    "NORMALISER_VERSION",
+    "IdentifierValue",
+    "Profile",
+    "address_text",
+    "check_value",
+    "identifier_of",
+    "identifiers",
+    "profile_of",
+]
 
 _T = TypeVar("_T", str, tuple[int, str], tuple[str, str], places.Place)
 
@@ -33,7 +42,18 @@ _ENCODER = msgspec.msgpack.Encoder()
 _MAX_VALUES = 16
 """Distinct values of one feature that take part in comparing; of more, the first in order."""
 
-_GENDERS = {"m": "m", "male": "m", "man": "m", "f": "f", "female": "f", "woman": "f", "w": "f", "mr": "m", "mrs": "f", "ms": "f"}
+_GENDERS = {
+    "m": "m",
+    "male": "m",
+    "man": "m",
+    "f": "f",
+    "female": "f",
+    "woman": "f",
+    "w": "f",
+    "mr": "m",
+    "mrs": "f",
+    "ms": "f",
+}
 _NAME_PARTS = frozenset({SemanticType.GIVEN_NAME, SemanticType.MIDDLE_NAME, SemanticType.SURNAME, SemanticType.NAME_SUFFIX})
 _ADDRESS_PARTS = {
     SemanticType.STREET: "street",

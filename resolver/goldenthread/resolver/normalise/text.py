@@ -1,3 +1,4 @@
+# ruff: noqa: RUF001 - the tables hold the very letters that are folded
 """Fold text to what comparing needs: lower case, no accents, plain letters and digits."""
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Learn a model's probabilities from data without labels, by expectation maximisation over patterns of levels.
 
-A pair is one of five latent classes: the same person; family, who share surname, address and phone while given name, birth date,
-numbers and email agree only by chance; two people at one address; namesakes, who share a given name and what goes with one
+A pair is one of five latent classes: the same person; family, who share surname, address and phone while given name, birth
+date, numbers and email agree only by chance; two people at one address; namesakes, who share a given name and what goes with one
 (gender, second name, generation, origin); strangers. All pairs of the data count, not only the
 candidates: a pair that blocking did not make is taken for strangers. So the prior is learned as well, and what blocking
 selects on does not bias it.
@@ -40,7 +40,9 @@ _MOST_DISAGREEMENT = 0.3
 """The largest chance that one person's given name, birth date or number differs: above it the class is not one of persons."""
 
 _MAX_ITERATIONS = 200
-_TOLERANCE = 1e-5
+_TOLERANCE, _OTHER_TOLERANCE = 1e-4, 5e-3
+"""Relative changes of the expected matches, and of the other classes, below which learning has settled."""
+
 _LEAST = 1e-9
 _CHANCE_FLOOR = 0.02
 """Share of all agreements that must remain chance: the matches' share is itself only estimated."""
@@ -74,7 +76,7 @@ class Fit(Struct):
 
 
 def patterns(levels: NDArray[np.int8]) -> tuple[NDArray[np.int8], NDArray[np.int64], NDArray[np.int64]]:
-    """Reduce level vectors (pairs × comparisons) to the distinct ones, how often each occurs, and which each pair has."""
+    """Reduce level vectors (pairs by comparisons) to the distinct ones, how often each occurs, and which each pair has."""
     sizes = levels.max(axis=0).astype(np.int64) + 1 if len(levels) else np.ones(levels.shape[1], np.int64)
     packed = np.zeros(len(levels), np.int64)
     for k, size in enumerate(sizes.tolist()):
@@ -145,16 +147,16 @@ def fit(seen: NDArray[np.int8], counts: NDArray[np.int64], evidence: Sequence[Ev
     posteriors = np.zeros((len(seen), STRANGERS + 1))
     converged = False
     iteration = 0
-    for iteration in range(1, _MAX_ITERATIONS + 1):  # noqa: B007  # reported below
+    for iteration in range(1, _MAX_ITERATIONS + 1):
         posteriors = _posteriors(seen, tables, masses / masses.sum())
         mass = posteriors * weights[:, None]
         related = mass[:, :STRANGERS].sum(axis=0)
         new = np.array([*related, max(total_pairs - related.sum(), 1.0)])
-        shift = float(np.abs(np.log((new + 1) / (masses + 1))).max())
+        shifts = np.abs(np.log((new + 10) / (masses + 10)))
         masses = new
         for k, e in enumerate(evidence):
             tables[k] = _maximised(e, seen[:, k], mass, tables[k])
-        if shift < _TOLERANCE and iteration > 5:
+        if shifts[MATCH] < _TOLERANCE and shifts.max() < _OTHER_TOLERANCE and iteration > 5:
             converged = True
             break
     posteriors = _posteriors(seen, tables, masses / masses.sum())
@@ -167,7 +169,7 @@ def _posteriors(seen: NDArray[np.int8], tables: Sequence[Floats], priors: Floats
     for k, table in enumerate(tables):
         logs += np.log(table).T[seen[:, k]]
     logs -= logs.max(axis=1, keepdims=True)
-    out = np.exp(logs)
+    out: Floats = np.exp(logs)
     out /= out.sum(axis=1, keepdims=True)
     return out
 
@@ -221,9 +223,9 @@ def _judge(
     if not converged:
         found.append(f"Learning did not settle in {_MAX_ITERATIONS} rounds; results may be poor.")
     if masses[MATCH] < 5:
-        found.append("The data shows almost no duplicates, so what makes one could not be learned; shipped parameters weigh in.")
+        found.append("The data shows almost no duplicates, so what makes one could not be learned.")
     if masses[MATCH] > 0.5 * weights.sum():
-        found.append("More than half of all candidate pairs look like one person; check that columns which identify are not missing.")
+        found.append("More than half of all candidate pairs look like one person; are columns missing that tell people apart?")
     for e, table in zip(evidence, tables, strict=True):
         if e.name in _IDENTIFYING and table[MATCH, list(e.disagreements)].sum() >= _MOST_DISAGREEMENT - 1e-6:
             found.append(f"Pairs that look like one person mostly differ in {e.name}; they may be related people.")

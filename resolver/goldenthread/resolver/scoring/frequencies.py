@@ -40,7 +40,9 @@ def _hash(salt: bytes, text: str) -> bytes:
     return blake2b(text.encode(), digest_size=_DIGEST, key=salt).digest()
 
 
-def table_of_counts(comparison: str, counts: Mapping[str, float], total: float, salt: bytes, least_count: float) -> FrequencyTable:
+def table_of_counts(
+    comparison: str, counts: Mapping[str, float], total: float, salt: bytes, least_count: float
+) -> FrequencyTable:
     """Build a table from counts out of `total`; values counted less than `least_count` times are never listed."""
     bins: list[list[bytes]] = [[] for _ in range(BINS - 1)]
     for text, count in counts.items():

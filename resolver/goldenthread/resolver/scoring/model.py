@@ -36,9 +36,7 @@ WEIGHT_SCALE = 1 << 16
 CLASSES = ("match", "family", "same_address", "namesakes", "strangers")
 """What a pair of records may be; the first wins against the best of the others."""
 
-AnyComparison = (
-    comparisons.Comparison[str] | comparisons.Comparison[tuple[int, str]] | comparisons.Comparison[Place]
-)
+AnyComparison = comparisons.Comparison[str] | comparisons.Comparison[tuple[int, str]] | comparisons.Comparison[Place]
 
 _KINDS: dict[str, type[comparisons.Name | comparisons.Text | comparisons.Category | comparisons.BirthDate | comparisons.Email
                        | comparisons.Phone | comparisons.Number | comparisons.Street | comparisons.Area]] = {
@@ -73,8 +71,9 @@ class MatchModel(Struct, frozen=True):
     """Everything a score and a partition depend on besides the records; equal content has an equal `version`.
 
     Weights are fixed point (see WEIGHT_SCALE). `generic_limit` is the number of distinct profiles above which a shared key
-    stops making candidates. A pair at `link_weight` links by itself, groups join while their average is at least `min_average`; from `review_weight` on it is worth a steward's look;
-    parts of more than `max_component` records are cut at a higher weight.
+    stops making candidates. A pair at `link_weight` links by itself; groups join while the average of all their pairs is at
+    least `min_average`; from `review_weight` on a pair is worth a steward's look; parts of more than `max_component` profiles
+    are cut at a higher weight.
     """
 
     name: str

@@ -85,9 +85,7 @@ class Scorer:
                 strangers += u
         return levels, (match, family, address, namesakes, strangers)
 
-    def weights(
-        self, profiles: Sequence[Profile], left: NDArray[np.int32], right: NDArray[np.int32]
-    ) -> NDArray[np.int64]:
+    def weights(self, profiles: Sequence[Profile], left: NDArray[np.int32], right: NDArray[np.int32]) -> NDArray[np.int64]:
         """Weigh the pairs (profiles[left[i]], profiles[right[i]]).
 
         Symmetric, and independent of what else is in the batch. Shape of the result: that of `left`.
@@ -111,10 +109,11 @@ class Scorer:
     ) -> NDArray[np.int64]:
         totals = np.repeat(np.asarray(self.model.priors, np.int64)[:, None], len(left), axis=1)
         for comparison, column, table in zip(self.comparisons, columns, self._arrays, strict=True):
-            levels = batch_levels(comparison, column, left, right)  # type: ignore[arg-type]  # columns are the comparison's own
+            levels = batch_levels(comparison, column, left, right)  # type: ignore[misc]  # columns are its own
             if levels.any():
                 totals += table[:, levels]
-        return totals[0] - totals[1:].max(axis=0)
+        weights: NDArray[np.int64] = totals[0] - totals[1:].max(axis=0)
+        return weights
 
     def explain(self, a: Profile, b: Profile) -> PairExplanation:
         """Explain the weight of one pair; comparisons without evidence (a side missing) are left out."""
@@ -146,7 +145,7 @@ class Scorer:
         bits = weight / WEIGHT_SCALE
         if bits < -60:
             return 0.0
-        return 1.0 / (1.0 + 2.0 ** min(60.0, -bits))
+        return 1.0 / (1.0 + float(2.0 ** min(60.0, -bits)))
 
 
 def _rarity_of(level: str) -> int:

@@ -197,5 +197,3 @@ def shipped_model() -> MatchModel:
         frequencies=census.tables,
         libraries=library_versions(),
     )
-
-

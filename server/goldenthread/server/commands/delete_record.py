@@ -1,11 +1,17 @@
-"""Delete a record with its history: physically, keys first; a tombstone stays so that older versions do not come back."""
+"""Delete a record with its history: physically, keys first; a tombstone stays so that older versions do not come back.
+
+A deletion has a place among a record's versions, by when it was observed. Versions observed by then go; where a newer one is
+there already, the record lives on with it, as if the deletion had come first.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from msgspec import Struct
 
 from goldenthread.graph.model import Edge, EdgeKind, Node, NodeKind
-from goldenthread.graph.store import ChangeSet, RecordState, Transaction
+from goldenthread.graph.store import ChangeSet, EdgeRef, RecordState, Transaction
 from goldenthread.server.commands.candidates import Keyed, match_edges
 from goldenthread.server.commands.engine import Engine
 from goldenthread.server.commands.idempotency import Request, once
@@ -13,9 +19,13 @@ from goldenthread.server.commands.ids import new_id
 from goldenthread.server.commands.linking import Change, relink
 from goldenthread.server.commands.read_records import RecordKey, find_record
 from goldenthread.server.commands.tenants import Tenant
+from goldenthread.server.commands.upsert_records import consent_ids, order_of
 from goldenthread.server.errors import NotFound
 
 __all__ = ["Deleted", "delete_record"]
+
+_LAST_VERSION = (1 << 62) - 1
+_MOST_EDGES = 1_000_000
 
 
 class Deleted(Struct, frozen=True):
@@ -26,7 +36,7 @@ class Deleted(Struct, frozen=True):
 
 
 async def delete_record(engine: Engine, tenant: Tenant, key: RecordKey, observed_at: int, request: Request) -> Deleted:
-    """Delete a record and destroy its keys; its identity is resolved again without it.
+    """Delete what was observed of a record by a time, and destroy its keys; its identity is resolved again without it.
 
     `observed_at` 0 means now. A version observed at or before it stays out from then on.
 
@@ -40,7 +50,7 @@ async def delete_record(engine: Engine, tenant: Tenant, key: RecordKey, observed
 
         async def change() -> tuple[ChangeSet, Deleted]:
             state = await find_record(transaction, tenant, key)
-            if state is None or state.version.properties["tombstone"]:
+            if state is None or (state.version.properties["tombstone"] and not observed_at):
                 raise NotFound("record")
             changes, keys = await _plan(transaction, tenant, state, observed_at or at, at)
             doomed.extend(keys)
@@ -59,33 +69,35 @@ async def delete_record(engine: Engine, tenant: Tenant, key: RecordKey, observed
 async def _plan(
     transaction: Transaction, tenant: Tenant, state: RecordState, observed_at: int, at: int
 ) -> tuple[ChangeSet, list[bytes]]:
-    """Say what goes, and which keys with it."""
+    """Say what goes, and which keys with it.
+
+    The record's node goes with all its edges, so that nothing of its past stays; what is left of it is put again.
+    """
     record = state.record.id
-    before = (await transaction.keys([record])).get(record, ())
-    await transaction.lock([record, *(edge.target for edge in before)])
-    matching = await match_edges(transaction, tenant, [Keyed(record, None, before, ())])
-    linked = await relink(
-        transaction,
-        tenant,
-        Change(gone=frozenset({record}), put_matches=matching.put, end_matches=matching.end),
-        at,
-    )
-    versions = [node.id for node in await transaction.versions(record)]
-    consents = [node.id for node in (await transaction.consents([record])).get(record, ())]
     keys = await transaction.keys_ever(record)
-    new_record, tombstone = new_id(at), new_id(at)
-    changes = linked.changes
-    changes.delete_nodes = [record, *versions, *consents]
-    changes.end_edges = [ref for ref in (*changes.end_edges, *matching.end) if record not in (ref.source, ref.target)]
-    changes.put_edges = [*matching.put, *changes.put_edges]
+    await transaction.lock([record, *keys])
+    versions = await transaction.versions(record)
+    gone = [v for v in versions if v.properties["tombstone"] or order_of(v)[:2] <= (observed_at, _LAST_VERSION)]
+    stays = [v for v in versions if v not in gone]
+    consents = [node.id for node in (await transaction.consents([record])).get(record, ())]
+    kept = {id for content in await tenant.open_versions(stays) if content for id in consent_ids(tenant, content)}
+    dropped = [id for id in consents if id not in kept]
+    if state.version in stays:
+        changes = await _without_past(transaction, state, {*(v.id for v in gone), *dropped})
+        lived = {edge.target for edge in changes.put_edges if edge.kind is EdgeKind.HAS}
+    else:
+        changes, lived = await _without_record(transaction, tenant, record, at), set()
+    latest = max(observed_at, *(order_of(v)[0] for v in gone if v.properties["tombstone"]), 0)
+    tombstone = new_id(at)
+    changes.delete_nodes = [record, *(v.id for v in gone), *dropped]
     changes.put_nodes += [
-        Node(NodeKind.RECORD, new_record, {"source": state.record.properties["source"]}, state.record.alias),
+        Node(NodeKind.RECORD, record, state.record.properties, state.record.alias),
         Node(
             NodeKind.RECORD_VERSION,
             tombstone,
             {
-                "observed_at": observed_at,
-                "source_version": (1 << 62) - 1,
+                "observed_at": latest,
+                "source_version": _LAST_VERSION,
                 "digest": b"",
                 "tombstone": 1,
                 "profile": b"",
@@ -93,6 +105,36 @@ async def _plan(
             },
         ),
     ]
-    changes.put_edges.append(Edge(EdgeKind.CURRENT, new_record, tombstone))
+    changes.put_edges.append(Edge(EdgeKind.PAST if stays else EdgeKind.CURRENT, record, tombstone))
     changes.sweep = list(keys)
-    return changes, [*versions, *consents, *(key for key, is_shared in keys.items() if not is_shared)]
+    only_its = [key for key, is_shared in keys.items() if not is_shared and key not in lived]
+    return changes, [*(v.id for v in gone), *dropped, *only_its]
+
+
+async def _without_record(transaction: Transaction, tenant: Tenant, record: bytes, at: int) -> ChangeSet:
+    """Resolve again whoever the record was linked with."""
+    before: Sequence[Edge] = (await transaction.keys([record])).get(record, ())
+    matching = await match_edges(transaction, tenant, [Keyed(record, None, before, ())])
+    change = Change(gone=frozenset({record}), put_matches=matching.put, end_matches=matching.end)
+    changes = (await relink(transaction, tenant, change, at)).changes
+    # Edges of the record need no end: they go with its node.
+    refs: list[EdgeRef] = [*changes.end_edges, *matching.end]
+    changes.end_edges = [ref for ref in refs if record not in (ref.source, ref.target)]
+    changes.put_edges = [*matching.put, *changes.put_edges]
+    return changes
+
+
+async def _without_past(transaction: Transaction, state: RecordState, gone: set[bytes]) -> ChangeSet:
+    """Put again what is live around a record that stays, and mark its identity as cut."""
+    record = state.record.id
+    around = await transaction.neighbourhood([record], frozenset(NodeKind), 1, _MOST_EDGES)
+    changes = ChangeSet()
+    changes.put_edges = [
+        edge
+        for edge in around.edges
+        if record in (edge.source, edge.target) and edge.source not in gone and edge.target not in gone
+    ]
+    if state.identity is not None:
+        changes.end_edges.append(EdgeRef(EdgeKind.CUT, state.identity, state.identity))
+        changes.put_edges.append(Edge(EdgeKind.CUT, state.identity, state.identity))
+    return changes

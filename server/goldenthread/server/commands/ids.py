@@ -12,7 +12,7 @@ import time
 
 from goldenthread.server.errors import InvalidField, NotFound
 
-__all__ = ["name_of", "new_id", "now", "parse_name"]
+__all__ = ["name_of", "new_id", "now", "parse_name", "timed_id"]
 
 _NAME = re.compile(r"tenants/([^/]{1,63})/([A-Za-z]+)/([0-9a-f]{32})")
 
@@ -24,7 +24,12 @@ def now() -> int:
 
 def new_id(at: int) -> bytes:
     """Make an id at a time in microseconds."""
-    return (at // 1_000).to_bytes(6, "big") + os.urandom(10)
+    return timed_id(at, os.urandom(10))
+
+
+def timed_id(at: int, rest: bytes) -> bytes:
+    """Make an id of a time in microseconds and ten further bytes. Times before 1970 count as 1970."""
+    return max(at // 1_000, 0).to_bytes(6, "big") + rest
 
 
 def name_of(tenant: str, collection: str, id: bytes) -> str:

@@ -11,7 +11,7 @@ from goldenthread.graph.store import Reader, RecordState
 from goldenthread.server.commands.as_of import Moment, read_at
 from goldenthread.server.commands.engine import Engine
 from goldenthread.server.commands.tenants import Tenant
-from goldenthread.server.commands.upsert_records import record_alias
+from goldenthread.server.commands.upsert_records import order_of, record_alias
 from goldenthread.server.errors import NotFound
 
 __all__ = ["BySourceKey", "RecordKey", "RecordView", "find_record", "get_record", "list_records"]
@@ -69,15 +69,11 @@ async def get_record(
         versions = [state.version]
         if with_history:
             others = [v for v in await reader.versions(state.record.id) if v.id != state.version.id]
-            versions += sorted(others, key=_order, reverse=True)
+            versions += sorted(others, key=order_of, reverse=True)
         views = await _open(reader, tenant, [(state, version) for version in versions])
     if not views or views[0].version != state.version.id:
         raise NotFound("record")
     return RecordHistory(views[0], views[1:])
-
-
-def _order(version: Node) -> tuple[int | str | bytes, int | str | bytes, int | str | bytes]:
-    return version.properties["observed_at"], version.properties["source_version"], version.properties["digest"]
 
 
 async def list_records(

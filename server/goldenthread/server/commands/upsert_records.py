@@ -25,12 +25,22 @@ from goldenthread.graph.vault import SealRequest
 from goldenthread.resolver.blocking import candidate_keys
 from goldenthread.resolver.normalise import IdentifierValue, Profile, identifier_of, identifiers
 from goldenthread.server.commands.candidates import Keyed, match_edges
-from goldenthread.server.commands.ids import new_id
+from goldenthread.server.commands.ids import new_id, timed_id
 from goldenthread.server.commands.linking import Change, relink
 from goldenthread.server.commands.tenants import Member, Tenant, encode_content
 from goldenthread.server.errors import RequestIdReused, ServerError
 
-__all__ = ["PreparedUpsert", "Upserted", "commit_upserts", "identifier_key", "keys_of_profile", "prepare", "record_alias"]
+__all__ = [
+    "PreparedUpsert",
+    "Upserted",
+    "commit_upserts",
+    "consent_ids",
+    "identifier_key",
+    "keys_of_profile",
+    "order_of",
+    "prepare",
+    "record_alias",
+]
 
 _encode = msgspec.msgpack.Encoder().encode
 
@@ -70,6 +80,12 @@ def record_alias(tenant: Tenant, source: str, source_record_id: str) -> bytes:
     return tenant.vault.blind("source-record", f"{source}\0{source_record_id}")
 
 
+def consent_ids(tenant: Tenant, content: RecordContent) -> dict[bytes, ConsentStatement]:
+    """Name the consent statements of a record: the same statement of the same record again is the same node."""
+    alias = record_alias(tenant, content.source, content.source_record_id)
+    return {tenant.vault.blind("consent", alias + _encode(statement)): statement for statement in content.consents}
+
+
 def identifier_key(tenant: Tenant, identifier: IdentifierValue) -> bytes:
     """Blind an identifier: the id of its node."""
     return tenant.vault.blind(f"identifier-{int(identifier.type)}", identifier.text)
@@ -98,7 +114,7 @@ def prepare(tenant: Tenant, content: RecordContent, has_observed_at: bool, reque
         vault.digest("content", said),
         found,
         blocks,
-        {vault.blind("consent", alias + _encode(statement)): statement for statement in content.consents},
+        consent_ids(tenant, content),
         (vault.blind("request", request_id), vault.digest("request-body", body), request_id) if request_id else None,
     )
 
@@ -134,7 +150,8 @@ async def commit_upserts(
     await transaction.lock([key for upsert in batch for key in (upsert.alias, *upsert.keys)])
     states = await transaction.records_by_alias([upsert.alias for upsert in batch])
     outcomes, open_places = await _answer_repeats(transaction, batch)
-    plans = _plan(batch, open_places, states, at)
+    plans = _plan(tenant, batch, open_places, states, at)
+    await _leave_out(transaction, plans)
     changes = ChangeSet()
     moved = [plan for plan in plans if plan.current is not None and not _keeps_profile(plan)]
     keyed = await _keyed(transaction, moved)
@@ -205,7 +222,23 @@ async def _answer_repeats(
     return outcomes, open_places
 
 
-def _plan(batch: Sequence[PreparedUpsert], places: Sequence[int], states: dict[bytes, RecordState], at: int) -> list[_Plan]:
+async def _leave_out(transaction: Transaction, plans: Sequence[_Plan]) -> None:
+    """Leave out versions that come late and were kept before, and those that a deletion keeps out."""
+    for plan in plans:
+        late = [version for version in plan.versions if version is not plan.current]
+        if plan.state is None or not late:
+            continue
+        stored = await transaction.versions(plan.record)
+        known = {version.id for version in stored}
+        deleted = max((order_of(version) for version in stored if version.properties["tombstone"]), default=None)
+        out = {v.id for v in late if v.id in known or (deleted is not None and v.order <= deleted)}
+        plan.unchanged += [place for version in late if version.id in out for place in version.places]
+        plan.versions = [version for version in plan.versions if version.id not in out]
+
+
+def _plan(
+    tenant: Tenant, batch: Sequence[PreparedUpsert], places: Sequence[int], states: dict[bytes, RecordState], at: int
+) -> list[_Plan]:
     """Order the versions of each record; the greatest (observed-at, source version, content) is current."""
     plans: dict[bytes, _Plan] = {}
     for place in places:
@@ -214,13 +247,13 @@ def _plan(batch: Sequence[PreparedUpsert], places: Sequence[int], states: dict[b
         if plan is None:
             state = states.get(upsert.alias)
             plan = plans[upsert.alias] = _Plan(state.record.id if state else new_id(at), state, [], None, [])
-        _add_version(plan, upsert, place, at)
+        _add_version(tenant, plan, upsert, place)
     return list(plans.values())
 
 
-def _add_version(plan: _Plan, upsert: PreparedUpsert, place: int, at: int) -> None:
+def _add_version(tenant: Tenant, plan: _Plan, upsert: PreparedUpsert, place: int) -> None:
     order = (upsert.content.observed_at, upsert.content.source_version, upsert.digest)
-    newest = plan.current.order if plan.current is not None else _order(plan.state)
+    newest = plan.current.order if plan.current is not None else order_of(plan.state.version) if plan.state else None
     for version in plan.versions:
         if version.order == order or (not upsert.has_observed_at and version.order[1:] == order[1:]):
             version.places.append(place)
@@ -228,16 +261,17 @@ def _add_version(plan: _Plan, upsert: PreparedUpsert, place: int, at: int) -> No
     if newest is not None and (newest == order or (not upsert.has_observed_at and newest[1:] == order[1:])):
         plan.unchanged.append(place)
         return
-    version = _Version(upsert, new_id(at), [place])
+    # What a version says and when names it, so that the same one again is the same node.
+    named = tenant.vault.digest("version", upsert.alias + _encode(order), 10)
+    version = _Version(upsert, timed_id(order[0], named), [place])
     plan.versions.append(version)
     if newest is None or order > newest:
         plan.current = version
 
 
-def _order(state: RecordState | None) -> tuple[int, int, bytes] | None:
-    if state is None:
-        return None
-    properties = state.version.properties
+def order_of(version: Node) -> tuple[int, int, bytes]:
+    """Say where a version stands among its record's versions: by (observed-at, source version, content)."""
+    properties = version.properties
     return (properties["observed_at"], properties["source_version"], properties["digest"])  # type: ignore[return-value]  # the schema types these three so
 
 

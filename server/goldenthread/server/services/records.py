@@ -18,7 +18,7 @@ from goldenthread.server.errors import InvalidField, ServerError, status_of
 from goldenthread.server.limits import check_record_size
 from goldenthread.server.services.callers import calling_tenant, check_parent, request_of
 from goldenthread.server.services.edge import check, page_size, page_start, page_token
-from goldenthread.server.services.translate import content_of, micros, moment_of, record_to
+from goldenthread.server.services.translate import Reading, content_of, micros, moment_of, reading, record_to
 from goldenthread.v1 import record_pb2, record_service_pb2_grpc
 from goldenthread.v1 import record_service_pb2 as pb
 
@@ -86,14 +86,14 @@ class RecordService(record_service_pb2_grpc.RecordServiceServicer):
             await pending.put(None)
 
     def _prepared(self, tenant: Tenant, requests: Sequence[pb.UpsertRecordRequest]) -> list[PreparedUpsert | ServerError]:
-        at = now()
-        return [self._prepare(tenant, request, at) for request in requests]
+        how = reading(tenant.data_model, now())
+        return [self._prepare(tenant, request, how) for request in requests]
 
-    def _prepare(self, tenant: Tenant, request: pb.UpsertRecordRequest, at: int) -> PreparedUpsert | ServerError:
+    def _prepare(self, tenant: Tenant, request: pb.UpsertRecordRequest, how: Reading) -> PreparedUpsert | ServerError:
         try:
             check_record_size(request.record, self._config.max_record_bytes)
             check(request)
-            content = content_of(request.record, tenant.data_model, at)
+            content = content_of(request.record, how)
         except ServerError as error:
             return error
         body = request_of(request, request.request_id).body if request.request_id else b""

@@ -24,7 +24,7 @@ from goldenthread.server.commands.tenants import Tenant
 from goldenthread.server.services.callers import calling_tenant, check_parent, request_of
 from goldenthread.server.services.edge import check, page_size, page_start, page_token
 from goldenthread.server.services.records import source_key_of
-from goldenthread.server.services.translate import attributes_of, bits, identity_to, match_to, moment_of
+from goldenthread.server.services.translate import attributes_of, bits, identity_to, match_to, moment_of, reading
 from goldenthread.v1 import resolution_service_pb2 as pb
 from goldenthread.v1 import resolution_service_pb2_grpc
 
@@ -47,7 +47,7 @@ class ResolutionService(resolution_service_pb2_grpc.ResolutionServiceServicer):
         check(request)
         tenant = await calling_tenant(self._engine)
         check_parent(tenant, request.parent)
-        attributes = attributes_of(request.attributes, tenant.data_model, now())
+        attributes = attributes_of(request.attributes, reading(tenant.data_model, now()))
         most = min(request.max_candidates or 10, _MAX_CANDIDATES)
         resolved = await resolve_record(self._engine, tenant, attributes, most, request.min_probability)
         return pb.ResolveRecordResponse(

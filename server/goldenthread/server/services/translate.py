@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
 from google.protobuf.timestamp_pb2 import Timestamp
+from msgspec import Struct
 
 from goldenthread.graph.model import (
     AttributeDefinition,
@@ -38,6 +39,7 @@ from goldenthread.v1 import record_pb2 as pb
 from goldenthread.v1 import resolution_service_pb2 as resolution_pb
 
 __all__ = [
+    "Reading",
     "attributes_of",
     "bits",
     "content_of",
@@ -47,6 +49,7 @@ __all__ = [
     "match_to",
     "micros",
     "moment_of",
+    "reading",
     "record_to",
     "timestamp",
     "value_to",
@@ -102,51 +105,65 @@ def moment_of(as_of: pb.AsOf) -> Moment | None:
             return None
 
 
-def content_of(record: pb.Record, model: DataModel, received_at: int) -> RecordContent:
+class Reading(Struct, frozen=True):
+    """What reading records needs to know, the same for all that arrive together."""
+
+    types: Mapping[str, SemanticType]
+    default_country: str
+    received_at: int
+    today: PartialDate
+
+
+def reading(model: DataModel, received_at: int) -> Reading:
+    """Prepare to read records of a tenant that were received at a time in microseconds."""
+    date = datetime.fromtimestamp(received_at / 1_000_000, UTC).date()
+    types = {definition.name: definition.type for definition in model.attributes}
+    return Reading(types, model.default_country, received_at, PartialDate(date.year, date.month, date.day))
+
+
+def content_of(record: pb.Record, how: Reading) -> RecordContent:
     """Read a record whose field rules hold.
 
     Raises:
         InvalidField, InvalidAttribute: a value does not fit its type, or lies in the future.
         TooLarge: too many values of one type.
     """
-    observed_at = micros(record.observed_at, "record.observed_at") if record.HasField("observed_at") else received_at
-    if observed_at > received_at + _LATEST_AHEAD:
-        raise InvalidField("record.observed_at", "lies in the future")
+    observed_at = how.received_at
+    if record.HasField("observed_at"):
+        observed_at = micros(record.observed_at, "record.observed_at")
+        if observed_at > how.received_at + _LATEST_AHEAD:
+            raise InvalidField("record.observed_at", "lies in the future")
     return RecordContent(
         record.source,
         record.source_record_id,
         Party(record.party) if record.party else Party.FIRST,
         observed_at,
         record.source_version,
-        attributes_of(record.attributes, model, received_at),
+        attributes_of(record.attributes, how),
         tuple(_consent_of(i, consent) for i, consent in enumerate(record.consents)),
     )
 
 
-def attributes_of(values: Iterable[pb.AttributeValue], model: DataModel, at: int) -> tuple[AttributeValue, ...]:
+def attributes_of(values: Iterable[pb.AttributeValue], how: Reading) -> tuple[AttributeValue, ...]:
     """Type attribute values by the data model; a name it does not have is a free attribute, unless the value says its type.
 
     Raises:
         InvalidAttribute: a value does not fit its type.
         TooLarge: too many values of one type.
     """
-    date = datetime.fromtimestamp(at / 1_000_000, UTC).date()
-    today = PartialDate(date.year, date.month, date.day)
-    types = {definition.name: definition.type for definition in model.attributes}
     typed: list[AttributeValue] = []
     counts: dict[SemanticType, int] = {}
     for message in values:
         name = message.attribute
-        declared = types.get(name)
-        said = SemanticType(message.type)
-        if declared is not None and said not in (SemanticType.UNSPECIFIED, declared):
-            raise InvalidAttribute(name, f"is declared as {declared.name}, not {said.name}")
-        kind = declared or said or SemanticType.FREE
+        declared = how.types.get(name)
+        if message.type and declared is not None and int(declared) != message.type:
+            raise InvalidAttribute(name, f"is declared as {declared.name}, not {SemanticType(message.type).name}")
+        kind = declared or SemanticType(message.type) or SemanticType.FREE
         value = _value_of(message, kind)
         if value is None:
             continue
         attribute = AttributeValue(name, kind, value)
-        problem = check_value(attribute, today, model.default_country)
+        problem = check_value(attribute, how.today, how.default_country)
         if problem is not None:
             raise InvalidAttribute(name, problem)
         typed.append(attribute)

@@ -1,0 +1,24 @@
+"""Run a benchmark: `python -m bench online --store sqlite --records 100000`."""
+
+from __future__ import annotations
+
+import sys
+
+from bench import online
+
+_BENCHMARKS = {"online": online.main}
+
+
+def main() -> int:
+    """Run the benchmark that the first argument names; `online` when there is none."""
+    name, arguments = (
+        ("online", sys.argv[1:]) if len(sys.argv) < 2 or sys.argv[1].startswith("-") else (sys.argv[1], sys.argv[2:])
+    )
+    if name not in _BENCHMARKS:
+        print(f"There is no benchmark {name}; choose one of {', '.join(_BENCHMARKS)}.", file=sys.stderr)
+        return 2
+    return _BENCHMARKS[name](arguments)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

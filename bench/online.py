@@ -1,0 +1,167 @@
+"""Measure the service as its callers meet it: streamed upsert and resolve over gRPC, durable, one server process.
+
+Records of the simulated customers are streamed into a real server on an empty store. Printed: records a second over the whole
+load and in each tenth of it, the cost of a record at the end of the load against the cost at a tenth of it, `ResolveRecord`
+latency with eight callers, and bytes a record on disk. The client runs on the same machine and is part of every figure.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from pathlib import Path
+
+from goldenthread.cli.demo import shuffled, simulate_records
+from goldenthread.client import AsyncClient, Record
+from goldenthread.graph.stores.neo4j.local import LocalNeo4j
+
+_SERVE = """
+import os, sys
+from goldenthread.server.config import load_config
+from goldenthread.server.main import serve
+serve(load_config({}, os.environ), lambda started: print(started.address, flush=True))
+"""
+_TENTHS = 10
+_CALLERS = 8
+
+
+@dataclass
+class Figures:
+    """What one run measured."""
+
+    store: str
+    records: int
+    records_per_second: float
+    first_tenth_per_second: float
+    last_tenth_per_second: float
+    cost_ratio: float
+    """Cost of a record in the last tenth of the load to its cost in the second tenth, which is warm and small."""
+    server_cpu_microseconds_per_record: float
+    server_peak_mib: float
+    resolve_p50_ms: float
+    resolve_p99_ms: float
+    resolves_per_second: float
+    bytes_per_record: float | None
+
+
+@contextmanager
+def running_server(data: Path, store: str) -> Iterator[tuple[subprocess.Popen[str], str, str]]:
+    """Run a real server; give its process, address and a token."""
+    environ = {**os.environ, "GOLDENTHREAD_DATA": str(data), "GOLDENTHREAD_LISTEN": "127.0.0.1:0"}
+    if store:
+        environ |= {"GOLDENTHREAD_STORE": store, "GOLDENTHREAD_DEFAULT_TENANT": f"bench-{time.time_ns()}"}
+    with (data / "server.log").open("w") as log:
+        command = [sys.executable, "-c", _SERVE]
+        server = subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, stderr=log, text=True)
+        try:
+            assert server.stdout is not None
+            address = server.stdout.readline().strip()
+            yield server, address, (data / "token").read_text().strip()
+        finally:
+            server.terminate()
+            server.wait(60)
+
+
+def cpu_seconds(pid: int) -> float:
+    """Read how much processor time a process used."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def peak_mib(pid: int) -> float:
+    """Read the most memory a process held."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return next(int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith("VmHWM"))
+
+
+async def measure(server: subprocess.Popen[str], address: str, token: str, count: int, calls: int) -> dict[str, float]:
+    """Load records, then resolve some of them again."""
+    simulated = shuffled(simulate_records(count, seed=7), 7)
+    records = [Record(r.source, r.record_id, {k: v for k, v in r.values.items() if v}) for r in simulated]
+    async with AsyncClient(address, token=token) as client:
+        await client.wait_until_ready(60)
+        before = cpu_seconds(server.pid)
+        marks = [time.perf_counter()]
+        done = 0
+        async for result in client.upsert_stream(records):
+            if result.error is not None:
+                raise result.error
+            done += 1
+            if done % (count // _TENTHS) == 0:
+                marks.append(time.perf_counter())
+                print(f"\r{done:>9,} records", end="", file=sys.stderr, flush=True)
+        print(file=sys.stderr)
+        seconds = [b - a for a, b in pairwise(marks)]
+        used = cpu_seconds(server.pid) - before
+        latencies: list[float] = []
+
+        async def call(seed: int, times: int) -> None:
+            chance = random.Random(seed)
+            for _ in range(times):
+                record = chance.choice(records)
+                start = time.perf_counter()
+                await client.resolve_record(record.attributes)
+                latencies.append(time.perf_counter() - start)
+
+        await asyncio.gather(*(call(100 + n, calls // 10) for n in range(_CALLERS)))
+        latencies.clear()
+        start = time.perf_counter()
+        await asyncio.gather(*(call(n, calls) for n in range(_CALLERS)))
+        elapsed = time.perf_counter() - start
+    latencies.sort()
+    return {
+        "records_per_second": done / (marks[-1] - marks[0]),
+        "first_tenth_per_second": count / _TENTHS / seconds[0],
+        "last_tenth_per_second": count / _TENTHS / seconds[-1],
+        "cost_ratio": seconds[-1] / seconds[1],
+        "server_cpu_microseconds_per_record": used / done * 1e6,
+        "server_peak_mib": peak_mib(server.pid),
+        "resolve_p50_ms": latencies[len(latencies) // 2] * 1e3,
+        "resolve_p99_ms": latencies[int(len(latencies) * 0.99)] * 1e3,
+        "resolves_per_second": len(latencies) / elapsed,
+    }
+
+
+def run(store: str, count: int, calls: int) -> Figures:
+    """Measure one store on an empty folder of its own."""
+    with tempfile.TemporaryDirectory(prefix="goldenthread-bench-") as folder:
+        data = Path(folder)
+        if store == "sqlite":
+            with running_server(data, "") as (server, address, token):
+                found = asyncio.run(measure(server, address, token, count, calls))
+            files = [path for path in data.rglob("*") if path.is_file() and path.suffix != ".log"]
+            size: float | None = sum(path.stat().st_size for path in files) / count
+        else:
+            with LocalNeo4j.start(data / "neo4j") as neo4j, running_server(data, neo4j.uri) as (server, address, token):
+                found = asyncio.run(measure(server, address, token, count, calls))
+            size = None
+    return Figures(store=store, records=count, bytes_per_record=size, **found)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(prog="python -m bench online", description=__doc__)
+    parser.add_argument("--store", choices=("sqlite", "neo4j", "both"), default="both")
+    parser.add_argument("--records", type=int, default=100_000)
+    parser.add_argument("--calls", type=int, default=500, help="resolve calls of each of the eight callers")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    chosen = parser.parse_args(arguments)
+    for store in ("sqlite", "neo4j") if chosen.store == "both" else (chosen.store,):
+        figures = asdict(run(store, chosen.records, chosen.calls))
+        if chosen.json:
+            print(json.dumps(figures))
+            continue
+        for name, value in figures.items():
+            print(f"{name.replace('_', ' '):<38} {f'{value:,.2f}' if isinstance(value, float) else value}")
+    return 0

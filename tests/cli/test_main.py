@@ -1,0 +1,140 @@
+"""Help, exit codes and how failures are told."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from command_line import Run
+
+from goldenthread.cli.errors import explain
+from goldenthread.cli.main import app
+
+COMMANDS = [str(name) for name in (c.name or getattr(c.callback, "__name__", "") for c in app.registered_commands)]
+RUNNABLE = [[name] for name in COMMANDS] + [["model", "show"], ["model", "export"], ["model", "update"]]
+
+
+def test_help_lists_every_command(run: Run) -> None:
+    ran = run("--help")
+
+    assert ran.code == 0
+    assert {"serve", "load", "link", "evaluate", "resolve", "identity", "why", "how", "explore", "doctor", "demo"} <= set(
+        COMMANDS
+    )
+    assert all(name in ran.out for name in COMMANDS)
+
+
+@pytest.mark.parametrize("command", RUNNABLE, ids=" ".join)
+def test_every_command_has_help_with_an_example_and_speaks_json(command: list[str], run: Run) -> None:
+    ran = run(*command, "--help")
+
+    assert ran.code == 0
+    assert f"goldenthread {' '.join(command)}" in ran.out.split("Options:")[0].split("Example", 1)[1]
+    assert "--json" in ran.out
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["nonsense"],
+        ["link"],
+        ["link", "x.csv"],
+        ["link", "x.csv", "--out", "x.xlsx"],
+        ["load"],
+        ["load", "x.csv", "--chunk", "1001"],
+        ["load", "x.csv", "--party", "fourth"],
+        ["load", "x.csv", "--source", "a b"],
+        ["resolve", "just-a-word"],
+        ["identity", "a b c"],
+        ["identity", "shoe=42"],
+        ["identity", "x", "--as-of", "yesterday"],
+        ["identity", "x", "--server", "nowhere"],
+        ["merge", "a", "b"],
+        ["model", "export"],
+        ["explore", "x", "--hops", "9"],
+        ["serve", "--set", "word"],
+    ],
+    ids=" ".join,
+)
+def test_wrong_use_ends_with_2_and_says_what_is_wrong(arguments: list[str], run: Run) -> None:
+    ran = run(*arguments)
+
+    assert ran.code == 2
+    assert ran.out == ""
+    assert ran.err.strip()
+    assert "Traceback" not in ran.err
+
+
+def test_without_a_server_one_sentence_says_so_with_its_remedy(run: Run) -> None:
+    ran = run("doctor", "--server", "127.0.0.1:1", "--json")
+
+    assert ran.code == 1
+    findings = {finding["check"]: finding for finding in ran.items}
+    assert findings["python"]["ok"]
+    assert not findings["server"]["ok"]
+    assert "goldenthread serve" in str(findings["server"]["remedy"])
+    assert not findings["token"]["ok"]
+
+
+def test_a_setting_that_is_wrong_names_itself(run: Run) -> None:
+    ran = run("serve", "--listen", "0.0.0.0:7461")
+
+    assert ran.code == 1
+    assert ran.err.startswith("error: The setting listen")
+
+
+def test_a_key_file_that_others_may_read_is_found(run: Run, tmp_path: Path) -> None:
+    key = tmp_path / "data" / "keys" / "root.key"
+    key.parent.mkdir(parents=True)
+    key.write_bytes(b"k")
+    key.chmod(0o644)
+
+    ran = run("doctor", "--data", tmp_path / "data", "--server", "127.0.0.1:1")
+
+    assert ran.code == 1
+    assert f"Run chmod 600 {key}." in ran.out.replace("\n", "")
+
+
+def test_what_nobody_foresaw_is_told_without_its_text() -> None:
+    try:
+        raise KeyError("ann@example.org")
+    except KeyError as error:
+        sentence, code = explain(error)
+
+    assert code == 1
+    assert "ann@example.org" not in sentence
+    assert "KeyError at test_main.py" in sentence
+
+
+def test_help_is_there_within_half_a_second_of_processor_time() -> None:
+    program = "import resource, sys; sys.argv = ['goldenthread', '--help']\n" + (
+        "from goldenthread.cli.main import main\n"
+        "try: main()\nexcept SystemExit: pass\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_utime, file=sys.stderr)"
+    )
+
+    seconds = min(
+        float(subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stderr)
+        for _ in range(3)
+    )
+
+    assert seconds < 0.5
+
+
+@pytest.mark.parametrize("heavy", ["grpc", "numpy", "pyarrow", "sklearn", "rich", "neo4j", "apsw", "phonenumbers"])
+def test_starting_up_imports_nothing_heavy(heavy: str) -> None:
+    program = f"import sys, goldenthread.cli.main; sys.exit({heavy!r} in sys.modules)"
+
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+def test_output_that_nobody_reads_to_the_end_is_no_failure() -> None:
+    ran = subprocess.run(
+        f"{sys.executable} -m goldenthread.cli.main --help | head -1; echo ${{PIPESTATUS[0]}}",
+        shell=True, executable="/bin/bash", capture_output=True, text=True, check=True,
+    )  # fmt: skip
+
+    assert ran.stderr == ""
+    assert ran.stdout.splitlines()[-1] == "0"

@@ -1,0 +1,495 @@
+"""Each verb of a reader answers as its docstring promises."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from goldenthread.graph.model import EdgeKind, NodeKind
+from goldenthread.graph.store import ChangeSet, Revision
+
+World = Any  # the class lives in conftest, which test modules can't import
+
+
+async def test_records_come_with_version_and_identity(world: World) -> None:
+    await world.put(world.record("r", identity="i"), world.record("gone", tombstone=1))
+
+    async with world.reader() as reader:
+        found = await reader.records([world.id("r"), world.id("gone"), world.id("nobody")])
+
+    assert set(found) == {world.id("r"), world.id("gone")}
+    state = found[world.id("r")]
+    assert (state.record.id, state.record.alias) == (world.id("r"), world.id("alias of r"))
+    assert state.version.id == world.id("r/1")
+    assert state.version.properties["sealed"] == b"\x00\xff" * 20
+    assert state.identity == world.id("i")
+    assert found[world.id("gone")].identity is None
+
+
+async def test_records_are_found_by_alias(world: World) -> None:
+    await world.put(world.record("r"), world.record("s"))
+
+    async with world.reader() as reader:
+        found = await reader.records_by_alias([world.id("alias of r"), world.id("r")])
+        by_id = await reader.records([world.id("r")])
+
+    assert found == {world.id("alias of r"): by_id[world.id("r")]}
+
+
+async def test_a_new_version_replaces_the_current_one(world: World) -> None:
+    await world.put(world.record("r"))
+    await world.put(
+        world.nodes(NodeKind.RECORD_VERSION, "r/2"),
+        world.ended(EdgeKind.CURRENT, "r", "r/1"),
+        world.edges(EdgeKind.PAST, "r", "r/1"),
+        world.edges(EdgeKind.CURRENT, "r", "r/2"),
+    )
+
+    current, known = [], []
+    for number in (1, 2):
+        async with world.reader(revision=number) as reader:
+            current.append((await reader.records([world.id("r")]))[world.id("r")].version.id)
+            known.append({node.id for node in await reader.versions(world.id("r"))})
+
+    assert current == [world.id("r/1"), world.id("r/2")]
+    assert known == [{world.id("r/1")}, {world.id("r/1"), world.id("r/2")}]
+
+
+async def test_each_version_is_listed_once(world: World) -> None:
+    await world.put(world.record("r"))
+    await world.put(world.ended(EdgeKind.CURRENT, "r", "r/1"), world.edges(EdgeKind.PAST, "r", "r/1"))
+
+    async with world.reader() as reader:
+        assert [node.id for node in await reader.versions(world.id("r"))] == [world.id("r/1")]
+
+
+async def test_candidates_carry_records_and_profiles(world: World) -> None:
+    await world.put(
+        world.record("a", has=["mail"], blocks=["block"], profile=b"aaaaaaaa"),
+        world.record("b", blocks=["block"], profile=b"bbbbbbbb"),
+    )
+
+    async with world.reader() as reader:
+        postings = {p.key: p for p in await reader.candidates([world.id("mail"), world.id("block"), world.id("none")], 5)}
+
+    assert set(postings) == {world.id("mail"), world.id("block")}
+    assert list(postings[world.id("mail")].records) == [(world.id("a"), b"aaaaaaaa")]
+    assert set(postings[world.id("block")].records) == {(world.id("a"), b"aaaaaaaa"), (world.id("b"), b"bbbbbbbb")}
+    assert not any(posting.is_generic for posting in postings.values())
+
+
+@pytest.mark.parametrize(("profiles", "is_generic"), [(3, False), (4, True)])
+async def test_a_key_with_more_profiles_than_the_limit_is_generic(world: World, profiles: int, is_generic: bool) -> None:
+    await world.put(*(world.record(f"r{n}", blocks=["b"], profile=n.to_bytes(8, "big")) for n in range(profiles)))
+
+    async with world.reader() as reader:
+        (posting,) = await reader.candidates([world.id("b")], 3)
+
+    assert posting.is_generic is is_generic
+    assert len(posting.records) == (0 if is_generic else profiles)
+
+
+async def test_equal_profiles_count_once_and_are_all_returned(world: World) -> None:
+    await world.put(*(world.record(f"r{n}", blocks=["b"], profile=b"the same") for n in range(40)))
+
+    async with world.reader() as reader:
+        (posting,) = await reader.candidates([world.id("b")], 1)
+
+    assert (posting.is_generic, len(posting.records)) == (False, 40)
+
+
+async def test_a_key_stops_being_generic_when_profiles_leave_it(world: World) -> None:
+    await world.put(*(world.record(f"r{n}", blocks=["b"], profile=n.to_bytes(8, "big")) for n in range(4)))
+    await world.put(world.ended(EdgeKind.IN, "r0", "b"))
+
+    found = []
+    for number in (1, 2):
+        async with world.reader(revision=number) as reader:
+            found.append([(p.is_generic, len(p.records)) for p in await reader.candidates([world.id("b")], 3)])
+
+    assert found == [[(True, 0)], [(False, 3)]]
+
+
+async def test_keys_gives_identifiers_and_blocks_of_each_record(world: World) -> None:
+    await world.put(world.record("a", has=["m"], blocks=["b"], profile=b"p" * 8), world.record("bare"))
+
+    async with world.reader() as reader:
+        found = await reader.keys([world.id("a"), world.id("bare")])
+
+    assert {(e.kind, e.target, e.profile) for e in found[world.id("a")]} == {
+        (EdgeKind.HAS, world.id("m"), b"p" * 8),
+        (EdgeKind.IN, world.id("b"), b"p" * 8),
+    }
+    assert found[world.id("bare")] == []
+
+
+async def test_keys_ever_tells_own_from_shared(world: World) -> None:
+    await world.put(world.record("a", has=["own", "shared"], blocks=["once"]), world.record("b", has=["shared"]))
+    await world.put(world.ended(EdgeKind.IN, "a", "once"), world.ended(EdgeKind.HAS, "b", "shared"))
+
+    async with world.reader() as reader:
+        found = await reader.keys_ever(world.id("a"))
+
+    assert found == {world.id("own"): False, world.id("shared"): True, world.id("once"): False}
+
+
+async def test_matches_of_both_directions_come_once(world: World) -> None:
+    await world.put(
+        *(world.record(name) for name in "abc"), world.matches("a", "b", 3), world.matches("b", "c", -4)
+    )
+
+    async with world.reader() as reader:
+        found = await reader.matches([world.id("a"), world.id("b")])
+        of_c = await reader.matches([world.id("c")])
+
+    assert sorted(edge.weight for edge in found) == [-4, 3]
+    assert [edge.weight for edge in of_c] == [-4]
+    assert all(edge.source < edge.target for edge in found)
+
+
+async def test_components_follow_matches_of_enough_weight(world: World) -> None:
+    names = "abcdefg"
+    chain = [world.matches(one, other, 10) for one, other in zip("abcde", "bcdef", strict=True)]
+    await world.put(*(world.record(name) for name in names), *chain, world.matches("f", "g", 9))
+
+    async with world.reader() as reader:
+        strong = await reader.components([world.id("a")], 10)
+        weak = await reader.components([world.id("a")], 9)
+
+    (component,) = strong
+    assert list(component.records) == sorted(world.id(name) for name in "abcdef")
+    assert [edge.weight for edge in component.matches] == [10] * 5
+    (component,) = weak
+    assert list(component.records) == sorted(world.id(name) for name in names)
+
+
+async def test_records_of_one_component_give_it_once(world: World) -> None:
+    await world.put(*(world.record(name) for name in "abcd"), world.matches("a", "b", 5), world.matches("b", "c", 5))
+
+    async with world.reader() as reader:
+        components = await reader.components([world.id(name) for name in ("c", "a", "d")], 1)
+
+    assert sorted(map(list, (c.records for c in components)), key=len) == [
+        [world.id("d")],
+        sorted(world.id(name) for name in "abc"),
+    ]
+
+
+async def test_must_links_join_and_cannot_links_do_not(world: World) -> None:
+    await world.put(
+        *(world.record(name) for name in "abc"),
+        world.nodes(NodeKind.DECISION, "join", "part"),
+        world.edges(EdgeKind.MUST_LINK, "a", "join", weight=0),
+        world.edges(EdgeKind.MUST_LINK, "b", "join", weight=1),
+        world.edges(EdgeKind.CANNOT_LINK, "b", "part", weight=0),
+        world.edges(EdgeKind.CANNOT_LINK, "c", "part", weight=1),
+    )
+
+    async with world.reader() as reader:
+        (component,) = await reader.components([world.id("a")], 1)
+        decisions = await reader.decisions([world.id("b")])
+
+    assert list(component.records) == sorted((world.id("a"), world.id("b")))
+    assert {(e.kind, e.source, e.target, e.weight) for e in component.decisions} == {
+        (EdgeKind.MUST_LINK, world.id("a"), world.id("join"), 0),
+        (EdgeKind.MUST_LINK, world.id("b"), world.id("join"), 1),
+        (EdgeKind.CANNOT_LINK, world.id("b"), world.id("part"), 0),
+    }
+    assert {node.id for node in decisions} == {world.id("join"), world.id("part")}
+
+
+async def test_components_forget_ended_matches_but_the_past_does_not(world: World) -> None:
+    await world.put(world.record("a"), world.record("b"), world.matches("a", "b", 5))
+    await world.put(world.match_ended("a", "b"))
+
+    sizes = []
+    for number in (0, 1, 2):
+        async with world.reader(revision=number) as reader:
+            sizes.append([len(c.records) for c in await reader.components([world.id("a")], 1)])
+
+    assert sizes == [[], [2], [1]]
+
+
+async def test_an_identity_has_records_households_and_the_revision_it_changed(world: World) -> None:
+    await world.put(world.record("a", identity="i"))
+    joined = await world.put(world.record("b", identity="i"))
+    await world.put(world.nodes(NodeKind.HOUSEHOLD, "home"), world.edges(EdgeKind.MEMBER_OF, "i", "home"))
+
+    async with world.reader() as reader:
+        identity = (await reader.identities([world.id("i")]))[world.id("i")]
+        household = await reader.households([world.id("home")])
+
+    assert list(identity.records) == sorted((world.id("a"), world.id("b")))
+    assert list(identity.households) == [world.id("home")]
+    assert identity.changed == joined
+    assert (identity.superseded_by, identity.was_cut) == ([], False)
+    node, members = household[world.id("home")]
+    assert (node.properties["reason"], list(members)) == ("address", [world.id("i")])
+
+
+async def test_a_retired_identity_names_its_successor(world: World) -> None:
+    await world.put(world.record("a", identity="old"), world.nodes(NodeKind.IDENTITY, "new"))
+    moved = await world.put(
+        world.ended(EdgeKind.RESOLVED_TO, "a", "old"),
+        world.edges(EdgeKind.RESOLVED_TO, "a", "new"),
+        world.edges(EdgeKind.SUPERSEDED_BY, "old", "new"),
+    )
+
+    async with world.reader() as reader:
+        found = await reader.identities([world.id("old"), world.id("new")])
+    async with world.reader(revision=1) as reader:
+        before = (await reader.identities([world.id("old")]))[world.id("old")]
+
+    old = found[world.id("old")]
+    assert (list(old.records), list(old.superseded_by), old.changed) == ([], [world.id("new")], moved)
+    assert list(found[world.id("new")].records) == [world.id("a")]
+    assert (list(before.records), list(before.superseded_by)) == ([world.id("a")], [])
+
+
+async def test_a_deletion_cuts_the_history_of_its_identity(world: World) -> None:
+    await world.put(world.record("a", identity="i"), world.record("b", identity="i"))
+    cut = await world.put(
+        ChangeSet(delete_nodes=[world.id("a"), world.id("a/1")]), world.edges(EdgeKind.CUT, "i", "i")
+    )
+
+    found = []
+    for number in (1, 2):
+        async with world.reader(revision=number) as reader:
+            found.append((await reader.identities([world.id("i")]))[world.id("i")])
+
+    assert [identity.was_cut for identity in found] == [True, False]
+    assert [list(identity.records) for identity in found] == [[world.id("b")]] * 2
+    assert found[1].changed == cut
+
+
+async def test_identities_are_found_by_identifier(world: World) -> None:
+    await world.put(
+        world.record("a", identity="i", has=["m"]),
+        world.record("b", identity="i", has=["m"]),
+        world.record("c", identity="j", has=["m", "n"]),
+    )
+
+    async with world.reader() as reader:
+        found = await reader.identities_with([world.id("m"), world.id("n"), world.id("none")])
+
+    assert {key: sorted(ids) for key, ids in found.items()} == {
+        world.id("m"): sorted((world.id("i"), world.id("j"))),
+        world.id("n"): [world.id("j")],
+    }
+
+
+async def test_consents_are_found_by_record(world: World) -> None:
+    await world.put(
+        world.record("a", has=["m"]),
+        world.nodes(NodeKind.CONSENT, "yes", "no", "of m"),
+        world.edges(EdgeKind.ABOUT, "yes", "a"),
+        world.edges(EdgeKind.ABOUT, "no", "a"),
+        world.edges(EdgeKind.ABOUT, "of m", "m"),
+    )
+
+    async with world.reader() as reader:
+        found = await reader.consents([world.id("a"), world.id("b")])
+
+    assert {record: {node.id for node in nodes} for record, nodes in found.items()} == {
+        world.id("a"): {world.id("yes"), world.id("no")}
+    }
+
+
+async def test_requests_are_only_requests(world: World) -> None:
+    await world.put(world.nodes(NodeKind.REQUEST, "q"), world.nodes(NodeKind.BLOCK, "b"))
+
+    async with world.reader() as reader:
+        found = await reader.requests([world.id("q"), world.id("b")])
+
+    assert {id: node.properties["at"] for id, node in found.items()} == {world.id("q"): 1}
+
+
+async def test_an_artefact_root_names_the_current_one(world: World) -> None:
+    await world.put(world.nodes(NodeKind.ARTEFACT, "root", "v1", "v2"), world.edges(EdgeKind.CURRENT, "root", "v1"))
+    await world.put(world.ended(EdgeKind.CURRENT, "root", "v1"), world.edges(EdgeKind.CURRENT, "root", "v2"))
+
+    found = []
+    for number in (1, 2):
+        async with world.reader(revision=number) as reader:
+            found.append((await reader.artefact(world.id("root"))).id)
+            assert await reader.artefact(world.id("v1")) is None
+
+    assert found == [world.id("v1"), world.id("v2")]
+
+
+async def test_pages_go_on_where_the_last_ended(world: World) -> None:
+    names = [f"r{number}" for number in range(7)]
+    await world.put(*(world.record(name) for name in names), world.record("gone", tombstone=1))
+
+    pages, after = [], b""
+    async with world.reader() as reader:
+        while page := await reader.page(NodeKind.RECORD, after, 3, {}):
+            pages.append(list(page))
+            after = page[-1]
+
+    assert [len(page) for page in pages] == [3, 3, 1]
+    assert sum(pages, []) == sorted(world.id(name) for name in names)
+
+
+async def test_pages_know_their_filters(world: World) -> None:
+    await world.put(
+        world.record("a", source="crm", identity="i"),
+        world.record("b", source="shop", identity="i"),
+        world.record("c", source="shop", identity="j"),
+        world.nodes(NodeKind.IDENTITY, "empty"),
+    )
+
+    async with world.reader() as reader:
+        shop = await reader.page(NodeKind.RECORD, b"", 10, {"source": "shop"})
+        all_identities = await reader.page(NodeKind.IDENTITY, b"", 10, {})
+        couples = await reader.page(NodeKind.IDENTITY, b"", 10, {"min_records": 2})
+        sources = await reader.page(NodeKind.SOURCE, b"", 10, {})
+
+    assert list(shop) == sorted((world.id("b"), world.id("c")))
+    assert list(all_identities) == sorted((world.id("i"), world.id("j")))
+    assert list(couples) == [world.id("i")]
+    assert list(sources) == sorted((world.id("crm"), world.id("shop")))
+
+
+async def test_pages_of_the_past_are_of_the_past(world: World) -> None:
+    await world.put(world.record("a"))
+    await world.put(world.record("b"))
+
+    async with world.reader(revision=1) as reader:
+        assert await reader.page(NodeKind.RECORD, b"", 10, {}) == [world.id("a")]
+        assert await reader.page(NodeKind.IDENTITY, b"", 10, {}) == [world.id("a/identity")]
+
+
+async def test_counts_leave_out_tombstones_and_the_empty(world: World) -> None:
+    await world.put(
+        world.record("a", has=["m"], blocks=["b", "c"], identity="i"),
+        world.record("gone", tombstone=1),
+        world.nodes(NodeKind.IDENTITY, "empty"),
+        world.nodes(NodeKind.HOUSEHOLD, "home", "nobody's"),
+        world.edges(EdgeKind.MEMBER_OF, "i", "home"),
+    )
+    await world.put(world.record("later"))
+
+    async with world.reader(revision=1) as reader:
+        counts = await reader.counts()
+
+    assert set(counts) == set(NodeKind)
+    assert {kind: count for kind, count in counts.items() if count} == {
+        NodeKind.SOURCE: 1,
+        NodeKind.RECORD: 1,
+        NodeKind.RECORD_VERSION: 2,
+        NodeKind.IDENTIFIER: 1,
+        NodeKind.BLOCK: 2,
+        NodeKind.IDENTITY: 1,
+        NodeKind.HOUSEHOLD: 1,
+    }
+
+
+KINDS = frozenset({NodeKind.RECORD, NodeKind.IDENTIFIER, NodeKind.IDENTITY})
+
+
+async def test_a_neighbourhood_grows_by_hops_through_the_kinds(world: World) -> None:
+    await world.put(
+        world.record("a", has=["m"], identity="i"), world.record("b", has=["m", "n"], identity="j"), world.record("c", has=["n"])
+    )
+
+    sizes = []
+    async with world.reader() as reader:
+        for hops in range(4):
+            graph = await reader.neighbourhood([world.id("a")], KINDS, hops, 50)
+            sizes.append({node.id for node in graph.nodes})
+            assert not graph.is_truncated
+
+    assert sizes[0] == {world.id("a")}
+    assert sizes[1] == sizes[0] | {world.id("m"), world.id("i")}
+    assert sizes[2] == sizes[1] | {world.id("b")}
+    assert sizes[3] == sizes[2] | {world.id("n"), world.id("j")}
+
+
+async def test_a_neighbourhood_holds_the_edges_between_its_nodes(world: World) -> None:
+    await world.put(world.record("a", identity="i"), world.record("b", identity="i"), world.matches("a", "b", 5))
+
+    async with world.reader() as reader:
+        graph = await reader.neighbourhood([world.id("i"), world.id("unknown")], KINDS, 1, 50)
+
+    assert sorted(edge.kind for edge in graph.edges) == [EdgeKind.RESOLVED_TO, EdgeKind.RESOLVED_TO, EdgeKind.MATCHES]
+    assert graph.nodes[0].id == world.id("i")
+
+
+async def test_a_neighbourhood_stops_at_its_limit_nearest_first(world: World) -> None:
+    await world.put(*(world.record(f"r{number}", has=["m"]) for number in range(30)))
+
+    async with world.reader() as reader:
+        graph = await reader.neighbourhood([world.id("m")], KINDS, 2, 10)
+        exact = await reader.neighbourhood([world.id("m")], KINDS, 1, 31)
+
+    assert (len(graph.nodes), graph.is_truncated) == (10, True)
+    assert {node.kind for node in graph.nodes} == {NodeKind.IDENTIFIER, NodeKind.RECORD}
+    assert (len(exact.nodes), exact.is_truncated) == (31, False)
+
+
+async def test_a_neighbourhood_of_the_past_knows_nothing_newer(world: World) -> None:
+    await world.put(world.record("a", has=["m"]))
+    await world.put(world.record("b", has=["m"]))
+
+    async with world.reader(revision=1) as reader:
+        graph = await reader.neighbourhood([world.id("m")], KINDS, 3, 50)
+        unborn = await reader.neighbourhood([world.id("b")], KINDS, 3, 50)
+
+    assert world.id("b") not in {node.id for node in graph.nodes}
+    assert unborn.nodes == ()
+
+
+async def test_the_shortest_path_is_found_in_order(world: World) -> None:
+    await world.put(
+        world.record("a", has=["m"]), world.record("b", has=["m", "n"]), world.record("c", has=["n"]), world.record("far")
+    )
+
+    async with world.reader() as reader:
+        path = await reader.path(world.id("a"), world.id("c"), KINDS, 6)
+        short = await reader.path(world.id("a"), world.id("c"), KINDS, 3)
+        none = await reader.path(world.id("a"), world.id("far"), KINDS, 6)
+
+    assert [node.id for node in path.nodes] == [world.id(name) for name in ("a", "m", "b", "n", "c")]
+    assert len(path.edges) == 4
+    assert (list(short.nodes), list(none.nodes)) == ([], [])
+
+
+async def test_a_path_keeps_to_its_kinds(world: World) -> None:
+    await world.put(world.record("a", blocks=["b"]), world.record("c", blocks=["b"]))
+
+    async with world.reader() as reader:
+        barred = await reader.path(world.id("a"), world.id("c"), KINDS, 6)
+        free = await reader.path(world.id("a"), world.id("c"), KINDS | {NodeKind.BLOCK}, 6)
+
+    assert list(barred.nodes) == []
+    assert [node.id for node in free.nodes] == [world.id("a"), world.id("b"), world.id("c")]
+
+
+async def test_empty_questions_have_empty_answers(world: World) -> None:
+    await world.put(world.record("a"))
+
+    async with world.reader() as reader:
+        assert reader.revision.number == 1
+        assert await reader.nodes([]) == {}
+        assert await reader.records([]) == {}
+        assert await reader.records_by_alias([]) == {}
+        assert list(await reader.candidates([], 5)) == []
+        assert await reader.keys([]) == {}
+        assert list(await reader.matches([])) == []
+        assert list(await reader.components([], 1)) == []
+        assert await reader.identities([]) == {}
+        assert await reader.identities_with([]) == {}
+        assert await reader.households([]) == {}
+        assert await reader.consents([]) == {}
+        assert list(await reader.decisions([])) == []
+        assert await reader.requests([]) == {}
+        assert await reader.commit_times([]) == {}
+        assert list((await reader.neighbourhood([], KINDS, 2, 10)).nodes) == []
+
+
+async def test_the_store_answers_its_check(world: World) -> None:
+    await world.store.check()
+
+    async with world.reader() as reader:
+        assert reader.revision == Revision(0, 0)

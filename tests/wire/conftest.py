@@ -1,0 +1,117 @@
+"""Servers on both stores, simulated customers, and what is read back of them."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+from wire.serving import RunningServer
+
+from goldenthread.cli.demo.sending import to_record
+from goldenthread.cli.demo.sources import simulate_records
+from goldenthread.client import Client, Record
+from goldenthread.graph.stores.neo4j.local import LocalNeo4j
+
+StartServer = Callable[..., RunningServer]
+
+
+@pytest.fixture(params=["sqlite", pytest.param("neo4j", marks=pytest.mark.neo4j)])
+def store_kind(request: pytest.FixtureRequest) -> str:
+    """Name each store in turn."""
+    kind: str = request.param
+    return kind
+
+
+@pytest.fixture
+def store_url(store_kind: str, request: pytest.FixtureRequest) -> str:
+    """Say where the store is: empty for the one in the data folder."""
+    if store_kind == "sqlite":
+        return ""
+    return neo4j_url(request.getfixturevalue("neo4j_uri"))
+
+
+@pytest.fixture
+def neo4j_store(neo4j_uri: str) -> str:
+    """Say where the Neo4j that all tests share is."""
+    return neo4j_url(neo4j_uri)
+
+
+def neo4j_url(bolt: str) -> str:
+    """Write a Bolt address as the setting `store`."""
+    return "neo4j://" + bolt.partition("://")[2]
+
+
+@pytest.fixture
+def make_server(tmp_path: Path) -> Iterator[StartServer]:
+    """Start servers with settings, each in a folder and a tenant of its own; what still runs is killed afterwards."""
+    with ExitStack() as afterwards:
+        count = 0
+
+        def make(*, store: str = "", tenant: str = "", file_bytes: int | None = None, **settings: object) -> RunningServer:
+            nonlocal count
+            count += 1
+            chosen = {**settings, **({"store": store} if store else {})}
+            server = RunningServer(tmp_path / f"server{count}", tenant or new_tenant(), chosen, file_bytes)
+            afterwards.callback(end_server, server)
+            server.start()
+            return server
+
+        yield make
+
+
+def end_server(server: RunningServer) -> None:
+    if server.process is not None and server.process.exitcode is None and server.process.pid is not None:
+        server.kill()
+
+
+def new_tenant() -> str:
+    return f"test-{secrets.token_hex(8)}"
+
+
+@pytest.fixture
+def server(make_server: StartServer, store_url: str) -> RunningServer:
+    """A server on the store in turn."""
+    return make_server(store=store_url)
+
+
+@pytest.fixture
+def client(server: RunningServer) -> Iterator[Client]:
+    """An administrator of that server."""
+    with server.client() as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def customers() -> Callable[[int], list[Record]]:
+    """Simulate customers: the same for the same number, and a shorter list is the beginning of a longer one."""
+    known: dict[int, list[Record]] = {}
+
+    def simulate(count: int) -> list[Record]:
+        if count not in known:
+            known[count] = [to_record(simulated) for simulated in simulate_records(count)]
+        return list(known[count])
+
+    return simulate
+
+
+@pytest.fixture
+def own_neo4j(tmp_path: Path) -> Iterator[Callable[[], LocalNeo4j]]:
+    """Start Neo4j servers whose files can be read and whose processes can be stopped, each on a folder of its own."""
+    with ExitStack() as afterwards:
+        count = 0
+
+        def start(home: Path | None = None, port: int | None = None) -> LocalNeo4j:
+            nonlocal count
+            count += 1
+            return afterwards.enter_context(stopping(home or tmp_path / f"neo4j{count}", port))
+
+        yield start
+
+
+@contextmanager
+def stopping(home: Path, port: int | None) -> Iterator[LocalNeo4j]:
+    with LocalNeo4j.start(home, port=port, heap="384m", page_cache="64m") as started:
+        yield started

@@ -1,0 +1,234 @@
+"""Every command that asks a server, against a real one with a few hundred simulated customers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+from command_line import Ran, Run, facts, run_main
+
+from goldenthread.cli.demo import simulate_records
+from goldenthread.cli.demo.sending import to_record
+from goldenthread.cli.demo.server import OwnServer, start_server
+from goldenthread.client import Client
+
+
+@dataclass(frozen=True)
+class World:
+    """A server with customers; `pair` are the keys of two records of one identity, `stranger` one of another."""
+
+    server: OwnServer
+    data: Path
+    pair: tuple[str, str]
+    stranger: str
+    identity: str
+    email: str
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    data = tmp_path_factory.mktemp("world") / "data"
+    server = start_server(data, "127.0.0.1:0")
+    try:
+        with Client(server.address, token=server.token) as client:
+            client.upsert_records(to_record(simulated) for simulated in simulate_records(400))
+            largest = max(client.list_identities(), key=lambda identity: len(identity.records))
+            records = [client.get_record(name).record for name in largest.records]
+            with_email = next(r for r in client.list_records() if any(v.attribute == "email" for v in r.attributes))
+            stranger = next(r for r in client.list_records() if r.identity not in (largest.name, with_email.identity))
+        keys = [f"{r.source}:{r.source_record_id}" for r in records]
+        email = next(v.text for v in with_email.attributes if v.attribute == "email")
+        yield World(server, data, (keys[0], keys[1]), f"{stranger.source}:{stranger.source_record_id}", largest.name, email)
+    finally:
+        server.stop()
+
+
+@pytest.fixture
+def run(world: World, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GOLDENTHREAD_SERVER", world.server.address)
+    monkeypatch.setenv("GOLDENTHREAD_DATA", str(world.data))
+
+    def run(*arguments: str | Path) -> Ran:
+        return run_main(capsys, arguments)
+
+    return run
+
+
+def test_a_record_is_shown_by_its_sources_own_id(world: World, run: Run) -> None:
+    shown, read = run("record", world.pair[0]), run("record", world.pair[0], "--history", "--json")
+
+    source, _, record_id = world.pair[0].partition(":")
+    assert shown.code == read.code == 0
+    assert record_id in shown.out
+    assert facts(read.facts["record"])["source"] == source
+
+
+def test_an_identity_is_found_by_name_record_source_and_email(world: World, run: Run) -> None:
+    short = world.identity.rpartition("/")[2]
+
+    found = [run("identity", key, "--json") for key in (world.identity, f"identities/{short}", short, *world.pair)]
+
+    assert {str(facts(ran.facts["identity"])["name"]) for ran in found} == {world.identity}
+    assert run("identity", world.email).code == run("identity", f"email={world.email}").code == 0
+    assert world.pair[0].partition(":")[2] in run("identity", short).out
+
+
+def test_lists_are_cut_at_their_limit(run: Run) -> None:
+    assert len(run("identities", "--limit", "7", "--json").items) == 7
+    assert len(run("records", "--limit", "7", "--source", "crm", "--json").items) == 7
+    assert all(len(str(i["records"]).split(",")) >= 3 for i in run("identities", "--min-records", "3", "--json").items)
+    assert run("identities").code == run("records").code == 0
+
+
+def test_why_adds_up_and_says_so(world: World, run: Run) -> None:
+    shown, read = run("why", *world.pair), run("why", *world.pair, "--json")
+
+    match = facts(read.facts["match"])
+    contributions = match["contributions"]
+    assert isinstance(contributions, list)
+    total = float(str(match.get("prior", 0))) + sum(float(c.get("weight", 0)) for c in contributions)
+    assert shown.code == 0
+    assert "They are one identity." in shown.out
+    assert total == pytest.approx(float(str(match["weight"])), abs=1e-6)
+
+
+def test_why_not_is_told_too(world: World, run: Run) -> None:
+    assert "They are not one identity." in run("why", world.pair[0], world.stranger).out
+
+
+def test_how_tells_every_step(world: World, run: Run) -> None:
+    shown, read = run("how", world.identity), run("how", world.pair[0], "--json")
+
+    steps = read.facts["steps"]
+    assert isinstance(steps, list)
+    assert shown.code == 0
+    assert f"{len(steps)}. " in shown.out
+
+
+def test_a_golden_record_names_the_source_of_each_value(world: World, run: Run) -> None:
+    shown, read = run("golden", world.identity, "--losers"), run("golden", world.identity, "--json")
+
+    assert shown.code == read.code == 0
+    assert world.pair[0].partition(":")[0] in shown.out
+    assert facts(read.facts["golden_record"])["attributes"]
+
+
+def test_exploring_walks_from_a_person_and_leaves_sources_out(world: World, run: Run) -> None:
+    shown, read = run("explore", world.pair[0], "--hops", "3"), run("explore", world.identity, "--json")
+
+    nodes = read.facts["nodes"]
+    assert isinstance(nodes, list)
+    assert shown.code == 0
+    assert "RESOLVED_TO" in shown.out
+    assert "NODE_KIND_SOURCE" not in {node["kind"] for node in nodes}
+    assert run("explore", world.identity, "--kind", "spaceship").code == 2
+
+
+def test_a_path_leads_from_one_record_to_the_other(world: World, run: Run) -> None:
+    shown, read = run("path", *world.pair), run("path", *world.pair, "--json")
+
+    nodes = read.facts["nodes"]
+    assert isinstance(nodes, list)
+    assert shown.code == 0
+    assert len(nodes) >= 2
+
+
+def test_households_come_with_their_reason(world: World, run: Run) -> None:
+    assert run("household", world.identity).code == 0
+    assert run("household", world.pair[0], "--json").code == 0
+
+
+def test_somebody_is_resolved_without_being_stored(world: World, run: Run) -> None:
+    before = len(run("records", "--limit", "1000", "--json").items)
+
+    shown = run("resolve", f"email={world.email}", "given_name=Nobody")
+    read = run("resolve", f"email={world.email}", "--limit", "2", "--json")
+
+    assert shown.code == read.code == 0
+    assert len(run("records", "--limit", "1000", "--json").items) == before
+
+
+def test_a_steward_splits_and_merges_and_asks_first(world: World, run: Run) -> None:
+    asked = run("split", world.identity, world.pair[1], "--reason", "test", "--dry-run", "--json")
+    done = run("split", world.identity, world.pair[1], "--reason", "test")
+    apart = run("why", *world.pair).out
+    merged = run("merge", *world.pair, "--reason", "test", "--json")
+    together = run("why", *world.pair).out
+
+    assert asked.code == done.code == merged.code == 0
+    assert "decision" not in asked.facts
+    assert "They are not one identity." in apart
+    assert "They are one identity." in together
+
+
+def test_a_deleted_record_is_gone(world: World, run: Run) -> None:
+    deleted, after = run("delete", world.stranger, "--yes", "--json"), run("record", world.stranger)
+
+    assert deleted.code == 0
+    assert after.code == 1
+    assert after.err.startswith("error: ")
+
+
+def test_models_are_shown_exported_changed_and_read_back(run: Run) -> None:
+    exported = run("model", "export", "--data-model", "d.yaml", "--model", "m.json", "--json")
+    model = yaml.safe_load(Path("d.yaml").read_text(encoding="utf-8"))
+    model["attributes"].append({"name": "shoe_size", "type": "free", "cardinality": "one"})
+    Path("d.yaml").write_text(yaml.safe_dump(model), encoding="utf-8")
+    updated = run("model", "update", "d.yaml")
+
+    assert exported.code == updated.code == 0
+    assert "shoe_size" in run("model", "show").out
+    assert Path("m.json").read_bytes().startswith(b"{")
+
+
+def test_an_exported_data_model_starts_another_server(run: Run, tmp_path: Path) -> None:
+    run("model", "export", "--data-model", "d.yaml")
+
+    import msgspec
+
+    from goldenthread.graph.model import DataModel
+
+    read = msgspec.yaml.decode(Path("d.yaml").read_bytes(), type=DataModel)
+    assert len(read.attributes) > 20
+
+
+@pytest.mark.parametrize(
+    "text", ["nonsense: [", "attributes: 3", "attributes:\n  - type: email", "attributes:\n  - {name: x, type: y}"]
+)
+def test_a_damaged_data_model_is_told(text: str, run: Run) -> None:
+    Path("d.yaml").write_text(text, encoding="utf-8")
+
+    ran = run("model", "update", "d.yaml")
+
+    assert ran.code == 1
+    assert "d.yaml" in ran.err
+
+
+def test_the_doctor_finds_all_well(run: Run) -> None:
+    ran = run("doctor", "--json")
+
+    assert ran.code == 0, ran.out
+    assert {str(f["check"]) for f in ran.items} >= {"python", "key file", "disk", "token", "server", "health", "access"}
+
+
+def test_an_unknown_identity_is_one_sentence(run: Run) -> None:
+    ran = run("identity", "0" * 32 + "a")
+
+    assert (ran.code, ran.out) == (1, "")
+    assert ran.err.count("\n") == 1
+
+
+def test_a_wrong_token_says_where_to_put_the_right_one(run: Run) -> None:
+    ran = run("identities", "--token", "x.y.z")
+
+    assert ran.code == 1
+    assert "--token" in ran.err
+
+
+def test_the_past_is_read_by_revision_and_time(world: World, run: Run) -> None:
+    assert run("record", world.pair[0], "--as-of", "1990-01-01").code == 1
+    assert run("record", world.pair[0], "--as-of", "2999-01-01").code in (0, 1)

@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 import sys
+import uuid
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -17,31 +18,44 @@ from goldenthread.cli.demo.sending import to_record
 from goldenthread.cli.demo.server import OwnServer, start_server
 from goldenthread.client import AsyncClient, Client, Party, Record, Retry, SourceKey
 from goldenthread.client.errors import InvalidField, NotFound, RequestIdReused, TooLarge, Unauthenticated
+from goldenthread.server.access import make_token, signing_key
 
 PATIENT = Retry(attempts=30, first_wait_seconds=0.05, longest_wait_seconds=1.0)
 
 
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[OwnServer]:
-    started = start_server(tmp_path / "data", "127.0.0.1:0")
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("served") / "data"
+
+
+@pytest.fixture(scope="module")
+def server(data: Path) -> Iterator[OwnServer]:
+    started = start_server(data, "127.0.0.1:0")
     yield started
     started.stop()
 
 
 @pytest.fixture
-def client(server: OwnServer) -> Iterator[Client]:
-    with Client(server.address, token=server.token) as opened:
+def token(server: OwnServer, data: Path) -> str:
+    """Let each test speak for a tenant of its own, on one server."""
+    tenant = f"t{uuid.uuid4().hex[:12]}"
+    return make_token(signing_key(data / "keys" / "token.key"), subject="test", tenant=tenant, role="admin", seconds=3600)
+
+
+@pytest.fixture
+def client(server: OwnServer, token: str) -> Iterator[Client]:
+    with Client(server.address, token=token) as opened:
         yield opened
 
 
 @pytest.fixture
-def run(server: OwnServer, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+def run(
+    server: OwnServer, token: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Run:
     """Run a command against the server, in an empty folder."""
-    folder = tmp_path / "work"
-    folder.mkdir()
-    monkeypatch.chdir(folder)
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GOLDENTHREAD_SERVER", server.address)
-    monkeypatch.setenv("GOLDENTHREAD_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("GOLDENTHREAD_TOKEN", token)
 
     def run(*arguments: str | Path) -> Ran:
         return run_main(capsys, arguments)
@@ -67,12 +81,12 @@ def test_every_record_of_a_stream_is_answered_in_order(client: Client) -> None:
     assert sum(1 for _ in client.list_records(page_size=100)) == 700
 
 
-async def test_the_async_client_streams_from_an_async_source(server: OwnServer) -> None:
+async def test_the_async_client_streams_from_an_async_source(server: OwnServer, token: str) -> None:
     async def source() -> AsyncIterator[Record]:
         for record in people(300):
             yield record
 
-    async with AsyncClient(server.address, token=server.token) as client:
+    async with AsyncClient(server.address, token=token) as client:
         results = [r async for r in client.upsert_stream(source(), records_per_chunk=64)]
         listed = [r async for r in client.list_records(page_size=50)]
 

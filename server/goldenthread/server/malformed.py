@@ -7,6 +7,7 @@ invalid field is.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Final
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
@@ -35,6 +36,7 @@ class _Cut(Exception):
     """The bytes end, or make no sense, in the middle of a field."""
 
 
+@cache
 def lenient(message: Descriptor) -> Callable[[bytes], Message | Malformed]:
     """Make what reads requests of a type, so that one that can't be read comes out as `Malformed`."""
 

@@ -18,6 +18,8 @@ __all__ = ["Address", "Person", "Relation", "chance", "number", "pick", "simulat
 T = TypeVar("T")
 
 _YEAR_OF_RECORDS = 2025
+_YOUNGEST = 2004
+_YOUNGEST_PARENT = 1975
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,10 +108,10 @@ def simulate_household(rng: Random, household: int, first_id: int) -> list[Perso
     if draw < 0.74:
         return _couple(rng, first_id, household, home, surname, landline)
     if draw < 0.90:
-        parents = _couple(rng, first_id, household, home, surname, landline)
+        parents = _couple(rng, first_id, household, home, surname, landline, _YOUNGEST_PARENT)
         return [*parents, *_children(rng, parents, number(rng, 1, 2))]
     if draw < 0.94:
-        parents = _couple(rng, first_id, household, home, surname, landline)
+        parents = _couple(rng, first_id, household, home, surname, landline, _YOUNGEST_PARENT)
         return [*parents, *_twins(rng, parents)]
     if draw < 0.97:
         return list(_senior_and_junior(rng, first_id, household, home, surname, landline))
@@ -118,13 +120,15 @@ def simulate_household(rng: Random, household: int, first_id: int) -> list[Perso
     ]
 
 
-def _couple(rng: Random, first_id: int, household: int, home: Address, surname: str, landline: str) -> list[Person]:
+def _couple(
+    rng: Random, first_id: int, household: int, home: Address, surname: str, landline: str, youngest: int = _YOUNGEST
+) -> list[Person]:
     """Two adults; mostly one surname, some of them married lately and known by another one before."""
-    one = _adult(rng, first_id, household, Relation.PARTNER, home, surname, landline)
+    one = _adult(rng, first_id, household, Relation.PARTNER, home, surname, landline, youngest)
     draw = rng.random()
     own = pick_common(rng, SURNAMES)
     other = _adult(rng, first_id + 1, household, Relation.PARTNER, home, own if draw >= 0.75 else surname, landline)
-    other = replace(other, birth_date=_near(rng, one.birth_date, 6))
+    other = replace(other, birth_date=_near(rng, one.birth_date, 6, youngest))
     if chance(rng, 0.85):
         gender = "F" if one.gender == "M" else "M"
         other = replace(other, gender=gender, given=pick_common(rng, FEMALE if gender == "F" else MALE))
@@ -148,8 +152,8 @@ def _children(rng: Random, parents: Sequence[Person], count: int) -> list[Person
     children = []
     for at in range(count):
         child = _adult(rng, one.id + 2 + at, one.household, Relation.CHILD, one.home, one.surname, one.landline)
-        birth = _shift_years(one.birth_date, number(rng, 20, 35))
-        born = dt.date(min(birth.year, 2007), number(rng, 1, 12), number(rng, 1, 28))
+        year = one.birth_date.year + number(rng, 22, min(36, _YOUNGEST - one.birth_date.year))
+        born = dt.date(year, number(rng, 1, 12), number(rng, 1, 28))
         children.append(replace(child, birth_date=born, former_home=one.former_home, moved_on=one.moved_on))
     return children
 
@@ -192,7 +196,16 @@ def _senior_and_junior(
     return senior, replace(junior, email=_email(rng, junior.given, surname))
 
 
-def _adult(rng: Random, person: int, household: int, relation: str, home: Address, surname: str, landline: str) -> Person:
+def _adult(
+    rng: Random,
+    person: int,
+    household: int,
+    relation: str,
+    home: Address,
+    surname: str,
+    landline: str,
+    youngest: int = _YOUNGEST,
+) -> Person:
     """One adult; one in seven moved during the years that the records span."""
     gender = "F" if chance(rng, 0.5) else "M"
     given = pick_common(rng, FEMALE if gender == "F" else MALE)
@@ -207,7 +220,7 @@ def _adult(rng: Random, person: int, household: int, relation: str, home: Addres
         surname=surname,
         suffix="",
         gender=gender,
-        birth_date=dt.date(number(rng, 1940, 2006), number(rng, 1, 12), number(rng, 1, 28)),
+        birth_date=dt.date(number(rng, 1940, youngest), number(rng, 1, 12), number(rng, 1, 28)),
         email=_email(rng, given, surname),
         second_email=_email(rng, given, surname),
         mobile=_phone(rng, home.area_code),
@@ -261,15 +274,10 @@ def _recent_day(rng: Random) -> dt.date:
     return dt.date(number(rng, 2021, _YEAR_OF_RECORDS - 1), number(rng, 1, 12), number(rng, 1, 28))
 
 
-def _near(rng: Random, date: dt.date, years: int) -> dt.date:
+def _near(rng: Random, date: dt.date, years: int, youngest: int) -> dt.date:
     """A birth date some years around another, of a grown-up person."""
-    year = min(max(date.year + number(rng, -years, years), 1935), 2006)
+    year = min(max(date.year + number(rng, -years, years), 1935), youngest)
     return dt.date(year, number(rng, 1, 12), number(rng, 1, 28))
-
-
-def _shift_years(date: dt.date, years: int) -> dt.date:
-    """The same day some years later; the days drawn here exist in every year."""
-    return date.replace(year=date.year + years)
 
 
 def simulate_population(rng: Random) -> Iterator[Person]:

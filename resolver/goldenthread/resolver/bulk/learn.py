@@ -283,7 +283,7 @@ def _choose_rules(
         if len(united) + len(new) > budget or len(new) < _LEAST_NEW * len(united):
             continue
         united = np.sort(np.concatenate([united, new]), kind="stable")
-        chosen.append(KeyPairs("+".join(parts), packed, 0, 0))
+        chosen.append(KeyPairs("+".join(parts), packed, 0, np.zeros(0, np.int64)))
         progress("block", (step + 1) / len(measured))
     return tuple(chosen)
 

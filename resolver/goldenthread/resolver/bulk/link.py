@@ -20,6 +20,9 @@ __all__ = ["LinkReport", "LinkResult", "Records", "RuleReport", "link", "link_pr
 
 Progress = Callable[[str, float], None]
 
+_LEAST_MATCHES = 5.0
+"""Expected matches below which a fit is guesswork."""
+
 
 class Records(Protocol):
     """What linking needs of a table: columns of text, "" where missing."""
@@ -148,10 +151,14 @@ def link_profiles(
         warnings.append("There are fewer than two distinct records, so nothing was learned.")
     if model is None:
         lesson = learn(distinct, default_country, seed, report, "learned")
-        model, left, right, made = lesson.model, lesson.left, lesson.right, lesson.made
         expected, iterations = lesson.fit.expected_matches, lesson.fit.iterations
         warnings += lesson.fit.warnings
-    else:
+        if expected >= _LEAST_MATCHES:
+            model, left, right, made = lesson.model, lesson.left, lesson.right, lesson.made
+        else:
+            model, learned = MatchModel.shipped(), False
+            warnings.append("The records hold too few duplicates to learn from; the shipped person parameters were used.")
+    if not learned:
         report("block", 0.0)
         left, right, made = candidate_pairs(model.rules, distinct, model.generic_limit)
     report("score", 0.0)
@@ -159,7 +166,7 @@ def link_profiles(
     weights = scorer.weights(distinct, left, right)
     strong = weights >= model.link_weight
     report("score", 1.0)
-    groups = components(len(distinct), left[strong], right[strong])[point_of]
+    groups = _components(point_of, distinct, left[strong], right[strong], made, scorer)
     labels, reviews = _cut(groups, point_of, distinct, record_ids, sources, scorer, report)
     return LinkResult(
         record_ids=list(record_ids),
@@ -180,6 +187,33 @@ def link_profiles(
             warnings=tuple(warnings),
         ),
     )
+
+
+def _components(
+    point_of: NDArray[np.int64],
+    distinct: Sequence[Profile],
+    left: NDArray[np.int32],
+    right: NDArray[np.int32],
+    made: Sequence[KeyPairs],
+    scorer: Scorer,
+) -> NDArray[np.int32]:
+    """Label the component of every row.
+
+    Equal profiles are candidates like any others: without a key that is not generic, or too poor to weigh as a link, they are
+    no evidence of one person, and rows that nothing else links stay apart.
+    """
+    of_points = components(len(distinct), left, right)
+    counts = np.bincount(point_of, minlength=len(distinct))
+    tied = np.zeros(len(distinct), np.bool_)
+    tied[np.concatenate([m.keyed for m in made])] = True
+    repeated = np.flatnonzero((counts > 1) & tied).astype(np.int32)
+    tied[:] = False
+    tied[repeated] = scorer.weights(distinct, repeated, repeated) >= scorer.model.link_weight
+    tied[left] = tied[right] = True
+    loose = np.flatnonzero(~tied[point_of])
+    groups = of_points[point_of]
+    groups[loose] = len(distinct) + np.arange(len(loose))
+    return groups
 
 
 def _cut(

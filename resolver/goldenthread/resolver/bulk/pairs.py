@@ -18,12 +18,15 @@ IDENTIFIERS = "identifiers"
 
 
 class KeyPairs(Struct, frozen=True):
-    """The pairs one rule makes, each packed as `smaller * n + larger`, sorted and distinct; and what was too common."""
+    """The pairs one rule makes, each packed as `smaller * n + larger`, sorted and distinct; and what was too common.
+
+    `keyed` holds the profiles that have a key of this rule which is not generic.
+    """
 
     rule: str
     packed: NDArray[np.int64]
     generic_keys: int
-    generic_profiles: int
+    keyed: NDArray[np.int64]
 
 
 def _rows_and_keys(texts: Iterable[Sequence[object]]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -45,25 +48,25 @@ def key_pairs(rule: BlockingRule | None, profiles: Sequence[Profile], generic_li
     else:
         rows, codes = _rows_and_keys(rule_keys(rule, p) for p in profiles)
     name = IDENTIFIERS if rule is None else rule.name
-    packed, generic_keys, generic_profiles = pairs_in_groups(rows, codes, len(profiles), generic_limit)
-    return KeyPairs(name, packed, generic_keys, generic_profiles)
+    return KeyPairs(name, *pairs_in_groups(rows, codes, len(profiles), generic_limit))
 
 
 def pairs_in_groups(
     rows: NDArray[np.int64], codes: NDArray[np.int64], n: int, generic_limit: int
-) -> tuple[NDArray[np.int64], int, int]:
+) -> tuple[NDArray[np.int64], int, NDArray[np.int64]]:
     """Pair the rows that share a code of at most `generic_limit` rows.
 
-    Answers the pairs packed as `smaller * n + larger`, sorted and distinct, how many codes were too common, and their rows.
+    Answers the pairs packed as `smaller * n + larger`, sorted and distinct, how many codes were too common, and the rows
+    that have a code which was not.
     """
     if not len(rows):
-        return np.zeros(0, np.int64), 0, 0
+        return np.zeros(0, np.int64), 0, np.zeros(0, np.int64)
     order = np.lexsort((rows, codes))
     rows, codes = rows[order], codes[order]
     starts = np.flatnonzero(np.diff(codes, prepend=-1))
     sizes = np.diff(starts, append=len(codes))
     generic = sizes > generic_limit
-    counted = int(generic.sum()), int(sizes[generic].sum())
+    keyed = _distinct([rows[np.repeat(~generic, sizes)]])
     keep = (sizes > 1) & ~generic
     starts, sizes = starts[keep], sizes[keep]
     found: list[NDArray[np.int64]] = []
@@ -72,7 +75,7 @@ def pairs_in_groups(
         left, right = np.triu_indices(size, 1)
         blocks = rows[first[:, None] + np.arange(size)]
         found.append((blocks[:, left] * n + blocks[:, right]).ravel())
-    return _distinct(found), *counted
+    return _distinct(found), int(generic.sum()), keyed
 
 
 def _distinct(parts: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:

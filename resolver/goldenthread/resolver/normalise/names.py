@@ -119,8 +119,8 @@ def formal_names(given: str) -> frozenset[str]:
 
 
 _SOUNDS = (
-    ("sch", "S"), ("tch", "C"), ("ph", "f"), ("ck", "k"), ("ght", "t"), ("gh", "g"), ("kn", "n"), ("wr", "r"), ("sh", "S"), ("ch", "C"),
-    ("th", "t"), ("dt", "t"), ("ts", "s"), ("tz", "s"), ("qu", "k"),
+    ("sch", "S"), ("tch", "C"), ("ph", "f"), ("ck", "k"), ("ght", "t"), ("gh", "g"), ("kn", "n"), ("wr", "r"), ("sh", "S"),
+    ("ch", "C"),    ("th", "t"), ("dt", "t"), ("ts", "s"), ("tz", "s"), ("qu", "k"),
 )  # fmt: skip
 _SOUND_OF = str.maketrans(
     {

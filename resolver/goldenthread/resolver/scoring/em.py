@@ -1,10 +1,9 @@
 """Learn a model's probabilities from data without labels, by expectation maximisation over patterns of levels.
 
 A pair is one of five latent classes: the same person; family, who share surname, address and phone while given name, birth
-date, numbers and email agree only by chance; two people at one address; namesakes, who share a given name and what goes with one
-(gender, second name, generation, origin); strangers. All pairs of the data count, not only the
-candidates: a pair that blocking did not make is taken for strangers. So the prior is learned as well, and what blocking
-selects on does not bias it.
+date, numbers and email agree only by chance; two people at one address; namesakes, who share a given name and what goes with
+one (gender, second name, generation, origin); strangers. All pairs of the data count, not only the candidates: a pair that
+blocking did not make is taken for strangers. So the prior is learned as well, and what blocking selects on does not bias it.
 
 Fellegi and Sunter, "A theory for record linkage", 1969; Winkler, "Using the EM algorithm for weight computation", 1988.
 """
@@ -222,8 +221,6 @@ def _judge(
     found = []
     if not converged:
         found.append(f"Learning did not settle in {_MAX_ITERATIONS} rounds; results may be poor.")
-    if masses[MATCH] < 5:
-        found.append("The data shows almost no duplicates, so what makes one could not be learned.")
     if masses[MATCH] > 0.5 * weights.sum():
         found.append("More than half of all candidate pairs look like one person; are columns missing that tell people apart?")
     for e, table in zip(evidence, tables, strict=True):

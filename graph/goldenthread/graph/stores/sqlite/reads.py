@@ -17,6 +17,7 @@ import msgspec
 from goldenthread.graph.model import LIVE, Edge, EdgeKind, Node, NodeKind, Property
 from goldenthread.graph.schema import NODE_PROPERTIES
 from goldenthread.graph.store import Component, Posting, RecordState, Revision, StoredIdentity, Subgraph
+from goldenthread.graph.stores.sqlite import queries
 
 __all__ = ["Session", "decode_node", "encode_body"]
 
@@ -26,166 +27,6 @@ _encode = msgspec.msgpack.Encoder().encode
 _EDGE_KINDS = {int(kind): kind for kind in EdgeKind}
 _NODE_KINDS = {int(kind): kind for kind in NodeKind}
 _MEMBER_KINDS = (NodeKind.IDENTITY, NodeKind.HOUSEHOLD)
-
-# Live at the asked revision.
-_E_AT = "e.recorded_from <= :rev AND (e.recorded_to IS NULL OR e.recorded_to > :rev)"
-
-_NODES = """
-SELECT n.kind, n.id, n.body, a.alias, n.recorded_from FROM carray(:ids) c
-CROSS JOIN node n ON n.tenant = :tenant AND n.kind IN (1,2,3,4,5,6,7,8,9,10,11) AND n.id = c.value
-LEFT JOIN alias a ON a.nid = n.nid WHERE n.recorded_from <= :rev"""
-
-_STATE = f"""
-SELECT r.id, r.body, a.alias, r.recorded_from, v.id, v.body, v.recorded_from, i.id FROM {{start}}
-CROSS JOIN edge e ON e.source = r.nid AND e.kind = {EdgeKind.CURRENT} AND {_E_AT}
-CROSS JOIN node v ON v.nid = e.target
-LEFT JOIN edge m ON m.source = r.nid AND m.kind = {EdgeKind.RESOLVED_TO}
-  AND m.recorded_from <= :rev AND (m.recorded_to IS NULL OR m.recorded_to > :rev)
-LEFT JOIN node i ON i.nid = m.target"""
-_RECORDS = _STATE.format(
-    start=f"""carray(:ids) c CROSS JOIN node r ON r.tenant = :tenant AND r.kind = {NodeKind.RECORD} AND r.id = c.value
-LEFT JOIN alias a ON a.nid = r.nid"""
-)
-_RECORDS_BY_ALIAS = _STATE.format(
-    start=f"""carray(:ids) c CROSS JOIN alias a ON a.tenant = :tenant AND a.kind = {NodeKind.RECORD} AND a.alias = c.value
-CROSS JOIN node r ON r.nid = a.nid"""
-)
-
-_VERSIONS = f"""
-SELECT v.kind, v.id, v.body, NULL, v.recorded_from FROM node r
-CROSS JOIN edge e ON e.source = r.nid AND e.kind IN ({EdgeKind.CURRENT}, {EdgeKind.PAST}) AND e.recorded_from <= :rev
-CROSS JOIN node v ON v.nid = e.target WHERE r.tenant = :tenant AND r.kind = {NodeKind.RECORD} AND r.id = :id
-GROUP BY v.nid"""
-
-# Identifier and HAS, Block and IN have the same numbers, so a key's own kind is the kind of its edges.
-_CANDIDATES = f"""
-WITH k AS MATERIALIZED (
-  SELECT n.nid, n.id, n.kind, (SELECT count(*) FROM (
-      SELECT DISTINCT e.profile FROM edge e WHERE e.target = n.nid AND e.kind = n.kind AND {_E_AT} LIMIT :limit + 1)) AS profiles
-  FROM carray(:ids) c
-  CROSS JOIN node n ON n.tenant = :tenant AND n.kind IN ({NodeKind.IDENTIFIER}, {NodeKind.BLOCK}) AND n.id = c.value)
-SELECT k.id, k.profiles > :limit, r.id, e.profile FROM k
-LEFT JOIN edge e ON k.profiles <= :limit AND e.target = k.nid AND e.kind = k.kind AND {_E_AT}
-LEFT JOIN node r ON r.nid = e.source"""
-
-_TIMES = """
-SELECT r.number, r.at FROM carray(:numbers) c CROSS JOIN revision r ON r.tenant = :tenant AND r.number = c.value"""
-
-_KEYS_EVER = f"""
-SELECT k.id, EXISTS (SELECT 1 FROM edge o WHERE o.target = k.nid AND o.kind = k.kind AND o.source <> r.nid) FROM node r
-CROSS JOIN edge e ON e.source = r.nid AND e.kind IN ({EdgeKind.HAS}, {EdgeKind.IN}) CROSS JOIN node k ON k.nid = e.target
-WHERE r.tenant = :tenant AND r.kind = {NodeKind.RECORD} AND r.id = :id"""
-
-_EDGES_FROM = f"""
-SELECT s.id, e.kind, t.id, e.weight, e.profile, e.recorded_from, e.recorded_to FROM carray(:ids) c
-CROSS JOIN node s ON s.tenant = :tenant AND s.kind = :node_kind AND s.id = c.value
-CROSS JOIN edge e ON e.source = s.nid AND e.kind IN (:kind, :kind2) AND {_E_AT} CROSS JOIN node t ON t.nid = e.target"""
-
-_EDGES_TO = f"""
-SELECT s.id, e.kind, t.id, f.weight, e.profile, e.recorded_from, e.recorded_to FROM carray(:ids) c
-CROSS JOIN node t ON t.tenant = :tenant AND t.kind = :node_kind AND t.id = c.value
-CROSS JOIN edge e ON e.target = t.nid AND e.kind IN (:kind, :kind2) AND {_E_AT}
-CROSS JOIN edge f ON f.source = e.source AND f.kind = e.kind AND f.target = e.target AND f.recorded_from = e.recorded_from
-CROSS JOIN node s ON s.nid = e.source"""
-
-_COMPONENTS = f"""
-WITH RECURSIVE reached (nid) AS (
-  SELECT n.nid FROM carray(:ids) c
-    CROSS JOIN node n ON n.tenant = :tenant AND n.kind = {NodeKind.RECORD} AND n.id = c.value
-  UNION
-  SELECT e.target FROM reached x CROSS JOIN edge e ON e.source = x.nid
-    WHERE e.kind = {EdgeKind.MATCHES} AND e.weight >= :weight AND {_E_AT}
-  UNION
-  SELECT f.source FROM reached x CROSS JOIN edge e ON e.target = x.nid AND e.kind = {EdgeKind.MATCHES} AND {_E_AT}
-    CROSS JOIN edge f ON f.source = e.source AND f.kind = e.kind AND f.target = e.target
-      AND f.recorded_from = e.recorded_from AND f.weight >= :weight
-  UNION
-  SELECT b.source FROM reached x CROSS JOIN edge e ON e.source = x.nid AND e.kind = {EdgeKind.MUST_LINK} AND {_E_AT}
-    CROSS JOIN edge b ON b.target = e.target AND b.kind = {EdgeKind.MUST_LINK}
-      AND b.recorded_from <= :rev AND (b.recorded_to IS NULL OR b.recorded_to > :rev))
-SELECT s.id, e.kind, t.id, e.weight, e.profile, e.recorded_from, e.recorded_to FROM reached x
-CROSS JOIN node s ON s.nid = x.nid
-LEFT JOIN edge e ON e.source = x.nid
-  AND e.kind IN ({EdgeKind.MATCHES}, {EdgeKind.MUST_LINK}, {EdgeKind.CANNOT_LINK}) AND {_E_AT}
-LEFT JOIN node t ON t.nid = e.target"""
-
-_IDENTITIES = f"""
-SELECT n.id, n.recorded_from, e.kind, e.recorded_from, e.recorded_to, o.id, {{far}} FROM carray(:ids) c
-CROSS JOIN node n ON n.tenant = :tenant AND n.kind = {NodeKind.IDENTITY} AND n.id = c.value
-LEFT JOIN edge e ON e.{{near}} = n.nid AND e.kind IN ({{kinds}}) LEFT JOIN node o ON o.nid = e.{{other}}
-WHERE n.recorded_from <= :rev"""
-_IDENTITY_RECORDS = _IDENTITIES.format(far="0", near="target", other="source", kinds=int(EdgeKind.RESOLVED_TO))
-_IDENTITY_OUT = _IDENTITIES.format(
-    far="0",
-    near="source",
-    other="target",
-    kinds=f"{EdgeKind.MEMBER_OF}, {EdgeKind.SUPERSEDED_BY}, {EdgeKind.CUT}",
-)
-
-_IDENTITIES_WITH = f"""
-SELECT k.id, i.id FROM carray(:ids) c
-CROSS JOIN node k ON k.tenant = :tenant AND k.kind = {NodeKind.IDENTIFIER} AND k.id = c.value
-CROSS JOIN edge e ON e.target = k.nid AND e.kind = {EdgeKind.HAS} AND {_E_AT}
-CROSS JOIN edge m ON m.source = e.source AND m.kind = {EdgeKind.RESOLVED_TO}
-  AND m.recorded_from <= :rev AND (m.recorded_to IS NULL OR m.recorded_to > :rev)
-CROSS JOIN node i ON i.nid = m.target GROUP BY k.id, i.id"""
-
-_HOUSEHOLDS = f"""
-SELECT h.id, h.body, h.recorded_from, i.id FROM carray(:ids) c
-CROSS JOIN node h ON h.tenant = :tenant AND h.kind = {NodeKind.HOUSEHOLD} AND h.id = c.value
-CROSS JOIN edge e ON e.target = h.nid AND e.kind = {EdgeKind.MEMBER_OF} AND {_E_AT}
-CROSS JOIN node i ON i.nid = e.source"""
-
-_ABOUT = f"""
-SELECT r.id, n.kind, n.id, n.body, NULL, n.recorded_from FROM carray(:ids) c
-CROSS JOIN node r ON r.tenant = :tenant AND r.kind = {NodeKind.RECORD} AND r.id = c.value
-CROSS JOIN edge e ON e.{{near}} = r.nid AND e.kind IN ({{kinds}}) AND {_E_AT}
-CROSS JOIN node n ON n.nid = e.{{far}}"""
-_CONSENTS = _ABOUT.format(near="target", far="source", kinds=int(EdgeKind.ABOUT))
-_DECISIONS = _ABOUT.format(near="source", far="target", kinds=f"{EdgeKind.MUST_LINK}, {EdgeKind.CANNOT_LINK}")
-
-_ARTEFACT = f"""
-SELECT v.kind, v.id, v.body, NULL, v.recorded_from FROM node n
-CROSS JOIN edge e ON e.source = n.nid AND e.kind = {EdgeKind.CURRENT} AND {_E_AT} CROSS JOIN node v ON v.nid = e.target
-WHERE n.tenant = :tenant AND n.kind = {NodeKind.ARTEFACT} AND n.id = :id"""
-
-_PAGE_RECORDS = f"""
-SELECT n.id, v.body, n.body FROM node n
-CROSS JOIN edge e ON e.source = n.nid AND e.kind = {EdgeKind.CURRENT} AND {_E_AT} CROSS JOIN node v ON v.nid = e.target
-WHERE n.tenant = :tenant AND n.kind = {NodeKind.RECORD} AND n.id > :after ORDER BY n.id"""
-_PAGE_MEMBERS = f"""
-SELECT n.id, (SELECT count(*) FROM edge e WHERE e.target = n.nid AND e.kind = :edge_kind AND {_E_AT}) AS members FROM node n
-WHERE n.tenant = :tenant AND n.kind = :kind AND n.id > :after AND n.recorded_from <= :rev AND members >= :least
-ORDER BY n.id LIMIT :limit"""
-_PAGE = """
-SELECT n.id FROM node n WHERE n.tenant = :tenant AND n.kind = :kind AND n.id > :after AND n.recorded_from <= :rev
-ORDER BY n.id LIMIT :limit"""
-
-_COUNT_NODES = "SELECT kind, count(*) FROM node WHERE tenant = :tenant AND recorded_from <= :rev GROUP BY kind"
-_COUNT_MEMBERS = f"""
-SELECT count(*) FROM node n WHERE n.tenant = :tenant AND n.kind = :kind
-AND EXISTS (SELECT 1 FROM edge e WHERE e.target = n.nid AND e.kind = :edge_kind AND {_E_AT})"""
-_COUNT_RECORDS = f"""
-SELECT count(*) FROM node n WHERE n.tenant = :tenant AND n.kind = {NodeKind.RECORD}
-AND EXISTS (SELECT 1 FROM edge e WHERE e.source = n.nid AND e.kind = {EdgeKind.RESOLVED_TO} AND {_E_AT})"""
-
-_NID = """
-SELECT n.nid, n.id FROM carray(:ids) c
-CROSS JOIN node n ON n.tenant = :tenant AND n.kind IN (1,2,3,4,5,6,7,8,9,10,11) AND n.id = c.value
-WHERE n.recorded_from <= :rev"""
-_STEP = f"""
-SELECT c.value, o.nid FROM carray(:ids) c CROSS JOIN edge e ON e.source = c.value AND {_E_AT}
-CROSS JOIN node o ON o.nid = e.target WHERE o.kind IN (SELECT value FROM carray(:kinds))
-UNION
-SELECT c.value, o.nid FROM carray(:ids) c CROSS JOIN edge e ON e.target = c.value AND {_E_AT}
-CROSS JOIN node o ON o.nid = e.source WHERE o.kind IN (SELECT value FROM carray(:kinds)) LIMIT :limit"""
-_NODES_BY_NID = """
-SELECT n.nid, n.kind, n.id, n.body, a.alias, n.recorded_from FROM carray(:ids) c CROSS JOIN node n ON n.nid = c.value
-LEFT JOIN alias a ON a.nid = n.nid"""
-_EDGES_AMONG = f"""
-SELECT s.id, e.kind, t.id, e.weight, e.profile, e.recorded_from, e.recorded_to FROM carray(:ids) c
-CROSS JOIN edge e ON e.source = c.value AND {_E_AT} AND e.target IN (SELECT value FROM carray(:ids))
-CROSS JOIN node s ON s.nid = e.source CROSS JOIN node t ON t.nid = e.target"""
 
 _PATH_NODES = 50_000
 """A path search gives up past this many nodes: nothing that far is a relationship a person would call one."""
@@ -265,21 +106,21 @@ class Session:
         return cast("Iterator[_Row]", self.connection.execute(sql, bindings))
 
     def nodes(self, ids: Sequence[bytes]) -> dict[bytes, Node]:
-        return {cast(bytes, row[1]): decode_node(row) for row in self._query(_NODES, ids)}
+        return {cast(bytes, row[1]): decode_node(row) for row in self._query(queries.NODES, ids)}
 
     def records(self, ids: Sequence[bytes]) -> dict[bytes, RecordState]:
-        return {cast(bytes, row[0]): _state(row) for row in self._query(_RECORDS, ids)}
+        return {cast(bytes, row[0]): _state(row) for row in self._query(queries.RECORDS, ids)}
 
     def records_by_alias(self, aliases: Sequence[bytes]) -> dict[bytes, RecordState]:
-        return {cast(bytes, row[2]): _state(row) for row in self._query(_RECORDS_BY_ALIAS, aliases)}
+        return {cast(bytes, row[2]): _state(row) for row in self._query(queries.RECORDS_BY_ALIAS, aliases)}
 
     def versions(self, record: bytes) -> Sequence[Node]:
-        return [decode_node(row) for row in self._query(_VERSIONS, id=record)]
+        return [decode_node(row) for row in self._query(queries.VERSIONS, id=record)]
 
     def candidates(self, keys: Sequence[bytes], limit: int) -> Sequence[Posting]:
         generic: list[bytes] = []
         found: dict[bytes, list[tuple[bytes, bytes]]] = {}
-        for key, is_generic, record, profile in self._query(_CANDIDATES, keys, limit=limit):
+        for key, is_generic, record, profile in self._query(queries.CANDIDATES, keys, limit=limit):
             if is_generic:
                 generic.append(cast(bytes, key))
             elif record is not None:
@@ -291,16 +132,16 @@ class Session:
 
     def keys(self, records: Sequence[bytes]) -> dict[bytes, Sequence[Edge]]:
         answer: dict[bytes, list[Edge]] = {record: [] for record in records}
-        for edge in self._edges(_EDGES_FROM, records, NodeKind.RECORD, EdgeKind.HAS, EdgeKind.IN):
+        for edge in self._edges(queries.EDGES_FROM, records, NodeKind.RECORD, EdgeKind.HAS, EdgeKind.IN):
             answer[edge.source].append(edge)
         return dict(answer)
 
     def keys_ever(self, record: bytes) -> dict[bytes, bool]:
-        return {cast(bytes, key): bool(is_shared) for key, is_shared in self._query(_KEYS_EVER, id=record)}
+        return {cast(bytes, key): bool(is_shared) for key, is_shared in self._query(queries.KEYS_EVER, id=record)}
 
     def matches(self, records: Sequence[bytes]) -> Sequence[Edge]:
-        out = self._edges(_EDGES_FROM, records, NodeKind.RECORD, EdgeKind.MATCHES, EdgeKind.MATCHES)
-        back = self._edges(_EDGES_TO, records, NodeKind.RECORD, EdgeKind.MATCHES, EdgeKind.MATCHES)
+        out = self._edges(queries.EDGES_FROM, records, NodeKind.RECORD, EdgeKind.MATCHES, EdgeKind.MATCHES)
+        back = self._edges(queries.EDGES_TO, records, NodeKind.RECORD, EdgeKind.MATCHES, EdgeKind.MATCHES)
         return list({(edge.source, edge.target): edge for edge in (*out, *back)}.values())
 
     def components(self, records: Sequence[bytes], min_weight: int) -> Sequence[Component]:
@@ -308,7 +149,7 @@ class Session:
         matches: dict[bytes, list[Edge]] = defaultdict(list)
         decisions: dict[bytes, list[Edge]] = defaultdict(list)
         by_decision: dict[bytes, bytes] = {}
-        for row in self._query(_COMPONENTS, records, weight=min_weight):
+        for row in self._query(queries.COMPONENTS, records, weight=min_weight):
             source = cast(bytes, row[0])
             group.setdefault(source, source)
             if row[1] is None:
@@ -339,7 +180,7 @@ class Session:
         out: dict[bytes, dict[int, list[bytes]]] = {}
         changed: dict[bytes, int] = {}
         cut: set[bytes] = set()
-        for identity, born, _, since, until, record, _ in self._query(_IDENTITY_RECORDS, ids):
+        for identity, born, _, since, until, record, _ in self._query(queries.IDENTITY_RECORDS, ids):
             key = cast(bytes, identity)
             members = records.setdefault(key, [])
             changed[key] = max(changed.get(key, 0), cast(int, born))
@@ -350,7 +191,7 @@ class Session:
                 changed[key] = max(changed[key], cast(int, since))
             else:
                 changed[key] = max(changed[key], cast(int, until))
-        for identity, _, kind, since, until, other, _ in self._query(_IDENTITY_OUT, ids):
+        for identity, _, kind, since, until, other, _ in self._query(queries.IDENTITY_OUT, ids):
             key = cast(bytes, identity)
             if kind is None:
                 continue
@@ -378,19 +219,19 @@ class Session:
         numbers = array("q", set(revisions))
         if not numbers:
             return {}
-        rows = self._query(_TIMES, numbers=apsw.carray(numbers))
+        rows = self._query(queries.TIMES, numbers=apsw.carray(numbers))
         return {cast(int, number): cast(int, at) for number, at in rows}
 
     def identities_with(self, keys: Sequence[bytes]) -> dict[bytes, Sequence[bytes]]:
         answer: dict[bytes, list[bytes]] = defaultdict(list)
-        for key, identity in self._query(_IDENTITIES_WITH, keys):
+        for key, identity in self._query(queries.IDENTITIES_WITH, keys):
             answer[cast(bytes, key)].append(cast(bytes, identity))
         return dict(answer)
 
     def households(self, ids: Sequence[bytes]) -> dict[bytes, tuple[Node, Sequence[bytes]]]:
         nodes: dict[bytes, Node] = {}
         members: dict[bytes, list[bytes]] = defaultdict(list)
-        for household, body, born, identity in self._query(_HOUSEHOLDS, ids):
+        for household, body, born, identity in self._query(queries.HOUSEHOLDS, ids):
             key = cast(bytes, household)
             if key not in nodes:
                 nodes[key] = decode_node((NodeKind.HOUSEHOLD, key, body, None, born))
@@ -399,19 +240,19 @@ class Session:
 
     def consents(self, records: Sequence[bytes]) -> dict[bytes, Sequence[Node]]:
         answer: dict[bytes, list[Node]] = defaultdict(list)
-        for record, *node in self._query(_CONSENTS, records):
+        for record, *node in self._query(queries.CONSENTS, records):
             answer[cast(bytes, record)].append(decode_node(node))
         return dict(answer)
 
     def decisions(self, records: Sequence[bytes]) -> Sequence[Node]:
-        found = (decode_node(node) for _, *node in self._query(_DECISIONS, records))
+        found = (decode_node(node) for _, *node in self._query(queries.DECISIONS, records))
         return list({node.id: node for node in found}.values())
 
     def requests(self, ids: Sequence[bytes]) -> dict[bytes, Node]:
         return {id: node for id, node in self.nodes(ids).items() if node.kind is NodeKind.REQUEST}
 
     def artefact(self, root: bytes) -> Node | None:
-        return next((decode_node(row) for row in self._query(_ARTEFACT, id=root)), None)
+        return next((decode_node(row) for row in self._query(queries.ARTEFACT, id=root)), None)
 
     def page(self, kind: NodeKind, after: bytes, limit: int, where: Mapping[str, str | int]) -> Sequence[bytes]:
         if kind is NodeKind.RECORD:
@@ -419,14 +260,16 @@ class Session:
         if kind in _MEMBER_KINDS:
             edge_kind = EdgeKind.RESOLVED_TO if kind is NodeKind.IDENTITY else EdgeKind.MEMBER_OF
             least = max(1, int(where.get("min_records", 1)))
-            rows = self._query(_PAGE_MEMBERS, kind=int(kind), edge_kind=int(edge_kind), after=after, limit=limit, least=least)
+            rows = self._query(
+                queries.PAGE_MEMBERS, kind=int(kind), edge_kind=int(edge_kind), after=after, limit=limit, least=least
+            )
         else:
-            rows = self._query(_PAGE, kind=int(kind), after=after, limit=limit)
+            rows = self._query(queries.PAGE, kind=int(kind), after=after, limit=limit)
         return [cast(bytes, row[0]) for row in rows]
 
     def _page_records(self, after: bytes, limit: int, source: str | int | None) -> Sequence[bytes]:
         page: list[bytes] = []
-        for id, version, body in self._query(_PAGE_RECORDS, after=after):
+        for id, version, body in self._query(queries.PAGE_RECORDS, after=after):
             if _properties(NodeKind.RECORD_VERSION, version)["tombstone"]:
                 continue
             if source is not None and _properties(NodeKind.RECORD, body)["source"] != source:
@@ -438,16 +281,16 @@ class Session:
 
     def counts(self) -> dict[NodeKind, int]:
         counts = dict.fromkeys(NodeKind, 0)
-        for kind, count in self._query(_COUNT_NODES):
+        for kind, count in self._query(queries.COUNT_NODES):
             counts[_NODE_KINDS[cast(int, kind)]] = cast(int, count)
-        counts[NodeKind.RECORD] = cast(int, next(self._query(_COUNT_RECORDS))[0])
+        counts[NodeKind.RECORD] = cast(int, next(self._query(queries.COUNT_RECORDS))[0])
         for kind, edge_kind in ((NodeKind.IDENTITY, EdgeKind.RESOLVED_TO), (NodeKind.HOUSEHOLD, EdgeKind.MEMBER_OF)):
-            rows = self._query(_COUNT_MEMBERS, kind=int(kind), edge_kind=int(edge_kind))
+            rows = self._query(queries.COUNT_MEMBERS, kind=int(kind), edge_kind=int(edge_kind))
             counts[kind] = cast(int, next(rows)[0])
         return counts
 
     def neighbourhood(self, ids: Sequence[bytes], kinds: frozenset[NodeKind], hops: int, limit: int) -> Subgraph:
-        start = [cast(int, row[0]) for row in self._query(_NID, ids)]
+        start = [cast(int, row[0]) for row in self._query(queries.NID, ids)]
         reached = dict.fromkeys(start[:limit])
         is_truncated = len(start) > limit
         frontier = list(reached)
@@ -469,7 +312,7 @@ class Session:
         if not frontier or not kinds:
             return
         rows = self.connection.execute(
-            _STEP,
+            queries.STEP,
             {
                 "ids": apsw.carray(_int64(frontier)),
                 "kinds": apsw.carray(_int64([int(kind) for kind in kinds])),
@@ -483,12 +326,12 @@ class Session:
         if not nids:
             return Subgraph((), (), is_truncated)
         bindings = {"ids": apsw.carray(_int64(nids)), "rev": self.revision.number}
-        found = {cast(int, row[0]): decode_node(row[1:]) for row in self.connection.execute(_NODES_BY_NID, bindings)}
-        edges = [_edge(row) for row in self.connection.execute(_EDGES_AMONG, bindings)]
+        found = {cast(int, row[0]): decode_node(row[1:]) for row in self.connection.execute(queries.NODES_BY_NID, bindings)}
+        edges = [_edge(row) for row in self.connection.execute(queries.EDGES_AMONG, bindings)]
         return Subgraph([found[nid] for nid in nids], edges, is_truncated)
 
     def path(self, start: bytes, end: bytes, kinds: frozenset[NodeKind], max_hops: int) -> Subgraph:
-        nids = {cast(bytes, row[1]): cast(int, row[0]) for row in self._query(_NID, (start, end))}
+        nids = {cast(bytes, row[1]): cast(int, row[0]) for row in self._query(queries.NID, (start, end))}
         if start not in nids or end not in nids:
             return Subgraph((), ())
         came_from: dict[int, int] = {nids[start]: nids[start]}

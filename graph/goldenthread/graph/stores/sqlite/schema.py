@@ -1,7 +1,7 @@
 """Lay out the tables, and migrate a file to the layout this program knows.
 
-Nodes have small integer keys of the store's own (`nid`, ascending), so that an edge costs some twenty bytes and new edges land
-beside each other. `edge_back` is ordered by profile under a key, so that counting a key's distinct profiles can stop at a limit.
+Nodes have small integer keys of the store's own (`nid`, ascending), so that an edge costs some twenty bytes and new edges
+land beside each other. `edge_back` is ordered by profile under a key, so that counting distinct profiles can stop at a limit.
 `recorded_to` is NULL while an edge is live, which costs no byte.
 """
 

@@ -225,9 +225,11 @@ class SqliteStore:
         for connection in self._reading:
             self._idle.put_nowait(connection)
         self._one_writer = asyncio.Lock()
+        self._is_closed = False
 
     @asynccontextmanager
     async def reader(self, tenant: str, *, revision: int | None = None) -> AsyncIterator[_Verbs]:
+        self._refuse_when_closed()
         connection = await self._idle.get()
         try:
             # Beginning and ending a read are some microseconds each: less than it costs to reach a thread.
@@ -241,18 +243,20 @@ class SqliteStore:
 
     async def write(self, tenant: str, at: int, work: Callable[[Transaction], Awaitable[T]]) -> T:
         async with self._one_writer:
+            self._refuse_when_closed()
             transaction = asyncio.ensure_future(self._write(tenant, at, work))
             try:
                 return await asyncio.shield(transaction)
             except asyncio.CancelledError:
-                # The caller is gone, but a half-run transaction may not be: let it end before the lock is free.
+                # The caller is gone, but a half-run transaction may not be: let it roll back before the lock is free.
+                transaction.cancel()
                 await asyncio.wait([transaction])
                 raise
 
     async def _write(self, tenant: str, at: int, work: Callable[[Transaction], Awaitable[T]]) -> T:
         connection = self._writing
-        session = await _on(self._writer, lambda: _begin_writing(connection, tenant))
         try:
+            session = await _on(self._writer, lambda: _begin_writing(connection, tenant))
             answer = await work(_Writing(session, self._writer, at))
             await _on(self._writer, lambda: connection.execute("COMMIT"))
         except BaseException:
@@ -264,7 +268,12 @@ class SqliteStore:
         async with self.reader("") as reader:
             await reader.revision_at(0)
 
+    def _refuse_when_closed(self) -> None:
+        if self._is_closed:
+            raise StoreUnavailable("sqlite", "it was closed")
+
     async def close(self) -> None:
+        self._is_closed = True
         async with self._one_writer:
             for _ in self._reading:
                 connection = await self._idle.get()

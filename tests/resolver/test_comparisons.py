@@ -1,0 +1,92 @@
+"""Levels are symmetric, and the batched path gives exactly what the definition gives."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from goldenthread.resolver import comparisons
+from goldenthread.resolver.comparisons import batch_levels
+
+WORDS = st.text("abcde ", min_size=1, max_size=8).map(lambda t: " ".join(t.split()) or "a")
+DATES = st.builds("{:04d}-{:02d}-{:02d}".format, st.integers(1970, 1974), st.integers(0, 13), st.integers(0, 13))
+EMAILS = st.builds("{}@{}.org".format, st.text("ab+c", min_size=1, max_size=6), st.text("xy", min_size=1, max_size=2))
+PHONES = st.builds("+1{}".format, st.text("123", min_size=9, max_size=10))
+NUMBERS = st.tuples(
+    st.sampled_from([20, 21]), st.builds("{}|{}".format, st.sampled_from(["", "US"]), st.text("12", min_size=4))
+)
+PLACES = st.tuples(
+    st.sampled_from(["", "1", "12", "123", "124"]), WORDS, st.sampled_from(["", "1", "2"]), st.sampled_from(["", "ely", "eli"]),
+    st.just(""), st.sampled_from(["", "10001", "10002", "99999"]), st.just(""),
+)  # fmt: skip
+
+
+def by_length(text: str, /) -> int:
+    return len(text) % comparisons.BINS
+
+
+KINDS = [
+    (comparisons.Name("given_name", by_length), WORDS),
+    (comparisons.Text("occupation", by_length), WORDS),
+    (comparisons.Category("gender", by_length), WORDS),
+    (comparisons.BirthDate("birth_date", by_length), DATES),
+    (comparisons.Email("email", by_length), EMAILS),
+    (comparisons.Phone("phone", by_length), PHONES),
+    (comparisons.Number("government_number", by_length), NUMBERS),
+    (comparisons.Street("street", by_length), PLACES),
+    (comparisons.Area("area", by_length), PLACES),
+]
+
+
+@pytest.mark.parametrize(("comparison", "values"), KINDS, ids=lambda v: getattr(v, "kind", ""))
+@given(data=st.data())
+@settings(max_examples=40, deadline=None)
+def test_batched_levels_equal_the_definition_both_ways_round(comparison, values, data):
+    features = data.draw(st.lists(st.lists(values, max_size=3).map(lambda v: tuple(sorted(set(v)))), min_size=2, max_size=8))
+    left, right = (side.ravel().astype(np.int32) for side in np.indices((len(features), len(features))))
+
+    batched = batch_levels(comparison, features, left, right)
+
+    assert batched.tolist() == [comparison.level(features[i], features[j]) for i, j in zip(left, right, strict=True)]
+    assert batched.tolist() == [comparison.level(features[j], features[i]) for i, j in zip(left, right, strict=True)]
+    assert batched.max(initial=0) < len(comparison.levels)
+
+
+@pytest.mark.parametrize(
+    ("comparison", "a", "b", "level"),
+    [
+        (comparisons.Name("given_name"), "robert", "bob", "nickname"),
+        (comparisons.Name("given_name"), "robert", "robrt", "close"),
+        (comparisons.Name("given_name"), "robert", "r", "part"),
+        (comparisons.Name("surname"), "smith jones", "jones", "part"),
+        (comparisons.Name("surname"), "smith", "okafor", "different"),
+        (comparisons.BirthDate("birth_date"), "1980-03-04", "1980-04-03", "swapped"),
+        (comparisons.BirthDate("birth_date"), "1980-03-04", "1980-03-05", "typo"),
+        (comparisons.BirthDate("birth_date"), "1980-03-04", "1980-00-00", "partial"),
+        (comparisons.BirthDate("birth_date"), "1980-03-04", "1962-11-04", "different"),
+        (comparisons.Email("email"), "ann.berg@x.org", "ann.berg+shop@x.org", "exact_0"),
+        (comparisons.Email("email"), "ann.berg@x.org", "ann.berg@elsewhere.com", "user"),
+        (comparisons.Phone("phone"), "+14155552671", "+14155552672", "close"),
+        (comparisons.Phone("phone"), "+14155552671", "+12125550199", "different"),
+    ],
+)
+def test_levels_mean_what_they_say(comparison, a, b, level):
+    assert comparison.levels[comparison.level((a,), (b,))] == level
+
+
+def test_any_value_is_compared_with_any_and_the_strongest_level_counts():
+    phone = comparisons.Phone("phone")
+
+    level = phone.level(("+12125550199", "+14155552671"), ("+14155552671", "+16175550100"))
+
+    assert phone.levels[level] == "exact_0"
+
+
+def test_numbers_of_different_types_or_issuers_say_nothing():
+    number = comparisons.Number("government_number")
+
+    assert number.level(((20, "US|1234"),), ((21, "US|1234"),)) == comparisons.MISSING
+    assert number.level(((22, "US|1234"),), ((22, "DE|9999"),)) == comparisons.MISSING
+    assert number.levels[number.level(((22, "|1234"),), ((22, "DE|1234"),))] == "exact_0"

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from goldenthread.cli.connect import JsonOption
+from goldenthread.cli.demo.sources import DEFAULT_SEED
 
 if TYPE_CHECKING:
     from goldenthread.cli.demo.server import OwnServer
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
     from goldenthread.resolver.evaluate import Evaluation
 
 __all__ = ["add_commands"]
-
-_SEED = 20250101
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -44,7 +43,7 @@ class Findings:
 
 def demo(
     records: Annotated[int, typer.Option("--records", help="How many records to simulate.", min=10)] = 5000,
-    seed: Annotated[int, typer.Option("--seed", help="Another seed simulates other people.")] = _SEED,
+    seed: Annotated[int, typer.Option("--seed", help="Another seed simulates other people.")] = DEFAULT_SEED,
     leave: Annotated[bool, typer.Option("--exit", help="End when everything was printed.")] = False,
     data: Annotated[
         Path | None,

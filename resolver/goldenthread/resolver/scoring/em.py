@@ -29,9 +29,9 @@ _SHARES = {FAMILY: _FAMILY_SHARES, ADDRESS: _ADDRESS_SHARES}
 _COHORT_LEVELS = frozenset({"near", "two_parts", "different", "partial"})
 """Levels of a birth date that namesakes may share more often than chance: names go in fashions."""
 
-_FAMILY_COINCIDENCES = frozenset({"birth_date", "given_name"})
-_LEAST_COINCIDENCE, _MOST_COINCIDENCE = 0.002, 0.03
-"""Bounds of the chance, beyond accident, that two of a family have one birth date (twins) or one given name."""
+_FAMILY_COINCIDENCES = frozenset({"birth_date", "given_name", "email"})
+_LEAST_COINCIDENCE, _MOST_COINCIDENCE = 0.002, 0.05
+"""Bounds of the chance, beyond accident, that two of a family have one birth date (twins), given name or mailbox."""
 
 _NEVER_NAMESAKES = frozenset({"surname", "street", "area", "region", "phone", "email", "government_number", "account_number"})
 _IDENTIFYING = frozenset({"given_name", "surname", "birth_date", "government_number"})
@@ -194,7 +194,7 @@ def _maximised(e: Evidence, levels: NDArray[np.int8], mass: Floats, old: Floats)
 
 
 def _coincidences(e: Evidence, seen: Floats, chance: Floats, match: Floats) -> Floats:
-    """Estimate how often family agree in what is each one's own: twins in birth date, sons named after fathers."""
+    """Estimate how often family agree in what is each one's own: twins, sons named after fathers, a shared mailbox."""
     exact = np.array([level.startswith("exact") for level in e.levels])
     share = float(seen[exact].sum()) / max(float(seen[1:].sum()), 1.0)
     extra = min(max(share - float(chance[exact].sum()), _LEAST_COINCIDENCE), _MOST_COINCIDENCE)

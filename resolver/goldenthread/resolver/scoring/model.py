@@ -83,7 +83,7 @@ class MatchModel(Struct, frozen=True):
     rules: tuple[BlockingRule, ...]
     frequencies: tuple[FrequencyTable, ...] = ()
     generic_limit: int = 50
-    link_weight: int = 3 * WEIGHT_SCALE
+    link_weight: int = 2 * WEIGHT_SCALE
     min_average: int = 0
     review_weight: int = -3 * WEIGHT_SCALE
     max_component: int = 1000

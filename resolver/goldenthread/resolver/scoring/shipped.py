@@ -41,12 +41,12 @@ _PRIORS = (-20.0, -18.5, -18.0, -9.0, 0.0)
 # One line a level: match, family, same address, strangers. Exact agreement is split into frequency bins below.
 _LEVELS: dict[tuple[str, str], dict[str, tuple[float, float, float, float]]] = {
     ("name", "given_name"): {
-        "exact": (0.82, 0.035, 0.010, 0.010),
+        "exact": (0.828, 0.028, 0.010, 0.010),
         "nickname": (0.060, 0.006, 0.004, 0.004),
         "close": (0.055, 0.012, 0.010, 0.010),
         "part": (0.040, 0.020, 0.012, 0.012),
-        "similar": (0.015, 0.030, 0.030, 0.030),
-        "different": (0.010, 0.897, 0.934, 0.934),
+        "similar": (0.007, 0.040, 0.030, 0.030),
+        "different": (0.010, 0.894, 0.934, 0.934),
     },
     ("name", "surname"): {
         "exact": (0.87, 0.80, 0.010, 0.002),
@@ -76,11 +76,11 @@ _LEVELS: dict[tuple[str, str], dict[str, tuple[float, float, float, float]]] = {
     },
     ("category", "gender"): {"exact": (0.985, 0.47, 0.50, 0.50), "different": (0.015, 0.53, 0.50, 0.50)},
     ("email", "email"): {
-        "exact": (0.62, 0.030, 0.00001, 0.000001),
+        "exact": (0.52, 0.060, 0.00001, 0.000001),
         "user": (0.06, 0.002, 0.00005, 0.00005),
-        "close": (0.04, 0.004, 0.0003, 0.0003),
+        "close": (0.03, 0.006, 0.0003, 0.0003),
         "domain": (0.12, 0.200, 0.15, 0.10),
-        "different": (0.16, 0.764, 0.84964, 0.899649),
+        "different": (0.27, 0.732, 0.84964, 0.899649),
     },
     ("phone", "phone"): {
         "exact": (0.65, 0.40, 0.010, 0.0000005),

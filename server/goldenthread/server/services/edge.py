@@ -22,7 +22,13 @@ def check(message: Message, prefix: str = "") -> None:
     violations = _validator.collect_violations(message, fail_fast=True)
     if violations:
         violation = violations[0].proto
-        path = ".".join(element.field_name for element in violation.field.elements) if violation.field is not None else ""
+        steps = violation.field.elements if violation.field is not None else ()
+        path = ".".join(
+            f"{step.field_name}[{step.subscript.value}]"
+            if step.subscript is not None and step.subscript.field == "index"
+            else step.field_name
+            for step in steps
+        )
         raise InvalidField(f"{prefix}{path}" or "request", violation.message or violation.rule_id)
 
 

@@ -16,6 +16,7 @@ from goldenthread.server.commands.explore import (
 )
 from goldenthread.server.commands.ids import name_of, parse_name
 from goldenthread.server.commands.tenants import Tenant
+from goldenthread.server.errors import NotFound
 from goldenthread.server.services.callers import calling_tenant
 from goldenthread.server.services.edge import check
 from goldenthread.server.services.translate import bits, moment_of
@@ -49,7 +50,7 @@ class ExploreService(explore_service_pb2_grpc.ExploreServiceServicer):
     ) -> pb.ExpandNodesResponse:
         check(request)
         tenant = await calling_tenant(self._engine)
-        ids = [parse_name(tenant.name, name, *_COLLECTIONS, field="names")[1] for name in request.names]
+        ids = [_id_of(tenant, name, "names") for name in request.names]
         kinds = frozenset(_KIND_OF[kind] for kind in request.kinds) or WALKED
         limit = request.limit or _DEFAULT_NODES
         walk = await expand_nodes(self._engine, tenant, ids, kinds, request.hops or 1, limit, moment_of(request.as_of))
@@ -60,8 +61,7 @@ class ExploreService(explore_service_pb2_grpc.ExploreServiceServicer):
     ) -> pb.FindPathResponse:
         check(request)
         tenant = await calling_tenant(self._engine)
-        _, start = parse_name(tenant.name, getattr(request, "from"), *_COLLECTIONS, field="from")
-        _, end = parse_name(tenant.name, request.to, *_COLLECTIONS, field="to")
+        start, end = _id_of(tenant, getattr(request, "from"), "from"), _id_of(tenant, request.to, "to")
         walk = await find_path(self._engine, tenant, start, end, request.max_hops or 8, moment_of(request.as_of))
         return pb.FindPathResponse(path=_graph(tenant, walk))
 
@@ -93,6 +93,14 @@ class ExploreService(explore_service_pb2_grpc.ExploreServiceServicer):
         limit = request.limit or _DEFAULT_NODES
         walk = await get_network(self._engine, tenant, ids, request.max_hops or 6, min(request.build_out_hops, 2), limit)
         return pb.GetNetworkResponse(graph=_graph(tenant, walk))
+
+
+def _id_of(tenant: Tenant, name: str, field: str) -> bytes:
+    """Read the name of a node of any kind; another tenant's answers as one that is missing."""
+    try:
+        return parse_name(tenant.name, name, *_COLLECTIONS, field=field)[1]
+    except NotFound:
+        raise NotFound("node") from None
 
 
 def _graph(tenant: Tenant, walk: Walk) -> pb.Subgraph:

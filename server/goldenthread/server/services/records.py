@@ -66,6 +66,8 @@ class RecordService(record_service_pb2_grpc.RecordServiceServicer):
             await reading
         finally:
             reading.cancel()
+            while not pending.empty():
+                pending.get_nowait()  # it may wait for room, and could not end
 
     async def _read(
         self,

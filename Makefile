@@ -4,7 +4,6 @@ PYTHON ?= python3
 ARGS ?=
 
 export UV_PYTHON_DOWNLOADS := never
-export UV_PYTHON ?= $(shell command -v $(PYTHON))
 
 UV := .tools/bin/uv
 RUN := $(UV) run --no-sync
@@ -65,7 +64,7 @@ clean: ## Remove what the other commands made, but no data
 	rm -rf .venv .tools .build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 
 $(READY): $(UV) pyproject.toml uv.lock
-	$(UV) sync --frozen --quiet
+	$(UV) sync --frozen --quiet --python "$$($(PYTHON) -c 'import sys; print(sys.executable)')"
 	@touch $@
 
 $(UV):

@@ -67,6 +67,10 @@ TWO_PEOPLE = {
         {"given": "Anna", "surname": "Zuse", "born": "1960-06-22", "address": HOME, "phone": LINE},
         {"given": "Peter", "surname": "Zuse", "born": "1960-06-22", "address": HOME, "phone": LINE},
     ),
+    "twins_with_names_alike": (
+        {"given": "Jayden", "surname": "Zuse", "born": "1960-06-22", "address": HOME, "phone": LINE},
+        {"given": "Hayden", "surname": "Zuse", "born": "1960-06-22", "address": HOME, "phone": LINE},
+    ),
     "twins_with_one_mailbox": (
         {"given": "Anna", "surname": "Zuse", "born": "1960-06-22", "address": HOME, "email": "zuse@x.com"},
         {"given": "Peter", "surname": "Zuse", "born": "1960-06-22", "address": HOME, "email": "zuse@x.com"},

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -71,10 +72,28 @@ def new_tenant() -> str:
     return f"test-{secrets.token_hex(8)}"
 
 
+@pytest.fixture(scope="session")
+def shared_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], RunningServer]]:
+    """Start one server a store, for the tests that do no harm to it."""
+    started: dict[str, RunningServer] = {}
+
+    def get(store: str) -> RunningServer:
+        if store not in started:
+            settings = {"store": store} if store else {}
+            server = RunningServer(tmp_path_factory.mktemp("server"), new_tenant(), settings)
+            server.start()
+            started[store] = server
+        return started[store]
+
+    yield get
+    for server in started.values():
+        end_server(server)
+
+
 @pytest.fixture
-def server(make_server: StartServer, store_url: str) -> RunningServer:
-    """A server on the store in turn."""
-    return make_server(store=store_url)
+def server(shared_servers: Callable[[str], RunningServer], store_url: str) -> RunningServer:
+    """A tenant of its own on a server that runs on the store in turn; it is not to be stopped."""
+    return replace(shared_servers(store_url), tenant=new_tenant())
 
 
 @pytest.fixture

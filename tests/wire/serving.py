@@ -63,7 +63,7 @@ class RunningServer:
 
     @property
     def data(self) -> Path:
-        return self.folder / "data"
+        return Path(str(self.settings.get("data", self.folder / "data")))
 
     @property
     def log_file(self) -> Path:

@@ -124,7 +124,7 @@ class Match(_message.Message):
     prior: _builtins.float
     """Prior weight, in bits."""
     against: _builtins.str
-    """The other explanation the weight is measured against: strangers, family, or same_address."""
+    """The other explanation the weight is measured against: strangers, family, same_address or namesakes."""
     model_version: _builtins.str
     """Version of the model that scored it."""
     links: _builtins.bool

@@ -56,7 +56,12 @@ def birth_date(value: str | PartialDate, default_country: str) -> str:
     Impossible parts of a mistyped text are kept: month 88 is still evidence by the digits that are right.
     """
     date = parse_date(value, default_country) if isinstance(value, str) else value
-    if date is None or not 0 < date.year <= 9999 or date.year in _PLACEHOLDER_YEARS or not (0 <= date.month <= 99 and 0 <= date.day <= 99):
+    if (
+        date is None
+        or not 0 < date.year <= 9999
+        or date.year in _PLACEHOLDER_YEARS
+        or not (0 <= date.month <= 99 and 0 <= date.day <= 99)
+    ):
         return ""
     if (date.year, date.month, date.day) in {(1900, 1, 1), (1899, 12, 31), (1899, 12, 30)}:
         return ""

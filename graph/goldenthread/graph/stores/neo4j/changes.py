@@ -14,7 +14,7 @@ from goldenthread.graph.model import Edge, EdgeKind, Node, NodeKind
 from goldenthread.graph.schema import NODE_PROPERTIES
 from goldenthread.graph.store import ChangeSet, EdgeRef
 from goldenthread.graph.stores.neo4j.encoding import LABELS, PAIRS, Plain, node_row
-from goldenthread.graph.stores.neo4j.reads import Ask
+from goldenthread.graph.stores.neo4j.gathering import Ask
 
 __all__ = ["apply_changes"]
 

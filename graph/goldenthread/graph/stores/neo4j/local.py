@@ -171,7 +171,7 @@ class LocalNeo4j:
         (conf / "neo4j.conf").write_text(settings, encoding="utf-8")
         command = [java, "-server", f"-Xms{heap}", f"-Xmx{heap}", "-XX:+UseParallelGC"]
         command += [f"--add-opens=java.base/{name}=ALL-UNNAMED" for name in ("java.nio", "java.lang", "sun.nio.ch")]
-        command += ["-Dio.netty.leakDetection.level=DISABLED", "-Djdk.nio.maxCachedBufferSize=1024", *os.environ.get("XJ","").split()]
+        command += ["-Dio.netty.leakDetection.level=DISABLED", "-Djdk.nio.maxCachedBufferSize=1024"]
         command += ["-Dfile.encoding=UTF-8", "-cp", f"{lib}/*", "org.neo4j.server.CommunityEntryPoint"]
         command += [f"--home-dir={home}", f"--config-dir={conf}"]
         console = logs / "console.log"

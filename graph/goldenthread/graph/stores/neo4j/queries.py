@@ -55,7 +55,8 @@ TENANT = "MATCH (t:Tenant {name: $name}) RETURN t.number"
 
 # By the index of commits and not by the tenant's own counter: an index shows a commit when all of it can be read.
 LATEST = """MATCH (c:Commit) WHERE c.tenant = $tenant AND c.number >= 0
-WITH c ORDER BY c.tenant DESC, c.number DESC LIMIT 1 RETURN c.number, c.at"""
+WITH c ORDER BY c.tenant DESC, c.number DESC LIMIT 1
+RETURN collect([$keys[0], c.number, c.at])"""
 REVISION = "MATCH (c:Commit {tenant: $tenant, number: $revision}) RETURN c.number, c.at"
 COMMIT_TIMES = """UNWIND $numbers AS number MATCH (c:Commit {tenant: $tenant, number: number})
 RETURN collect([c.number, c.at])"""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from typing import TypeAlias, cast
+from collections.abc import Iterable, Mapping, Sequence
+from typing import cast
 
 from goldenthread.graph.model import Edge, EdgeKind, Node, NodeKind, Property
 from goldenthread.graph.store import Component, Posting, RecordState, Revision, StoredIdentity, Subgraph
@@ -19,11 +19,9 @@ from goldenthread.graph.stores.neo4j.encoding import (
     node_from,
     properties_of,
 )
+from goldenthread.graph.stores.neo4j.gathering import Ask, Gatherer, KeyOf, Row, collected
 
-__all__ = ["Ask", "Reads"]
-
-Ask: TypeAlias = Callable[[str, Mapping[str, Plain]], Awaitable[Sequence[Sequence[Plain]]]]
-"""Run a query with parameters and get its rows."""
+__all__ = ["Reads"]
 
 _Values = Sequence[Property | None]
 _OutEdge = tuple[str, int | None, int, int | None]
@@ -35,9 +33,13 @@ _PATH_NODES = 50_000
 class Reads:
     """Read one tenant's graph at one revision, through a function that asks the server."""
 
-    def __init__(self, ask: Ask, tenant: int, revision: Revision, read_at: int) -> None:
-        """Read at `read_at`, which is past every revision for a transaction, and say `revision`."""
+    def __init__(self, ask: Ask, tenant: int, revision: Revision, read_at: int, gather: Gatherer | None = None) -> None:
+        """Read at `read_at`, which is past every revision for a transaction, and say `revision`.
+
+        Questions by key go through `gather`, when there is one, to share round trips with other readers.
+        """
         self._ask, self._tenant, self._revision, self._at = ask, tenant, revision, read_at
+        self._gather = gather
         self._prefix = key_prefix(tenant)
 
     @property
@@ -45,32 +47,33 @@ class Reads:
         """The revision that is read."""
         return self._revision
 
-    def _keys(self, ids: Iterable[bytes]) -> list[Plain]:
+    def _keys(self, ids: Iterable[bytes]) -> list[str]:
         prefix = self._prefix
         return [prefix + id.hex() for id in dict.fromkeys(ids)]
 
-    async def _collected(self, query: str, **parameters: Plain) -> list[Sequence[Plain]]:
-        """Get what the query collected, of all branches of a UNION."""
-        rows = await self._ask(query, {"revision": self._at, **parameters})
-        if len(rows) == 1:
-            return cast("list[Sequence[Plain]]", rows[0][0])
-        return [item for row in rows for item in cast("list[Sequence[Plain]]", row[0])]
+    async def _collected(self, query: str, **parameters: Plain) -> list[Row]:
+        return await collected(self._ask, query, {"revision": self._at, **parameters})
 
-    async def _by_keys(self, query: str, ids: Sequence[bytes], **parameters: Plain) -> list[Sequence[Plain]]:
-        return await self._collected(query, keys=self._keys(ids), **parameters) if ids else []
+    async def _by_keys(self, query: str, ids: Iterable[bytes], key_of: KeyOf, **parameters: Plain) -> list[Row]:
+        keys = self._keys(ids)
+        if not keys:
+            return []
+        if self._gather is None:
+            return await self._collected(query, keys=keys, **parameters)
+        return await self._gather(query, keys, key_of, {"revision": self._at, **parameters})
 
     async def nodes(self, ids: Sequence[bytes]) -> dict[bytes, Node]:
         """Get nodes by id; what is missing is left out."""
-        rows = cast("list[tuple[str, dict[str, Property]]]", await self._by_keys(queries.NODES, ids))
+        rows = cast("list[tuple[str, dict[str, Property]]]", await self._by_keys(queries.NODES, ids, _stored_key))
         return {node.id: node for node in (properties_of(label, stored) for label, stored in rows)}
 
     async def records(self, ids: Sequence[bytes]) -> dict[bytes, RecordState]:
         """Get records with their current version, by id."""
-        return {state.record.id: state for state in map(_state, await self._by_keys(queries.RECORDS, ids))}
+        return {state.record.id: state for state in map(_state, await self._by_keys(queries.RECORDS, ids, _nested_key))}
 
     async def records_by_alias(self, aliases: Sequence[bytes]) -> dict[bytes, RecordState]:
         """Get records with their current version, by alias."""
-        states = map(_state, await self._by_keys(queries.RECORDS_BY_ALIAS, aliases))
+        states = map(_state, await self._by_keys(queries.RECORDS_BY_ALIAS, aliases, _nested_alias))
         return {state.record.alias: state for state in states if state.record.alias is not None}
 
     async def versions(self, record: bytes) -> Sequence[Node]:
@@ -80,7 +83,7 @@ class Reads:
 
     async def candidates(self, keys: Sequence[bytes], limit: int) -> Sequence[Posting]:
         """Get what hangs on candidate keys; a key nothing hangs on is left out."""
-        rows = await self._by_keys(queries.CANDIDATES, keys, limit=limit)
+        rows = await self._by_keys(queries.CANDIDATES, keys, _first, limit=limit)
         return [
             Posting(id_of(key), profiles > limit, [(id_of(record), profile or b"") for record, profile in records])
             for key, profiles, records in cast("list[tuple[str, int, list[tuple[str, bytes | None]]]]", rows)
@@ -89,7 +92,7 @@ class Reads:
     async def keys(self, records: Sequence[bytes]) -> dict[bytes, Sequence[Edge]]:
         """Get the HAS and IN edges of records."""
         answer: dict[bytes, Sequence[Edge]] = {record: [] for record in records}
-        rows = await self._by_keys(queries.KEYS, records)
+        rows = await self._by_keys(queries.KEYS, records, _first)
         for key, edges in cast("list[tuple[str, list[tuple[str, str, bytes | None, int, int | None]]]]", rows):
             source = id_of(key)
             answer[source] = [
@@ -106,7 +109,7 @@ class Reads:
     async def matches(self, records: Sequence[bytes]) -> Sequence[Edge]:
         """Get the MATCHES edges with an end among the records, each once."""
         found: dict[tuple[bytes, bytes], Edge] = {}
-        rows = await self._by_keys(queries.MATCHES, records)
+        rows = await self._by_keys(queries.MATCHES, records, _first)
         for key, outward, inward in cast("list[tuple[str, list[_OutEdge], list[_OutEdge]]]", rows):
             near = id_of(key)
             for far, weight, since, until in outward:
@@ -118,7 +121,8 @@ class Reads:
     async def components(self, records: Sequence[bytes], min_weight: int) -> Sequence[Component]:
         """Get the components that the records are in, one round trip for every two steps outwards from them."""
         walk = ComponentWalk()
-        frontier, decisions = self._keys(records), list[Plain]()
+        frontier: list[Plain] = [*self._keys(records)]
+        decisions: list[Plain] = []
         while frontier or decisions:
             rows = await self._collected(queries.COMPONENT_STEP, keys=frontier, decisions=decisions, min_weight=min_weight)
             frontier, decisions = walk.add(cast("list[tuple[str, list[Reached]]]", rows))
@@ -126,7 +130,7 @@ class Reads:
 
     async def identities(self, ids: Sequence[bytes]) -> dict[bytes, StoredIdentity]:
         """Get identities by id, retired ones too."""
-        rows = await self._by_keys(queries.IDENTITIES, ids, tenant=self._tenant)
+        rows = await self._by_keys(queries.IDENTITIES, ids, _first, tenant=self._tenant)
         answer: dict[bytes, StoredIdentity] = {}
         for key, records, households, successors, number, at, was_cut in cast(
             "list[tuple[str, list[str], list[str], list[str], int, int, bool]]", rows
@@ -139,30 +143,30 @@ class Reads:
 
     async def identities_with(self, keys: Sequence[bytes]) -> dict[bytes, Sequence[bytes]]:
         """Get, for each Identifier id, the identities whose records have it."""
-        rows = cast("list[tuple[str, list[str]]]", await self._by_keys(queries.IDENTITIES_WITH, keys))
+        rows = cast("list[tuple[str, list[str]]]", await self._by_keys(queries.IDENTITIES_WITH, keys, _first))
         return {id_of(key): _ids(identities) for key, identities in rows}
 
     async def households(self, ids: Sequence[bytes]) -> dict[bytes, tuple[Node, Sequence[bytes]]]:
         """Get households by id with the identities in them."""
-        rows = cast("list[tuple[_Values, list[str]]]", await self._by_keys(queries.HOUSEHOLDS, ids))
+        rows = cast("list[tuple[_Values, list[str]]]", await self._by_keys(queries.HOUSEHOLDS, ids, _nested_key))
         found = ((node_from(NodeKind.HOUSEHOLD, values), members) for values, members in rows)
         return {node.id: (node, _ids(members)) for node, members in found}
 
     async def consents(self, records: Sequence[bytes]) -> dict[bytes, Sequence[Node]]:
         """Get the consent events about records, by record."""
         answer: dict[bytes, list[Node]] = defaultdict(list)
-        for key, values in cast("list[tuple[str, _Values]]", await self._by_keys(queries.CONSENTS, records)):
+        for key, values in cast("list[tuple[str, _Values]]", await self._by_keys(queries.CONSENTS, records, _first)):
             answer[id_of(key)].append(node_from(NodeKind.CONSENT, values))
         return dict(answer)
 
     async def decisions(self, records: Sequence[bytes]) -> Sequence[Node]:
         """Get the Decision nodes that bind any of the records."""
-        rows = await self._by_keys(queries.DECISIONS, records)
+        rows = await self._collected(queries.DECISIONS, keys=self._keys(records))
         return [node_from(NodeKind.DECISION, cast(_Values, row)) for row in rows]
 
     async def requests(self, ids: Sequence[bytes]) -> dict[bytes, Node]:
         """Get Request nodes by id."""
-        found = (node_from(NodeKind.REQUEST, cast(_Values, row)) for row in await self._by_keys(queries.REQUESTS, ids))
+        found = (node_from(NodeKind.REQUEST, cast(_Values, row)) for row in await self._by_keys(queries.REQUESTS, ids, _first))
         return {node.id: node for node in found}
 
     async def artefact(self, root: bytes) -> Node | None:
@@ -231,13 +235,13 @@ class Reads:
         return await self._subgraph({key: kind_of[key] for key in reversed(walk)}, is_truncated=False)
 
     async def _start(self, ids: Sequence[bytes]) -> dict[str, NodeKind]:
-        rows = cast("list[tuple[str, str]]", await self._by_keys(queries.START_NODES, ids))
+        rows = cast("list[tuple[str, str]]", await self._by_keys(queries.START_NODES, ids, _second))
         kinds = {key: KIND_OF[label] for label, key in rows}
-        return {key: kinds[key] for key in cast("list[str]", self._keys(ids)) if key in kinds}
+        return {key: kinds[key] for key in self._keys(ids) if key in kinds}
 
     async def _walk(
         self, query: str, frontier: Mapping[str, NodeKind], known: Iterable[str], kinds: frozenset[NodeKind], limit: int
-    ) -> list[Sequence[Plain]]:
+    ) -> list[Row]:
         labels = [label for label, kind in KIND_OF.items() if kind in kinds]
         return await self._collected(query, **_by_kind(frontier), known=list(known), labels=labels, limit=limit)
 
@@ -268,11 +272,31 @@ class Reads:
         return Revision(*cast("tuple[int, int]", rows[0])) if rows else Revision(0, 0)
 
 
+def _first(row: Row) -> Plain:
+    return row[0]
+
+
+def _second(row: Row) -> Plain:
+    return row[1]
+
+
+def _nested_key(row: Row) -> Plain:
+    return cast(_Values, row[0])[0]
+
+
+def _nested_alias(row: Row) -> Plain:
+    return cast(_Values, row[0])[1]
+
+
+def _stored_key(row: Row) -> Plain:
+    return cast("dict[str, Property]", row[1])["key"]
+
+
 def _ids(keys: Iterable[str]) -> list[bytes]:
     return [id_of(key) for key in sorted(keys)]
 
 
-def _state(row: Sequence[Plain]) -> RecordState:
+def _state(row: Row) -> RecordState:
     record, version, identity = cast("tuple[_Values, _Values, str | None]", row)
     return RecordState(
         node_from(NodeKind.RECORD, record),

@@ -16,8 +16,9 @@ from neo4j.exceptions import DriverError, Neo4jError
 from goldenthread.graph.errors import Conflict, GraphError, RevisionUnknown, StoreUnavailable
 from goldenthread.graph.store import Capability, Reader, Revision, Transaction
 from goldenthread.graph.stores.neo4j import queries
-from goldenthread.graph.stores.neo4j.encoding import NO_TENANT, Plain
+from goldenthread.graph.stores.neo4j.encoding import NO_TENANT, Plain, key_prefix
 from goldenthread.graph.stores.neo4j.faults import STORE, translate, translated
+from goldenthread.graph.stores.neo4j.gathering import Gatherer, Row
 from goldenthread.graph.stores.neo4j.migrations import migrate
 from goldenthread.graph.stores.neo4j.reads import Reads
 from goldenthread.graph.stores.neo4j.transaction import COMMITTED, NEWEST, Writing
@@ -49,6 +50,7 @@ class Neo4jStore:
     def __init__(self, driver: AsyncDriver, database: str | None) -> None:
         """Use a driver, which the store then owns, on a database that was migrated."""
         self._driver, self._database = driver, database
+        self._gather = Gatherer(self._ask)
         self._numbers: dict[str, int] = {}  # a tenant's number never changes
         self._running = 0
         self._is_closed = False
@@ -65,12 +67,12 @@ class Neo4jStore:
         """
         with self._work():
             number = await self._number(tenant)
-            read = await self._revision(queries.LATEST, {"tenant": number})
+            read = await self._latest(number)
             if revision is not None and revision != read.number:
                 if revision > read.number:
                     raise RevisionUnknown(revision, read.number)
                 read = await self._revision(queries.REVISION, {"tenant": number, "revision": revision})
-            yield Reads(self._ask, number, read, read.number)
+            yield Reads(self._ask, number, read, read.number, self._gather)
 
     async def write(self, tenant: str, at: int, work: Callable[[Transaction], Awaitable[T]]) -> T:
         """Run `work` in one transaction; commit when it returns, roll back when it raises.
@@ -142,6 +144,7 @@ class Neo4jStore:
         """Close every connection; running transactions end first."""
         self._is_closed = True
         await self._quiet.wait()
+        await self._gather.drain()
         await self._driver.close()
 
     @contextmanager
@@ -173,6 +176,12 @@ class Neo4jStore:
         async with self._session(READ_ACCESS) as session:
             return await _run(session, query, parameters)
 
+    async def _latest(self, tenant: int) -> Revision:
+        rows = cast(
+            "list[tuple[int, int, int]]", await self._gather(queries.LATEST, [key_prefix(tenant)], _first, {"tenant": tenant})
+        )
+        return Revision(rows[0][1], rows[0][2]) if rows else Revision(0, 0)
+
     async def _revision(self, query: str, parameters: Mapping[str, Plain]) -> Revision:
         rows = await self._ask(query, parameters)
         return Revision(*cast("tuple[int, int]", rows[0])) if rows else Revision(0, 0)
@@ -193,6 +202,10 @@ class Neo4jStore:
         async with self._session(WRITE_ACCESS) as session:
             rows = await _run(session, _NEW_TENANT, {"name": tenant})
         return self._numbers.setdefault(tenant, cast(int, rows[0][0]))
+
+
+def _first(row: Row) -> Plain:
+    return row[0]
 
 
 class _Asking:

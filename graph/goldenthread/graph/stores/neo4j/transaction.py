@@ -11,8 +11,9 @@ from goldenthread.graph.model import LIVE
 from goldenthread.graph.store import ChangeSet, Revision
 from goldenthread.graph.stores.neo4j.changes import apply_changes
 from goldenthread.graph.stores.neo4j.encoding import Plain, key_prefix
+from goldenthread.graph.stores.neo4j.gathering import Ask
 from goldenthread.graph.stores.neo4j.migrations import LOCK_STRIPES
-from goldenthread.graph.stores.neo4j.reads import Ask, Reads
+from goldenthread.graph.stores.neo4j.reads import Reads
 
 __all__ = ["COMMITTED", "NEWEST", "Writing"]
 

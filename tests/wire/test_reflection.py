@@ -1,0 +1,50 @@
+"""A client in any language needs nothing but the contract, which the server itself gives away by reflection."""
+
+from __future__ import annotations
+
+from google.protobuf.descriptor_pool import DescriptorPool
+from google.protobuf.message_factory import GetMessageClass
+from grpc_health.v1 import health_pb2
+from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
+from wire.serving import RunningServer
+
+from goldenthread.client import Client, Record
+from goldenthread.server.contract import SERVICES
+
+
+def test_reflection_lists_every_service(server: RunningServer) -> None:
+    with server.channel() as channel:
+        listed = ProtoReflectionDescriptorDatabase(channel).get_services()
+
+    health = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
+    assert len(SERVICES) == 5
+    assert {*SERVICES, health} <= set(listed)
+
+
+def test_a_client_made_from_reflection_alone_can_call(server: RunningServer, client: Client) -> None:
+    name = client.upsert_record(Record("crm", "42", {"email": "ann@example.org"})).record
+    with server.channel() as channel:
+        pool = DescriptorPool(ProtoReflectionDescriptorDatabase(channel))
+        service = pool.FindServiceByName("goldenthread.v1.RecordService")
+        method = service.FindMethodByName("GetRecord")
+        request_class, response_class = GetMessageClass(method.input_type), GetMessageClass(method.output_type)
+        call = channel.unary_unary(
+            f"/{service.full_name}/{method.name}",
+            request_serializer=request_class.SerializeToString,
+            response_deserializer=response_class.FromString,
+        )
+
+        answer = call(request_class(name=name), metadata=server.authorized("reader"))
+
+    assert (answer.record.source, answer.record.source_record_id) == ("crm", "42")
+    assert answer.record.attributes[0].text == "ann@example.org"
+
+
+def test_reflection_knows_every_message_of_every_service(server: RunningServer) -> None:
+    with server.channel() as channel:
+        pool = DescriptorPool(ProtoReflectionDescriptorDatabase(channel))
+        methods = [method for service in SERVICES for method in pool.FindServiceByName(service).methods]
+        messages = [message for method in methods for message in (method.input_type, method.output_type)]
+
+    assert len(methods) == 20
+    assert all(message.fields for message in messages)

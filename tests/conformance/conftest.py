@@ -13,6 +13,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
+
 from goldenthread.graph.model import Edge, EdgeKind, Node, NodeKind, Property
 from goldenthread.graph.store import ChangeSet, EdgeRef, Reader, Revision, Store, Transaction
 

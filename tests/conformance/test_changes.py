@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 import pytest
+
 from goldenthread.graph.errors import RevisionUnknown, StoreUnavailable, Unsupported
 from goldenthread.graph.model import LIVE, EdgeKind, NodeKind
 from goldenthread.graph.store import Capability, ChangeSet, EdgeRef, Revision, Store, Transaction
@@ -375,14 +376,14 @@ async def test_writers_that_lock_in_opposite_order_both_end(world: World) -> Non
         assert (reader.revision.number, (await reader.counts())[NodeKind.BLOCK]) == (8, 8)
 
 
-async def test_tenants_do_not_see_each_other(
-    store: Store, tenant: str, world_of: Callable[[Store, str], World]
-) -> None:
+async def test_tenants_do_not_see_each_other(store: Store, tenant: str, world_of: Callable[[Store, str], World]) -> None:
     ours, theirs = world_of(store, tenant), world_of(store, tenant + "-other")
     await ours.put(ours.record("r", has=["k"], blocks=["b"]), ours.record("s"), ours.matches("r", "s", 5))
 
     await theirs.put(theirs.record("r", has=["k"]))
-    await theirs.apply(ChangeSet(delete_nodes=[theirs.id("s")], end_edges=[EdgeRef(EdgeKind.IN, theirs.id("r"), theirs.id("b"))]))
+    await theirs.apply(
+        ChangeSet(delete_nodes=[theirs.id("s")], end_edges=[EdgeRef(EdgeKind.IN, theirs.id("r"), theirs.id("b"))])
+    )
 
     async with ours.reader() as reader:
         assert reader.revision.number == 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
 from goldenthread.graph.model import EdgeKind, NodeKind
 from goldenthread.graph.store import ChangeSet, Revision
 
@@ -134,9 +135,7 @@ async def test_keys_ever_tells_own_from_shared(world: World) -> None:
 
 
 async def test_matches_of_both_directions_come_once(world: World) -> None:
-    await world.put(
-        *(world.record(name) for name in "abc"), world.matches("a", "b", 3), world.matches("b", "c", -4)
-    )
+    await world.put(*(world.record(name) for name in "abc"), world.matches("a", "b", 3), world.matches("b", "c", -4))
 
     async with world.reader() as reader:
         found = await reader.matches([world.id("a"), world.id("b")])
@@ -248,9 +247,7 @@ async def test_a_retired_identity_names_its_successor(world: World) -> None:
 
 async def test_a_deletion_cuts_the_history_of_its_identity(world: World) -> None:
     await world.put(world.record("a", identity="i"), world.record("b", identity="i"))
-    cut = await world.put(
-        ChangeSet(delete_nodes=[world.id("a"), world.id("a/1")]), world.edges(EdgeKind.CUT, "i", "i")
-    )
+    cut = await world.put(ChangeSet(delete_nodes=[world.id("a"), world.id("a/1")]), world.edges(EdgeKind.CUT, "i", "i"))
 
     found = []
     for number in (1, 2):
@@ -390,7 +387,9 @@ KINDS = frozenset({NodeKind.RECORD, NodeKind.IDENTIFIER, NodeKind.IDENTITY})
 
 async def test_a_neighbourhood_grows_by_hops_through_the_kinds(world: World) -> None:
     await world.put(
-        world.record("a", has=["m"], identity="i"), world.record("b", has=["m", "n"], identity="j"), world.record("c", has=["n"])
+        world.record("a", has=["m"], identity="i"),
+        world.record("b", has=["m", "n"], identity="j"),
+        world.record("c", has=["n"]),
     )
 
     sizes = []

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from goldenthread.graph.model import Edge, EdgeKind, Node, NodeKind
-from goldenthread.graph.schema import EDGE_ENDS
-from goldenthread.graph.store import ChangeSet, EdgeRef, Reader, Store
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
+from goldenthread.graph.model import Edge, EdgeKind, NodeKind
+from goldenthread.graph.schema import EDGE_ENDS
+from goldenthread.graph.store import ChangeSet, EdgeRef, Reader, Store
 
 World = Any  # the class lives in conftest, which test modules can't import
 
@@ -118,9 +119,7 @@ class Story:
         self.joined.add((kind, source, target))
         digest = bytes([profile]) * 8 if kind in (EdgeKind.HAS, EdgeKind.IN) else b""
         weighs = kind in (EdgeKind.MATCHES, EdgeKind.MUST_LINK, EdgeKind.CANNOT_LINK)
-        changes.put_edges.append(
-            Edge(kind, self.world.id(source), self.world.id(target), weight if weighs else 0, digest)
-        )
+        changes.put_edges.append(Edge(kind, self.world.id(source), self.world.id(target), weight if weighs else 0, digest))
 
     def _put_node(self, changes: ChangeSet, name: str) -> None:
         kind = NodeKind[name.split()[0]]
@@ -179,7 +178,8 @@ async def answers(reader: Reader, world: World) -> dict[str, object]:
         "requests": await reader.requests(ids[NodeKind.REQUEST]),
         "counts": await reader.counts(),
         "pages": {
-            kind: (list(await reader.page(kind, b"", 2, {})), list(await reader.page(kind, ids[kind][0], 9, {}))) for kind in NodeKind
+            kind: (list(await reader.page(kind, b"", 2, {})), list(await reader.page(kind, ids[kind][0], 9, {})))
+            for kind in NodeKind
         },
         "couples": list(await reader.page(NodeKind.IDENTITY, b"", 9, {"min_records": 2})),
         "revisions": [await reader.revision_at(at) for at in (0, world.start + 1_500_000, 10**17)],

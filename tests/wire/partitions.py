@@ -49,9 +49,7 @@ def linked_partition(records: Sequence[Record], data_model: DataModel, model: Ma
             column.append(value)
     columns["source"] = [record.source for record in records]
     columns["record id"] = [record.source_record_id for record in records]
-    result = link(
-        _Table(columns, len(records)), dict(types), model=model, default_country=data_model.default_country
-    )
+    result = link(_Table(columns, len(records)), dict(types), model=model, default_country=data_model.default_country)
     groups: dict[int, set[Key]] = defaultdict(set)
     for record, identity in zip(records, result.identities.tolist(), strict=True):
         groups[identity].add((record.source, record.source_record_id))
@@ -60,4 +58,7 @@ def linked_partition(records: Sequence[Record], data_model: DataModel, model: Ma
 
 def difference(left: Iterable[frozenset[Key]], right: Iterable[frozenset[Key]], most: int = 5) -> list[list[list[Key]]]:
     """Show some groups that only one of two partitions has; simulated keys are nobody's personal data."""
-    return [[sorted(group) for group in sorted(side, key=sorted)[:most]] for side in (set(left) - set(right), set(right) - set(left))]
+    return [
+        [sorted(group) for group in sorted(side, key=sorted)[:most]]
+        for side in (set(left) - set(right), set(right) - set(left))
+    ]

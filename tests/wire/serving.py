@@ -137,9 +137,7 @@ class RunningServer:
         key = signing_key(self.data / "keys" / "token.key")
         return make_token(key, subject=subject, tenant=tenant or self.tenant, role=role, seconds=seconds)
 
-    def client(
-        self, role: Role = "admin", *, tenant: str = "", retry: Retry = NO_RETRY, timeout_seconds: float = 60
-    ) -> Client:
+    def client(self, role: Role = "admin", *, tenant: str = "", retry: Retry = NO_RETRY, timeout_seconds: float = 60) -> Client:
         """Make a client, which by default does not try again."""
         return Client(self.address, token=self.token(role, tenant=tenant), retry=retry, timeout_seconds=timeout_seconds)
 

@@ -13,8 +13,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from wire.conftest import new_tenant
 from wire.serving import NO_RETRY, RunningServer
 
-from goldenthread.client import Client, GoldenThreadError, PartialDate, PersonName, Record, SourceKey
-from goldenthread.client import errors
+from goldenthread.client import Client, GoldenThreadError, PartialDate, PersonName, Record, SourceKey, errors
 from goldenthread.client.errors import from_rpc
 from goldenthread.v1 import record_pb2
 from goldenthread.v1 import record_service_pb2 as pb
@@ -59,9 +58,7 @@ def call_raw(server: RunningServer, method: str, body: bytes, token: str = "") -
     """Send bytes as they are."""
     metadata = (("authorization", f"Bearer {token}"),) if token else server.authorized()
     with server.channel() as channel:
-        call = channel.unary_unary(
-            method, request_serializer=None, response_deserializer=pb.UpsertRecordResponse.FromString
-        )
+        call = channel.unary_unary(method, request_serializer=None, response_deserializer=pb.UpsertRecordResponse.FromString)
         try:
             return call(body, metadata=metadata, timeout=30)
         except grpc.RpcError as error:
@@ -395,7 +392,9 @@ def test_a_reader_may_not_write(server: RunningServer, client: Client, kept: str
         update = refusal(lambda: reader.update_data_model(reader.get_data_model()))
 
         assert reader.get_record(kept).record.name == kept
-    assert {(type(e), e.metadata["role"], e.metadata["needs"]) for e in refused} == {(errors.PermissionDenied, "reader", "writer")}
+    assert {(type(e), e.metadata["role"], e.metadata["needs"]) for e in refused} == {
+        (errors.PermissionDenied, "reader", "writer")
+    }
     assert (type(update), update.metadata["needs"]) == (errors.PermissionDenied, "admin")
 
 

@@ -261,7 +261,9 @@ def test_consents_come_back_with_their_record_and_its_history(client: Client) ->
     )
     withdrawn = Consent("marketing.email", ConsentState.WITHDRAWN, DAY + dt.timedelta(days=3), channel="email")
     record = ada()
-    first = client.upsert_record(Record(record.source, record.source_record_id, record.attributes, observed_at=DAY, consents=[given]))
+    first = client.upsert_record(
+        Record(record.source, record.source_record_id, record.attributes, observed_at=DAY, consents=[given])
+    )
     later = DAY + dt.timedelta(days=4)
     client.upsert_record(
         Record(record.source, record.source_record_id, record.attributes, observed_at=later, consents=[given, withdrawn])

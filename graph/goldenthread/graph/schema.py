@@ -28,7 +28,7 @@ NODE_PROPERTIES: dict[NodeKind, dict[str, type[int] | type[str] | type[bytes]]] 
     NodeKind.CONSENT: {"purpose": str, "state": int, "channel": str, "event_time": int, "sealed": bytes},
     NodeKind.DECISION: {"kind": str, "sealed": bytes},
     NodeKind.REQUEST: {"digest": bytes, "result": bytes, "at": int},
-    NodeKind.ARTEFACT: {"body": bytes},
+    NodeKind.ARTEFACT: {"body": bytes},  # sealed; empty on the root that names the current version
 }
 
 EDGE_ENDS: dict[EdgeKind, tuple[frozenset[NodeKind], frozenset[NodeKind]]] = {

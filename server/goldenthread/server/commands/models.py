@@ -22,7 +22,7 @@ from goldenthread.graph.model import (
     Survivorship,
 )
 from goldenthread.graph.store import ChangeSet, EdgeRef, Reader, Store, Transaction
-from goldenthread.graph.vault import TenantVault
+from goldenthread.graph.vault import SealRequest, TenantVault
 from goldenthread.resolver.scoring import MatchModel
 from goldenthread.server.commands.ids import new_id, now
 from goldenthread.server.config import Config, ConfigError
@@ -91,13 +91,13 @@ def read_default_models(config: Config) -> DefaultModels:
     """
     data_model, match_model = person_data_model(), None
     if config.data_model:
-        data_model = _read(config.data_model, "data_model", lambda text: msgspec.yaml.decode(text, type=DataModel))
+        data_model = _read_file(config.data_model, "data_model", lambda text: msgspec.yaml.decode(text, type=DataModel))
     if config.match_model:
-        match_model = _read(config.match_model, "match_model", MatchModel.from_json)
+        match_model = _read_file(config.match_model, "match_model", MatchModel.from_json)
     return DefaultModels(data_model, match_model or MatchModel.shipped())
 
 
-def _read(path: str, setting: str, parse: Callable[[bytes], T]) -> T:
+def _read_file(path: str, setting: str, parse: Callable[[bytes], T]) -> T:
     try:
         return parse(Path(path).read_bytes())
     except OSError as error:
@@ -112,14 +112,12 @@ async def load_models(store: Store, tenant: str, vault: TenantVault, defaults: D
     """Read a tenant's models; keep the default ones for it when it has none yet."""
 
     async def keep_defaults(transaction: Transaction) -> None:
-        roots = [vault.blind("artefact", name) for name in (_DATA_MODEL, _MATCH_MODEL)]
-        await transaction.lock(roots)
-        if await transaction.artefact(roots[0]) is not None:
+        await transaction.lock([_root(vault, _DATA_MODEL), _root(vault, _MATCH_MODEL)])
+        if await _read(transaction, vault, _DATA_MODEL) is not None:
             return
         changes = ChangeSet()
-        bodies = (msgspec.json.encode(defaults.data_model), defaults.match_model.to_json())
-        for root, body in zip(roots, bodies, strict=True):
-            _put_artefact(changes, root, None, body)
+        await _put(changes, vault, _DATA_MODEL, None, msgspec.json.encode(defaults.data_model))
+        await _put(changes, vault, _MATCH_MODEL, None, defaults.match_model.to_json())
         await transaction.apply(changes)
 
     async with store.reader(tenant) as reader:
@@ -130,38 +128,14 @@ async def load_models(store: Store, tenant: str, vault: TenantVault, defaults: D
     async with store.reader(tenant) as reader:
         found = await _read_models(reader, vault)
     if found is None:
-        raise FailedPrecondition("the tenant's models were not kept")
+        raise FailedPrecondition("the tenant's models can't be read; restore its keys from a backup")
     return found
 
 
 async def read_data_model(reader: Reader, vault: TenantVault) -> tuple[DataModel, int]:
     """Read the tenant's data model and the revision of its last change."""
-    node = await reader.artefact(vault.blind("artefact", _DATA_MODEL))
-    if node is None:
-        return DataModel(), 0
-    return msgspec.json.decode(_body(node), type=DataModel), node.recorded_from
-
-
-async def _read_models(reader: Reader, vault: TenantVault) -> tuple[DataModel, MatchModel] | None:
-    data_model = await reader.artefact(vault.blind("artefact", _DATA_MODEL))
-    match_model = await reader.artefact(vault.blind("artefact", _MATCH_MODEL))
-    if data_model is None or match_model is None:
-        return None
-    return msgspec.json.decode(_body(data_model), type=DataModel), MatchModel.from_json(_body(match_model))
-
-
-def _body(node: Node) -> bytes:
-    body = node.properties["body"]
-    return body if isinstance(body, bytes) else b""
-
-
-def _put_artefact(changes: ChangeSet, root: bytes, former: Node | None, body: bytes) -> None:
-    version = new_id(now())
-    changes.put_nodes.append(Node(NodeKind.ARTEFACT, root, {"body": b""}))
-    changes.put_nodes.append(Node(NodeKind.ARTEFACT, version, {"body": body}))
-    if former is not None:
-        changes.end_edges.append(EdgeRef(EdgeKind.CURRENT, root, former.id))
-    changes.put_edges.append(Edge(EdgeKind.CURRENT, root, version))
+    found = await _read(reader, vault, _DATA_MODEL)
+    return (msgspec.json.decode(found[1], type=DataModel), found[0].recorded_from) if found is not None else (DataModel(), 0)
 
 
 async def update_data_model(transaction: Transaction, vault: TenantVault, wanted: DataModel) -> tuple[DataModel, int]:
@@ -171,16 +145,48 @@ async def update_data_model(transaction: Transaction, vault: TenantVault, wanted
         FailedPrecondition: an attribute that is declared would change its type.
         InvalidField: too many attributes, or one named twice.
     """
-    root = vault.blind("artefact", _DATA_MODEL)
-    await transaction.lock([root])
-    former = await transaction.artefact(root)
-    known = msgspec.json.decode(_body(former), type=DataModel) if former is not None else DataModel()
+    await transaction.lock([_root(vault, _DATA_MODEL)])
+    former = await _read(transaction, vault, _DATA_MODEL)
+    known = msgspec.json.decode(former[1], type=DataModel) if former is not None else DataModel()
     merged = _merge(known, wanted)
     if merged == known:
         return known, transaction.revision.number
     changes = ChangeSet()
-    _put_artefact(changes, root, former, msgspec.json.encode(merged))
+    await _put(changes, vault, _DATA_MODEL, former[0] if former is not None else None, msgspec.json.encode(merged))
     return merged, (await transaction.apply(changes)).number
+
+
+def _root(vault: TenantVault, name: str) -> bytes:
+    return vault.blind("artefact", name)
+
+
+async def _read_models(reader: Reader, vault: TenantVault) -> tuple[DataModel, MatchModel] | None:
+    data_model = await _read(reader, vault, _DATA_MODEL)
+    match_model = await _read(reader, vault, _MATCH_MODEL)
+    if data_model is None or match_model is None:
+        return None
+    return msgspec.json.decode(data_model[1], type=DataModel), MatchModel.from_json(match_model[1])
+
+
+async def _read(reader: Reader, vault: TenantVault, name: str) -> tuple[Node, bytes] | None:
+    """Read an artefact's current version and open its body."""
+    node = await reader.artefact(_root(vault, name))
+    if node is None:
+        return None
+    body = node.properties["body"]
+    (plain,) = await vault.open([(node.id, NodeKind.ARTEFACT, body if isinstance(body, bytes) else b"")])
+    return (node, plain) if plain is not None else None
+
+
+async def _put(changes: ChangeSet, vault: TenantVault, name: str, former: Node | None, body: bytes) -> None:
+    """Put a new version, sealed: a model learned from customers holds blinded frequencies of what they are called."""
+    root, version = _root(vault, name), new_id(now())
+    (sealed,) = await vault.seal([SealRequest(version, NodeKind.ARTEFACT, body)])
+    changes.put_nodes.append(Node(NodeKind.ARTEFACT, root, {"body": b""}))
+    changes.put_nodes.append(Node(NodeKind.ARTEFACT, version, {"body": sealed}))
+    if former is not None:
+        changes.end_edges.append(EdgeRef(EdgeKind.CURRENT, root, former.id))
+    changes.put_edges.append(Edge(EdgeKind.CURRENT, root, version))
 
 
 def _merge(known: DataModel, wanted: DataModel) -> DataModel:

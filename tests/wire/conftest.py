@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from wire.serving import RunningServer
 from goldenthread.cli.demo.sending import to_record
 from goldenthread.cli.demo.sources import simulate_records
 from goldenthread.client import Client, Record
-from goldenthread.graph.stores.neo4j.local import LocalNeo4j
+from goldenthread.graph.stores.neo4j.local import LocalNeo4j, free_port
 
 StartServer = Callable[..., RunningServer]
 
@@ -116,21 +116,50 @@ def customers() -> Callable[[int], list[Record]]:
     return simulate
 
 
-@pytest.fixture
-def own_neo4j(tmp_path: Path) -> Iterator[Callable[[], LocalNeo4j]]:
-    """Start Neo4j servers whose files can be read and whose processes can be stopped, each on a folder of its own."""
-    with ExitStack() as afterwards:
-        count = 0
+class OwnNeo4j:
+    """A Neo4j whose files can be read and whose process can be stopped, on one folder and one port."""
 
-        def start(home: Path | None = None, port: int | None = None) -> LocalNeo4j:
-            nonlocal count
-            count += 1
-            return afterwards.enter_context(stopping(home or tmp_path / f"neo4j{count}", port))
+    def __init__(self, home: Path) -> None:
+        self.home, self.port = home, free_port()
+        self._running: LocalNeo4j | None = None
 
-        yield start
+    @property
+    def url(self) -> str:
+        """Where it is, or will be, as the setting `store`."""
+        return neo4j_url(f"bolt://127.0.0.1:{self.port}")
+
+    @property
+    def bolt(self) -> str:
+        """Where it is, for a driver."""
+        return f"bolt://127.0.0.1:{self.port}"
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        assert self._running is not None
+        return self._running.pid
+
+    def start(self) -> None:
+        """Start it unless it runs."""
+        if self._running is None:
+            self._running = LocalNeo4j.start(self.home, port=self.port, heap="384m", page_cache="64m")
+
+    def stop(self) -> None:
+        """Stop it in order, so that everything is in its files."""
+        if self._running is not None:
+            self._running.stop()
+            self._running = None
+
+    def kill(self) -> None:
+        """End it at once if it runs."""
+        if self._running is not None:
+            self._running.kill()
+            self._running = None
 
 
-@contextmanager
-def stopping(home: Path, port: int | None) -> Iterator[LocalNeo4j]:
-    with LocalNeo4j.start(home, port=port, heap="384m", page_cache="64m") as started:
-        yield started
+@pytest.fixture(scope="session")
+def own_neo4j(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnNeo4j]:
+    """A Neo4j beside the one that all tests share, for those that harm it; not started yet."""
+    own = OwnNeo4j(tmp_path_factory.mktemp("own-neo4j"))
+    yield own
+    own.kill()

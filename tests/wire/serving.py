@@ -11,7 +11,7 @@ import os
 import resource
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerProcess
@@ -20,12 +20,13 @@ from pathlib import Path
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from goldenthread.client import Client, Retry
+from goldenthread.client import Client, GoldenThreadError, Retry
+from goldenthread.client.errors import from_rpc
 from goldenthread.server.access import Role, make_token, signing_key
 from goldenthread.server.config import load_config
 from goldenthread.server.main import Started, serve
 
-__all__ = ["NO_RETRY", "RunningServer", "ServerEnded"]
+__all__ = ["NO_RETRY", "RunningServer", "ServerEnded", "rpc_failure"]
 
 NO_RETRY = Retry(attempts=1)
 """Shows a test the first failure as it is."""
@@ -169,6 +170,18 @@ class RunningServer:
                 if time.monotonic() > deadline:
                     break
         raise TimeoutError(f"Its health did not become {status} within {HEALTH_SECONDS} s.")
+
+
+def rpc_failure(call: Callable[[], object]) -> GoldenThreadError:
+    """Make a call on a bare channel that must fail, and read how it did."""
+    try:
+        call()
+    except grpc.RpcError as error:
+        if not isinstance(error, grpc.Call):
+            raise
+        trailing = [(str(key), value) for key, value in error.trailing_metadata() or ()]
+        return from_rpc(error.code(), error.details() or "", trailing)
+    raise AssertionError("the call did not fail")
 
 
 def _serve(settings: dict[str, object], log_file: str, telling: Connection, file_bytes: int | None) -> None:

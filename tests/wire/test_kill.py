@@ -9,7 +9,7 @@ import grpc
 import pytest
 from wire.conftest import StartServer
 from wire.partitions import difference, linked_partition, partition_of
-from wire.serving import RunningServer
+from wire.serving import RunningServer, rpc_failure
 
 from goldenthread.client import Client, Record, SourceKey
 from goldenthread.resolver.scoring import MatchModel
@@ -42,12 +42,14 @@ def put_until_killed(server: RunningServer, requests: Sequence[pb.UpsertRecordRe
     answers: Answers = {}
     with server.channel() as channel:
         stream = pb_grpc.RecordServiceStub(channel).BatchUpsertRecords(messages_of(requests), metadata=server.authorized())
-        with pytest.raises(grpc.RpcError):
+
+        def read() -> None:
             for count, answer in enumerate(stream, 1):
                 take(answer, requests, answers)
                 if count == kill_after:
                     server.kill()
-            raise AssertionError("the stream ended before the server was killed")
+
+        assert rpc_failure(read).code is grpc.StatusCode.UNAVAILABLE
     return answers
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
 
 import pytest
 
@@ -15,11 +14,13 @@ from goldenthread.client import (
     NodeKind,
     PostalAddress,
     Record,
+    RecordMessage,
     SemanticType,
     SourceKey,
     Subgraph,
 )
 from goldenthread.client.errors import FailedPrecondition, InvalidField, NotFound
+from goldenthread.v1 import record_pb2
 
 DAY = dt.datetime(2025, 3, 1, 12, tzinfo=dt.UTC)
 HOME = PostalAddress(street="12 Harbour Lane", city="Springfield", region="IL", postcode="62704", country="US")
@@ -47,6 +48,10 @@ def value_of(client: Client, name: str, attribute: str, as_of: int | None = None
     return [one.value.text for found in golden.attributes if found.attribute == attribute for one in found.values]
 
 
+def city_of(record: RecordMessage) -> str:
+    return next(value.text for value in record.attributes if value.attribute == "city")
+
+
 def kinds(graph: Subgraph) -> set[str]:
     return {NodeKind.Name(node.kind).removeprefix("NODE_KIND_") for node in graph.nodes}
 
@@ -58,12 +63,9 @@ def test_the_latest_observed_version_is_current_whatever_comes_last(client: Clie
 
     found = client.get_record(late.record, include_history=True)
 
-    def city(attributes: Sequence[object]) -> str:
-        return next(a.text for a in attributes if a.attribute == "city")  # type: ignore[attr-defined]  # a message
-
     assert (late.changed, newest.record) == (True, late.record)
-    assert city(found.record.attributes) == "Kyoto"
-    assert [city(version.attributes) for version in found.history] == ["Rome", "Oslo"]
+    assert city_of(found.record) == "Kyoto"
+    assert [city_of(version) for version in found.history] == ["Rome", "Oslo"]
     assert len({found.record.version_id, *(version.version_id for version in found.history)}) == 3
 
 
@@ -189,7 +191,7 @@ def test_a_merge_outlives_new_versions_and_the_old_name_answers_with_its_success
     merged = client.merge_identities([one.identity, other.identity], reason="told so by phone")
     client.upsert_record(grace(phone="+1 217 555 0134", city="Rome"))
 
-    assert (preview.decision, untouched.superseded_name, untouched.identity.records) == ("", "", [other.record])
+    assert (preview.decision, untouched.superseded_name, list(untouched.identity.records)) == ("", "", [other.record])
     assert preview.superseded == merged.superseded
     assert sorted(client.get_identity(merged.identity.name).identity.records) == sorted([one.record, other.record])
     [gone] = merged.superseded
@@ -394,14 +396,14 @@ def test_pages_are_stable_and_hold_everything_once(client: Client) -> None:
 
 def test_a_declared_attribute_is_typed_and_a_declared_type_cannot_change(client: Client) -> None:
     model = client.get_data_model()
-    declared = model.attributes.add(name="work_email", type=10)
+    declared = model.attributes.add(name="work_email", type=record_pb2.SEMANTIC_TYPE_EMAIL)
 
     now = client.update_data_model(model)
     name = client.upsert_record(Record("crm", "1", {"work_email": "ada@work.example"})).record
 
     assert declared.name in {one.name for one in now.attributes}
-    assert client.get_record(name).record.attributes[0].type == SemanticType.EMAIL
+    assert client.get_record(name).record.attributes[0].type == record_pb2.SEMANTIC_TYPE_EMAIL
     assert client.get_identity(identifier=IdentifierKey(SemanticType.EMAIL, "ada@work.example")).identity.records == [name]
-    declared.type = 11
+    declared.type = record_pb2.SEMANTIC_TYPE_PHONE
     with pytest.raises(FailedPrecondition, match="work_email"):
         client.update_data_model(model)

@@ -14,12 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import apsw
-import grpc
 import pytest
 from needle_scanner import MIN_CHARACTERS, Finding, Needles
 from neo4j import GraphDatabase
-from wire.conftest import StartServer, neo4j_url
-from wire.serving import NO_RETRY, RunningServer
+from wire.conftest import OwnNeo4j, StartServer
+from wire.serving import NO_RETRY, RunningServer, rpc_failure
 
 from goldenthread.client import (
     Client,
@@ -34,7 +33,6 @@ from goldenthread.client import (
     SourceKey,
     Typed,
 )
-from goldenthread.graph.stores.neo4j.local import LocalNeo4j
 from goldenthread.resolver.scoring import MatchModel
 from goldenthread.v1 import record_pb2
 from goldenthread.v1 import record_service_pb2 as pb
@@ -106,7 +104,9 @@ def record_of_canaries(canaries: Canaries, id: str) -> Record:
         id,
         {
             **values,
-            "name": PersonName(canaries.word("Given"), canaries.word("Middle"), canaries.word("Surname"), canaries.word("Suffix")),
+            "name": PersonName(
+                canaries.word("Given"), canaries.word("Middle"), canaries.word("Surname"), canaries.word("Suffix")
+            ),
             "address": PostalAddress(
                 canaries.text("street"),
                 canaries.word("No"),
@@ -143,7 +143,9 @@ def put_canaries(server: RunningServer, canaries: Canaries) -> None:
     """Put canaries, change them, merge, split and delete them, and search with them."""
     token = server.token(subject=canaries.text("subject"))
     with Client(server.address, token=token, retry=NO_RETRY, timeout_seconds=60) as client:
-        one = client.upsert_record(record_of_canaries(canaries, canaries.text("record id")), request_id=canaries.word("Request"))
+        one = client.upsert_record(
+            record_of_canaries(canaries, canaries.text("record id")), request_id=canaries.word("Request")
+        )
         same = canaries.text("record id")
         client.upsert_record(record_of_canaries(canaries, same))
         other = client.upsert_record(record_of_canaries(canaries, same), request_id=canaries.word("Request"))
@@ -190,11 +192,10 @@ def fail_with_canaries(server: RunningServer, canaries: Canaries) -> list[str]:
             stranger.upsert_record(Record("crm", canaries.text("record id")))
         said.append(f"{caught.value.message} {caught.value.metadata}")
     with server.channel() as channel:
-        call = channel.unary_unary("/goldenthread.v1.RecordService/UpsertRecord")
-        with pytest.raises(grpc.RpcError) as failed:
-            call(b"\x0a\xff\x01" + canaries.text("bytes").encode(), metadata=server.authorized())
-        assert isinstance(failed.value, grpc.Call)
-        said.append(f"{failed.value.details()} {failed.value.trailing_metadata()}")
+        call: Callable[..., bytes] = channel.unary_unary("/goldenthread.v1.RecordService/UpsertRecord")
+        body = b"\x0a\xff\x01" + canaries.text("bytes").encode()
+        error = rpc_failure(lambda: call(body, metadata=server.authorized()))
+        said.append(f"{error.message} {error.metadata}")
     return said
 
 
@@ -205,10 +206,13 @@ def load_and_kill(server: RunningServer, records: Sequence[Record]) -> None:
     with server.channel() as channel:
         messages = (pb.BatchUpsertRecordsRequest(requests=requests[at : at + 50]) for at in range(0, half, 50))
         stream = pb_grpc.RecordServiceStub(channel).BatchUpsertRecords(messages, metadata=server.authorized())
-        with pytest.raises(grpc.RpcError):
+
+        def read() -> None:
             for count, _ in enumerate(stream):
                 if count == 2:
                     server.kill()
+
+        rpc_failure(read)
     server.start()
     with server.client() as client:
         assert all(result.error is None for result in client.upsert_stream(records))
@@ -292,24 +296,22 @@ def test_nothing_personal_is_left_behind_on_sqlite(make_server: StartServer, cus
 
 
 @pytest.mark.neo4j
-def test_nothing_personal_is_left_behind_on_neo4j(
-    make_server: StartServer, own_neo4j: Callable[..., LocalNeo4j], customers: Customers, tmp_path: Path
-) -> None:
-    home = tmp_path / "home"
-    neo4j = own_neo4j(home)
-    server = make_server(store=neo4j_url(neo4j.uri), metrics_listen="127.0.0.1:0", log_level="debug")
+def test_nothing_personal_is_left_behind_on_neo4j(make_server: StartServer, own_neo4j: OwnNeo4j, customers: Customers) -> None:
+    own_neo4j.start()
+    server = make_server(store=own_neo4j.url, metrics_listen="127.0.0.1:0", log_level="debug")
     planted, words = plant(server.folder)
 
-    needles, [running] = run_a_life(server, customers(1000), home)
-    plant_in_neo4j(neo4j.uri, words)
+    needles, [running] = run_a_life(server, customers(500), own_neo4j.home)
+    plant_in_neo4j(own_neo4j.bolt, words)
+
 
     assert len(needles) > 1000
     assert running.scan(needles) == []
     server.kill()
-    neo4j.stop()
-    found = {finding.path.relative_to(home).parts[:2] for finding in planted.scan([home])}
+    own_neo4j.stop()
+    found = {finding.path.relative_to(own_neo4j.home).parts[:2] for finding in planted.scan([own_neo4j.home])}
     assert found >= {("data", "databases"), ("data", "transactions")}
-    assert needles.scan([server.folder, home]) == []
+    assert needles.scan([server.folder, own_neo4j.home]) == []
 
 
 def plant(folder: Path) -> tuple[Needles, list[str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from google.protobuf.descriptor_pool import DescriptorPool
+from google.protobuf.json_format import MessageToDict
 from google.protobuf.message_factory import GetMessageClass
 from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
@@ -36,8 +37,9 @@ def test_a_client_made_from_reflection_alone_can_call(server: RunningServer, cli
 
         answer = call(request_class(name=name), metadata=server.authorized("reader"))
 
-    assert (answer.record.source, answer.record.source_record_id) == ("crm", "42")
-    assert answer.record.attributes[0].text == "ann@example.org"
+    record = MessageToDict(answer)["record"]
+    assert (record["source"], record["sourceRecordId"]) == ("crm", "42")
+    assert record["attributes"][0]["text"] == "ann@example.org"
 
 
 def test_reflection_knows_every_message_of_every_service(server: RunningServer) -> None:

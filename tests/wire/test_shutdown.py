@@ -7,12 +7,10 @@ import signal
 from collections.abc import Callable, Iterator
 
 import grpc
-import pytest
 from wire.conftest import StartServer
-from wire.serving import RunningServer
+from wire.serving import RunningServer, rpc_failure
 
 from goldenthread.client import Record, Retry
-from goldenthread.client.errors import from_rpc
 from goldenthread.v1 import record_service_pb2 as pb
 from goldenthread.v1 import record_service_pb2_grpc as pb_grpc
 
@@ -29,17 +27,18 @@ def test_a_stream_during_a_shutdown_is_answered_or_told_to_come_again(
     with server.channel() as channel:
         messages = (pb.BatchUpsertRecordsRequest(requests=requests[at : at + 50]) for at in range(0, len(requests), 50))
         stream = pb_grpc.RecordServiceStub(channel).BatchUpsertRecords(messages, metadata=server.authorized())
-        with pytest.raises(grpc.RpcError) as caught:
+
+        def read() -> None:
+            nonlocal acknowledged
             for answer in stream:
                 assert not any(result.HasField("error") for result in answer.results)
                 acknowledged += [result.response.record for result in answer.results]
                 if len(acknowledged) == 200:
                     server.signal(signal.SIGTERM)
+
+        error = rpc_failure(read)
     assert server.stop() == 0
 
-    failed = caught.value
-    assert isinstance(failed, grpc.Call)
-    error = from_rpc(failed.code(), failed.details() or "", [(str(k), v) for k, v in failed.trailing_metadata() or ()])
     assert (error.code, error.reason) == (grpc.StatusCode.UNAVAILABLE, "ERROR_REASON_SHUTTING_DOWN")
     assert 200 <= len(acknowledged) < len(requests)
     server.start()
@@ -86,12 +85,10 @@ def test_a_deadline_that_is_past_is_told_and_harms_nothing(server: RunningServer
     request = pb.UpsertRecordRequest(record=Record("crm", "1", {"surname": "Lovelace"}).to_proto(), request_id="one")
     with server.channel() as channel:
         stub = pb_grpc.RecordServiceStub(channel)
-        with pytest.raises(grpc.RpcError) as caught:
-            stub.UpsertRecord(request, metadata=server.authorized(), timeout=0.0001)
+        error = rpc_failure(lambda: stub.UpsertRecord(request, metadata=server.authorized(), timeout=0.0001))
         answer = stub.UpsertRecord(request, metadata=server.authorized(), timeout=30)
 
-    assert isinstance(caught.value, grpc.Call)
-    assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+    assert error.code is grpc.StatusCode.DEADLINE_EXCEEDED
     assert answer.record
 
 
@@ -101,9 +98,7 @@ def test_a_stream_that_waits_ends_at_its_deadline(server: RunningServer) -> None
     with server.channel() as channel:
         stub = pb_grpc.RecordServiceStub(channel)
         stream = stub.BatchUpsertRecords(iter(outbox.get, None), metadata=server.authorized(), timeout=0.5)
-        with pytest.raises(grpc.RpcError) as caught:
-            next(stream)
+        error = rpc_failure(lambda: next(stream))
         outbox.put(None)
 
-    assert isinstance(caught.value, grpc.Call)
-    assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+    assert error.code is grpc.StatusCode.DEADLINE_EXCEEDED

@@ -164,8 +164,8 @@ async def _score(
         left = np.array([place[digests[a]] for a, _ in whole], dtype=np.int32)
         right = np.array([place[digests[b]] for _, b in whole], dtype=np.int32)
         weights = tenant.scorer.weights(list(profiles.values()), left, right)
-        kept = np.flatnonzero(weights >= tenant.match_model.review_weight)
-        return [Edge(EdgeKind.MATCHES, *whole[i], weight=int(weights[i])) for i in kept]
+        kept = np.flatnonzero(weights >= tenant.match_model.review_weight).tolist()
+        return [Edge(EdgeKind.MATCHES, whole[i][0], whole[i][1], int(weights[i])) for i in kept]
 
     return await asyncio.to_thread(weigh)
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from goldenthread.graph.model import Edge, EdgeKind, Node, NodeKind
 from goldenthread.graph.store import ChangeSet, EdgeRef, Reader
 from goldenthread.resolver.clusters import Clustering, Decision, cluster
-from goldenthread.resolver.households import household_keys_of
+from goldenthread.resolver.normalise import Profile
 from goldenthread.server.commands.ids import new_id
 from goldenthread.server.commands.tenants import Member, Tenant
 
@@ -59,6 +59,8 @@ class Part(Struct):
     records: list[bytes]
     members: list[Member]
     decisions: list[Decision]
+    weights: Mapping[tuple[int, int], int]
+    """Weights that match edges know, by places in `records`, the smaller first."""
 
 
 async def relink(reader: Reader, tenant: Tenant, change: Change, at: int) -> Linked:
@@ -76,11 +78,11 @@ async def relink(reader: Reader, tenant: Tenant, change: Change, at: int) -> Lin
     for record in change.gone:
         members.pop(record, None)
 
-    edges = [(e.source, e.target) for c in components for e in c.matches if (e.source, e.target) not in ended]
-    edges += [(e.source, e.target) for e in change.put_matches if e.weight >= link_weight]
+    links = [e for c in components for e in c.matches if (e.source, e.target) not in ended]
+    links += [e for e in change.put_matches if e.weight >= link_weight]
     decisions = [e for c in components for e in c.decisions] + list(change.put_decisions)
     revisions = await _decision_revisions(reader, decisions, change.decision_revisions)
-    parts = [_part(records, members, decisions, revisions) for records in _connect(members, edges, decisions)]
+    parts = _parts(members, links, decisions, revisions)
     groups = await asyncio.to_thread(_cut_all, tenant, parts)
 
     old = {record: state.identity for record, state in states.items() if state.identity is not None}
@@ -100,10 +102,21 @@ async def component_parts(reader: Reader, tenant: Tenant, records: Sequence[byte
     components = await reader.components(records, tenant.match_model.link_weight)
     stored = sorted({record for component in components for record in component.records})
     members = await tenant.members_of((await reader.records(stored)).values())
-    edges = [(e.source, e.target) for c in components for e in c.matches]
+    links = [e for c in components for e in c.matches]
     decisions = [e for c in components for e in c.decisions]
-    revisions = await _decision_revisions(reader, decisions, {})
-    return [_part(group, members, decisions, revisions) for group in _connect(members, edges, decisions)]
+    return _parts(members, links, decisions, await _decision_revisions(reader, decisions, {}))
+
+
+def _parts(
+    members: Mapping[bytes, Member], links: Sequence[Edge], decisions: Sequence[Edge], revisions: Mapping[bytes, int]
+) -> list[Part]:
+    """Find the components that links and must-link decisions make of the members, with what is known of each."""
+    matches: dict[bytes, dict[bytes, int]] = defaultdict(dict)
+    for edge in links:
+        if edge.source in members and edge.target in members:
+            matches[edge.source][edge.target] = edge.weight
+    groups = _connect(members, matches, decisions)
+    return [_part(records, members, matches, decisions, revisions) for records in groups]
 
 
 async def _decision_revisions(reader: Reader, edges: Sequence[Edge], fresh: Mapping[bytes, int]) -> dict[bytes, int]:
@@ -115,9 +128,9 @@ async def _decision_revisions(reader: Reader, edges: Sequence[Edge], fresh: Mapp
 
 
 def _connect(
-    members: Mapping[bytes, Member], edges: Sequence[tuple[bytes, bytes]], decisions: Sequence[Edge]
+    members: Mapping[bytes, Member], matches: Mapping[bytes, Mapping[bytes, int]], decisions: Sequence[Edge]
 ) -> list[list[bytes]]:
-    """Find the components that links and must-link decisions make of the members, in order of their order keys."""
+    """Group the members; the records of a group are in order of their order keys."""
     parent = {record: record for record in members}
 
     def root(record: bytes) -> bytes:
@@ -126,8 +139,8 @@ def _connect(
             record = parent[record]
         return record
 
-    for a, b in edges:
-        if a in parent and b in parent:
+    for a, others in matches.items():
+        for b in others:
             parent[root(a)] = root(b)
     first: dict[bytes, bytes] = {}
     for edge in decisions:
@@ -144,10 +157,21 @@ def _ordered(members: Mapping[bytes, Member]) -> list[bytes]:
     return sorted(members, key=lambda record: members[record].order_key)
 
 
-def _part(records: list[bytes], members: Mapping[bytes, Member], edges: Sequence[Edge], revisions: Mapping[bytes, int]) -> Part:
-    if not edges:
-        return Part(records, [members[record] for record in records], [])
+def _part(
+    records: list[bytes],
+    members: Mapping[bytes, Member],
+    matches: Mapping[bytes, Mapping[bytes, int]],
+    edges: Sequence[Edge],
+    revisions: Mapping[bytes, int],
+) -> Part:
+    if len(records) == 1:
+        return Part(records, [members[records[0]]], [], {})
     position = {record: i for i, record in enumerate(records)}
+    weights: dict[tuple[int, int], int] = {}
+    for i, record in enumerate(records):
+        for other, weight in matches.get(record, {}).items():
+            j = position[other]
+            weights[min(i, j), max(i, j)] = weight
     sides: dict[tuple[bytes, EdgeKind], tuple[set[int], set[int]]] = defaultdict(lambda: (set(), set()))
     for edge in edges:
         if edge.source in position:
@@ -156,7 +180,7 @@ def _part(records: list[bytes], members: Mapping[bytes, Member], edges: Sequence
         Decision(revisions[decision], kind is EdgeKind.MUST_LINK, tuple(sorted(left)), tuple(sorted(right)))
         for (decision, kind), (left, right) in sorted(sides.items())
     ]
-    return Part(records, [members[record] for record in records], decisions)
+    return Part(records, [members[record] for record in records], decisions, weights)
 
 
 def _cut_all(tenant: Tenant, parts: Sequence[Part]) -> list[list[bytes]]:
@@ -194,29 +218,35 @@ def cut_part(tenant: Tenant, part: Part, matrix: NDArray[np.int64] | None = None
 
 
 def _matrices(tenant: Tenant, parts: Sequence[Part]) -> dict[int, NDArray[np.int64]]:
-    """Score all pairs of several components at once; return each one's full symmetric matrix."""
-    if not parts:
-        return {}
-    profiles = [member.profile for part in parts for member in part.members]
-    lefts: list[NDArray[np.int32]] = []
-    rights: list[NDArray[np.int32]] = []
-    start = 0
-    for part in parts:
-        i, j = np.triu_indices(len(part.records), 1)
-        lefts.append((i + start).astype(np.int32))
-        rights.append((j + start).astype(np.int32))
-        start += len(part.records)
-    weights = tenant.scorer.weights(profiles, np.concatenate(lefts), np.concatenate(rights))
+    """Give each component's full symmetric matrix of weights; pairs that no edge knows are scored, all in one call."""
+    profiles: list[Profile] = []
+    lefts: list[int] = []
+    rights: list[int] = []
+    filled: list[tuple[NDArray[np.int64], list[tuple[int, int]]]] = []
     matrices: dict[int, NDArray[np.int64]] = {}
-    start = 0
     for part in parts:
-        n = len(part.records)
-        pairs = n * (n - 1) // 2
-        matrix = np.zeros((n, n), dtype=np.int64)
-        i, j = np.triu_indices(n, 1)
-        matrix[i, j] = matrix[j, i] = weights[start : start + pairs]
-        matrices[id(part)] = matrix
-        start += pairs
+        n, start = len(part.records), len(profiles)
+        matrix = matrices[id(part)] = np.zeros((n, n), dtype=np.int64)
+        unknown: list[tuple[int, int]] = []
+        for i in range(n):
+            for j in range(i + 1, n):
+                weight = part.weights.get((i, j))
+                if weight is None:
+                    unknown.append((i, j))
+                else:
+                    matrix[i, j] = matrix[j, i] = weight
+        if unknown:
+            profiles.extend(member.profile for member in part.members)
+            lefts.extend(start + i for i, _ in unknown)
+            rights.extend(start + j for _, j in unknown)
+            filled.append((matrix, unknown))
+    if lefts:
+        weights = tenant.scorer.weights(profiles, np.array(lefts, dtype=np.int32), np.array(rights, dtype=np.int32)).tolist()
+        place = 0
+        for matrix, unknown in filled:
+            for i, j in unknown:
+                matrix[i, j] = matrix[j, i] = weights[place]
+                place += 1
     return matrices
 
 
@@ -278,8 +308,7 @@ async def _household_changes(
     stored = await reader.identities(sorted(known)) if known else {}
     wanted: dict[bytes, dict[bytes, str]] = {identity: {} for identity in (*identity_of.values(), *retired)}
     for record, identity in identity_of.items():
-        for key in household_keys_of(members[record].profile):
-            wanted[identity][tenant.vault.blind("household", f"{key.reason}\0{key.text}")] = key.reason
+        wanted[identity].update(members[record].households)
     for identity, households in wanted.items():
         had = set(stored[identity].households) if identity in stored else set()
         for household in sorted(had - set(households)):

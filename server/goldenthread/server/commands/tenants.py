@@ -17,6 +17,7 @@ from goldenthread.graph.errors import GraphError
 from goldenthread.graph.model import DataModel, Node, NodeKind, RecordContent
 from goldenthread.graph.store import Reader, RecordState
 from goldenthread.graph.vault import TenantVault
+from goldenthread.resolver.households import household_keys_of
 from goldenthread.resolver.normalise import Profile, profile_of
 from goldenthread.resolver.scoring import MatchModel, Scorer
 
@@ -64,11 +65,15 @@ class Cache(Generic[K, V]):
 
 
 class Member(Struct, frozen=True, gc=False):
-    """What resolving needs of a record version. `digest` names the profile; `order_key` is (source, source record id)."""
+    """What resolving needs of a record version.
+
+    `digest` names the profile; `order_key` is (source, source record id); `households` are (blind key, reason).
+    """
 
     order_key: tuple[str, str]
     digest: bytes
     profile: Profile
+    households: tuple[tuple[bytes, str], ...]
 
 
 class Tenant:
@@ -87,7 +92,10 @@ class Tenant:
     def member_of(self, content: RecordContent) -> Member:
         """Normalise a record's content."""
         profile = profile_of(content.attributes, self.data_model.default_country)
-        return Member((content.source, content.source_record_id), profile_digest(self.vault, profile), profile)
+        households = tuple(
+            (self.vault.blind("household", f"{key.reason}\0{key.text}"), key.reason) for key in household_keys_of(profile)
+        )
+        return Member((content.source, content.source_record_id), profile_digest(self.vault, profile), profile, households)
 
     def remember(self, version: bytes, member: Member) -> None:
         """Keep a member for the next time its version is met."""

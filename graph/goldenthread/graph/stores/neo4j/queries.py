@@ -170,8 +170,9 @@ _CONDITIONS = {
 PAGE: dict[NodeKind, str] = {kind: _page(kind, _CONDITIONS.get(kind, "")) for kind in NodeKind}
 PAGE_OF_SOURCE = _page(NodeKind.RECORD, f" AND n.source = $source{_STANDING}")
 
+# A record has an identity exactly while it is no tombstone.
 _COUNTED = {
-    NodeKind.RECORD: f" AND EXISTS {{ (n)-[e:CURRENT]->(v) WHERE v.tombstone = 0 AND {_live('e')} }}",
+    NodeKind.RECORD: f" AND EXISTS {{ (n)-[e:RESOLVED_TO]->() WHERE {_live('e')} }}",
     NodeKind.IDENTITY: f" AND EXISTS {{ (n)<-[e:RESOLVED_TO]-() WHERE {_live('e')} }}",
     NodeKind.HOUSEHOLD: f" AND EXISTS {{ (n)<-[e:MEMBER_OF]-() WHERE {_live('e')} }}",
 }

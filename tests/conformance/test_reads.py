@@ -325,7 +325,7 @@ async def test_pages_go_on_where_the_last_ended(world: World) -> None:
             after = page[-1]
 
     assert [len(page) for page in pages] == [3, 3, 1]
-    assert sum(pages, []) == sorted(world.id(name) for name in names)
+    assert [id for page in pages for id in page] == sorted(world.id(name) for name in names)
 
 
 async def test_pages_know_their_filters(world: World) -> None:

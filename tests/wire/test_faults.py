@@ -108,6 +108,34 @@ def test_a_file_that_may_not_grow_refuses_and_keeps_what_was_acknowledged(make_s
     assert "incident" not in server.log()
 
 
+def test_a_deletion_that_is_refused_leaves_a_record_that_can_be_put_and_read(make_server: StartServer) -> None:
+    server = make_server(file_bytes=2 << 20)
+    with server.client() as client:
+        acknowledged, _ = put_until_refused(client, big(1000))
+        refused = [refused_deletion(client, name) for name in acknowledged]
+    assert any(refused)
+    server.kill()
+    server.file_bytes = None
+
+    server.start()
+
+    with server.client() as client:
+        for record, name, was_refused in zip(big(len(acknowledged)), acknowledged, refused, strict=True):
+            if was_refused:
+                assert client.get_record(name).record.name == name
+                client.upsert_record(record)
+                assert client.get_record(name).record.identity
+
+
+def refused_deletion(client: Client, name: str) -> bool:
+    """Delete a record; say whether that was refused."""
+    try:
+        client.delete_record(name)
+    except Retryable:
+        return True
+    return False
+
+
 def serve_in_vain(data: Path, *settings: str) -> tuple[int, str]:
     """Start `goldenthread serve` where it can't start; return its exit code and what it said."""
     command = [sys.executable, "-m", "goldenthread.cli.main", "serve", "--listen", "127.0.0.1:0", "--data", str(data)]

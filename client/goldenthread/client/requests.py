@@ -79,14 +79,14 @@ class Requests:
             request.name = self.name("records", key)
         return request
 
-    def list_records(self, source: str, page_size: int, page_token: str) -> record_service_pb2.ListRecordsRequest:
+    def list_records(self, source: str, page_size: int, page_token: str, as_of: AsOf) -> record_service_pb2.ListRecordsRequest:
         """Ask for a page of records."""
         return record_service_pb2.ListRecordsRequest(
-            parent=self.parent, source=source, page_size=page_size, page_token=page_token
+            parent=self.parent, source=source, page_size=page_size, page_token=page_token, as_of=as_of_message(as_of)
         )
 
     def resolve_record(
-        self, attributes: Mapping[str, AttributeInput], max_candidates: int, min_probability: float
+        self, attributes: Mapping[str, AttributeInput], max_candidates: int, min_probability: float, as_of: AsOf
     ) -> resolution_service_pb2.ResolveRecordRequest:
         """Ask who somebody is, by what is known."""
         return resolution_service_pb2.ResolveRecordRequest(
@@ -94,6 +94,7 @@ class Requests:
             attributes=attribute_values(attributes),
             max_candidates=max_candidates,
             min_probability=min_probability,
+            as_of=as_of_message(as_of),
         )
 
     def get_identity(
@@ -117,20 +118,20 @@ class Requests:
         return request
 
     def list_identities(
-        self, min_records: int, page_size: int, page_token: str
+        self, min_records: int, page_size: int, page_token: str, as_of: AsOf
     ) -> resolution_service_pb2.ListIdentitiesRequest:
         """Ask for a page of identities."""
         return resolution_service_pb2.ListIdentitiesRequest(
-            parent=self.parent, min_records=min_records, page_size=page_size, page_token=page_token
+            parent=self.parent, min_records=min_records, page_size=page_size, page_token=page_token, as_of=as_of_message(as_of)
         )
 
-    def explain_match(self, left: str, right: str) -> resolution_service_pb2.ExplainMatchRequest:
+    def explain_match(self, left: str, right: str, as_of: AsOf) -> resolution_service_pb2.ExplainMatchRequest:
         """Ask why two records or identities match, by whole names."""
-        return resolution_service_pb2.ExplainMatchRequest(left=left, right=right)
+        return resolution_service_pb2.ExplainMatchRequest(left=left, right=right, as_of=as_of_message(as_of))
 
-    def explain_identity(self, name: str) -> resolution_service_pb2.ExplainIdentityRequest:
+    def explain_identity(self, name: str, as_of: AsOf) -> resolution_service_pb2.ExplainIdentityRequest:
         """Ask how an identity came to be."""
-        return resolution_service_pb2.ExplainIdentityRequest(name=self.name("identities", name))
+        return resolution_service_pb2.ExplainIdentityRequest(name=self.name("identities", name), as_of=as_of_message(as_of))
 
     def merge_identities(
         self, names: Sequence[str], reason: str, request_id: str | None, validate_only: bool
@@ -172,16 +173,20 @@ class Requests:
         # `from` is a word of Python, so it can't be written as a keyword.
         return explore_service_pb2.FindPathRequest(**{"from": start}, to=end, max_hops=max_hops, as_of=as_of_message(as_of))
 
-    def get_household(self, name: str) -> explore_service_pb2.GetHouseholdRequest:
+    def get_household(self, name: str, as_of: AsOf) -> explore_service_pb2.GetHouseholdRequest:
         """Ask for the households of an identity; a name without its collection is an identity's."""
-        return explore_service_pb2.GetHouseholdRequest(name=self.name("identities", name))
+        return explore_service_pb2.GetHouseholdRequest(name=self.name("identities", name), as_of=as_of_message(as_of))
 
     def get_network(
-        self, names: Sequence[str], max_hops: int, build_out_hops: int, limit: int
+        self, names: Sequence[str], max_hops: int, build_out_hops: int, limit: int, as_of: AsOf
     ) -> explore_service_pb2.GetNetworkRequest:
         """Ask what connects identities."""
         return explore_service_pb2.GetNetworkRequest(
-            names=[self.name("identities", n) for n in names], max_hops=max_hops, build_out_hops=build_out_hops, limit=limit
+            names=[self.name("identities", n) for n in names],
+            max_hops=max_hops,
+            build_out_hops=build_out_hops,
+            limit=limit,
+            as_of=as_of_message(as_of),
         )
 
     def get_data_model(self) -> model_service_pb2.GetDataModelRequest:

@@ -210,11 +210,11 @@ class Client:
         """Delete a record with its history and destroy its keys."""
         return self._call(self._records.DeleteRecord, self._requests.delete_record(key, observed_at, request_id))
 
-    def list_records(self, *, source: str = "", page_size: int = 500) -> Iterator[record_pb2.Record]:
+    def list_records(self, *, source: str = "", page_size: int = 500, as_of: AsOf = None) -> Iterator[record_pb2.Record]:
         """Yield records in a stable order, page by page."""
         page_token = ""
         while True:
-            page = self._call(self._records.ListRecords, self._requests.list_records(source, page_size, page_token))
+            page = self._call(self._records.ListRecords, self._requests.list_records(source, page_size, page_token, as_of))
             yield from page.records
             page_token = page.next_page_token
             if not page_token:
@@ -223,10 +223,15 @@ class Client:
     # Identities
 
     def resolve_record(
-        self, attributes: Mapping[str, AttributeInput], *, max_candidates: int = 10, min_probability: float = 0.0
+        self,
+        attributes: Mapping[str, AttributeInput],
+        *,
+        max_candidates: int = 10,
+        min_probability: float = 0.0,
+        as_of: AsOf = None,
     ) -> resolution_service_pb2.ResolveRecordResponse:
         """Say who somebody is by what is known of them; stores nothing."""
-        request = self._requests.resolve_record(attributes, max_candidates, min_probability)
+        request = self._requests.resolve_record(attributes, max_candidates, min_probability, as_of)
         return self._call(self._resolution.ResolveRecord, request)
 
     def get_identity(
@@ -245,24 +250,26 @@ class Client:
         request = self._requests.get_identity(name, record, source_key, identifier, as_of)
         return self._call(self._resolution.GetIdentity, request)
 
-    def list_identities(self, *, min_records: int = 0, page_size: int = 500) -> Iterator[resolution_service_pb2.Identity]:
+    def list_identities(
+        self, *, min_records: int = 0, page_size: int = 500, as_of: AsOf = None
+    ) -> Iterator[resolution_service_pb2.Identity]:
         """Yield identities in a stable order, page by page."""
         page_token = ""
         while True:
-            request = self._requests.list_identities(min_records, page_size, page_token)
+            request = self._requests.list_identities(min_records, page_size, page_token, as_of)
             page = self._call(self._resolution.ListIdentities, request)
             yield from page.identities
             page_token = page.next_page_token
             if not page_token:
                 return
 
-    def explain_match(self, left: str, right: str) -> resolution_service_pb2.ExplainMatchResponse:
+    def explain_match(self, left: str, right: str, *, as_of: AsOf = None) -> resolution_service_pb2.ExplainMatchResponse:
         """Explain why two records or identities match or do not, by whole names."""
-        return self._call(self._resolution.ExplainMatch, self._requests.explain_match(left, right))
+        return self._call(self._resolution.ExplainMatch, self._requests.explain_match(left, right, as_of))
 
-    def explain_identity(self, name: str) -> resolution_service_pb2.ExplainIdentityResponse:
+    def explain_identity(self, name: str, *, as_of: AsOf = None) -> resolution_service_pb2.ExplainIdentityResponse:
         """Explain how an identity came to be."""
-        return self._call(self._resolution.ExplainIdentity, self._requests.explain_identity(name))
+        return self._call(self._resolution.ExplainIdentity, self._requests.explain_identity(name, as_of))
 
     def merge_identities(
         self, names: Sequence[str], *, reason: str, request_id: str | None = None, validate_only: bool = False
@@ -302,15 +309,15 @@ class Client:
         """Return a shortest path between two nodes, by whole names; empty when there is none that short."""
         return self._call(self._explore.FindPath, self._requests.find_path(start, end, max_hops, as_of)).path
 
-    def get_household(self, name: str) -> list[explore_service_pb2.Household]:
+    def get_household(self, name: str, *, as_of: AsOf = None) -> list[explore_service_pb2.Household]:
         """Return the households of an identity, or one household by its whole name."""
-        return list(self._call(self._explore.GetHousehold, self._requests.get_household(name)).households)
+        return list(self._call(self._explore.GetHousehold, self._requests.get_household(name, as_of)).households)
 
     def get_network(
-        self, names: Sequence[str], *, max_hops: int = 6, build_out_hops: int = 0, limit: int = 200
+        self, names: Sequence[str], *, max_hops: int = 6, build_out_hops: int = 0, limit: int = 200, as_of: AsOf = None
     ) -> explore_service_pb2.Subgraph:
         """Return what connects identities, and some hops around it."""
-        request = self._requests.get_network(names, max_hops, build_out_hops, limit)
+        request = self._requests.get_network(names, max_hops, build_out_hops, limit, as_of)
         return self._call(self._explore.GetNetwork, request).graph
 
     # Models

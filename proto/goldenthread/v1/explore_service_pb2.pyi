@@ -320,16 +320,22 @@ class GetHouseholdRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     NAME_FIELD_NUMBER: _builtins.int
+    AS_OF_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Name of an identity or a household. Required."""
+    @_builtins.property
+    def as_of(self) -> _record_pb2.AsOf:
+        """Past moment to read at."""
+
     def __init__(
         self,
         *,
         name: _builtins.str = ...,
+        as_of: _record_pb2.AsOf | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "name", b"name"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -401,6 +407,7 @@ class GetNetworkRequest(_message.Message):
     MAX_HOPS_FIELD_NUMBER: _builtins.int
     BUILD_OUT_HOPS_FIELD_NUMBER: _builtins.int
     LIMIT_FIELD_NUMBER: _builtins.int
+    AS_OF_FIELD_NUMBER: _builtins.int
     max_hops: _builtins.int
     """At most this many hops between two of them; 6 when zero, 12 at most."""
     build_out_hops: _builtins.int
@@ -411,6 +418,10 @@ class GetNetworkRequest(_message.Message):
     def names(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Names of identities, two or more, at most 20. Required."""
 
+    @_builtins.property
+    def as_of(self) -> _record_pb2.AsOf:
+        """Past moment to read at."""
+
     def __init__(
         self,
         *,
@@ -418,10 +429,11 @@ class GetNetworkRequest(_message.Message):
         max_hops: _builtins.int = ...,
         build_out_hops: _builtins.int = ...,
         limit: _builtins.int = ...,
+        as_of: _record_pb2.AsOf | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["build_out_hops", b"build_out_hops", "limit", b"limit", "max_hops", b"max_hops", "names", b"names"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "build_out_hops", b"build_out_hops", "limit", b"limit", "max_hops", b"max_hops", "names", b"names"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

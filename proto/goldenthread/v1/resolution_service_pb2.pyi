@@ -194,6 +194,7 @@ class ResolveRecordRequest(_message.Message):
     ATTRIBUTES_FIELD_NUMBER: _builtins.int
     MAX_CANDIDATES_FIELD_NUMBER: _builtins.int
     MIN_PROBABILITY_FIELD_NUMBER: _builtins.int
+    AS_OF_FIELD_NUMBER: _builtins.int
     parent: _builtins.str
     """tenants/{tenant}. Required."""
     max_candidates: _builtins.int
@@ -204,6 +205,10 @@ class ResolveRecordRequest(_message.Message):
     def attributes(self) -> _containers.RepeatedCompositeFieldContainer[_record_pb2.AttributeValue]:
         """What is known, at most 1,000 values. Required."""
 
+    @_builtins.property
+    def as_of(self) -> _record_pb2.AsOf:
+        """Past moment to read at."""
+
     def __init__(
         self,
         *,
@@ -211,10 +216,11 @@ class ResolveRecordRequest(_message.Message):
         attributes: _abc.Iterable[_record_pb2.AttributeValue] | None = ...,
         max_candidates: _builtins.int = ...,
         min_probability: _builtins.float = ...,
+        as_of: _record_pb2.AsOf | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attributes", b"attributes", "max_candidates", b"max_candidates", "min_probability", b"min_probability", "parent", b"parent"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "attributes", b"attributes", "max_candidates", b"max_candidates", "min_probability", b"min_probability", "parent", b"parent"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -376,6 +382,7 @@ class ListIdentitiesRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     MIN_RECORDS_FIELD_NUMBER: _builtins.int
+    AS_OF_FIELD_NUMBER: _builtins.int
     parent: _builtins.str
     """tenants/{tenant}. Required."""
     page_size: _builtins.int
@@ -384,6 +391,10 @@ class ListIdentitiesRequest(_message.Message):
     """next_page_token of the page before."""
     min_records: _builtins.int
     """Only identities with at least this many records."""
+    @_builtins.property
+    def as_of(self) -> _record_pb2.AsOf:
+        """Past moment to read at."""
+
     def __init__(
         self,
         *,
@@ -391,10 +402,11 @@ class ListIdentitiesRequest(_message.Message):
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
         min_records: _builtins.int = ...,
+        as_of: _record_pb2.AsOf | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["min_records", b"min_records", "page_size", b"page_size", "page_token", b"page_token", "parent", b"parent"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "min_records", b"min_records", "page_size", b"page_size", "page_token", b"page_token", "parent", b"parent"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -436,19 +448,25 @@ class ExplainMatchRequest(_message.Message):
 
     LEFT_FIELD_NUMBER: _builtins.int
     RIGHT_FIELD_NUMBER: _builtins.int
+    AS_OF_FIELD_NUMBER: _builtins.int
     left: _builtins.str
     """A record's or an identity's name. Required."""
     right: _builtins.str
     """Another record's or identity's name. Required."""
+    @_builtins.property
+    def as_of(self) -> _record_pb2.AsOf:
+        """Past moment to read at."""
+
     def __init__(
         self,
         *,
         left: _builtins.str = ...,
         right: _builtins.str = ...,
+        as_of: _record_pb2.AsOf | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["left", b"left", "right", b"right"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "left", b"left", "right", b"right"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -545,16 +563,22 @@ class ExplainIdentityRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     NAME_FIELD_NUMBER: _builtins.int
+    AS_OF_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The identity's name. Required."""
+    @_builtins.property
+    def as_of(self) -> _record_pb2.AsOf:
+        """Past moment to read at."""
+
     def __init__(
         self,
         *,
         name: _builtins.str = ...,
+        as_of: _record_pb2.AsOf | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "name", b"name"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,4 +1,4 @@
-"""Delete a record with its history: physically, keys first; a tombstone stays so that older versions do not come back.
+"""Delete a record with its history: physically, and then its keys; a tombstone stays so that older versions do not come back.
 
 A deletion has a place among a record's versions, by when it was observed. Versions observed by then go; where a newer one is
 there already, the record lives on with it, as if the deletion had come first.
@@ -29,10 +29,11 @@ _MOST_EDGES = 1_000_000
 
 
 class Deleted(Struct, frozen=True):
-    """The record that was deleted, and when."""
+    """The record that was deleted, when, and the ids of the keys that go with it."""
 
     record: bytes
     revision: int
+    keys: Sequence[bytes] = ()
 
 
 async def delete_record(engine: Engine, tenant: Tenant, key: RecordKey, observed_at: int, request: Request) -> Deleted:
@@ -43,26 +44,28 @@ async def delete_record(engine: Engine, tenant: Tenant, key: RecordKey, observed
     Raises:
         NotFound: there is no such record, or it is deleted already.
     """
-    doomed: list[bytes] = []
 
     async def work(transaction: Transaction, at: int) -> Deleted:
-        doomed.clear()
-
         async def change() -> tuple[ChangeSet, Deleted]:
             state = await find_record(transaction, tenant, key)
             if state is None or (state.version.properties["tombstone"] and not observed_at):
                 raise NotFound("record")
             changes, keys = await _plan(transaction, tenant, state, observed_at or at, at)
-            doomed.extend(keys)
-            return changes, Deleted(state.record.id, transaction.revision.number + 1)
+            return changes, Deleted(state.record.id, transaction.revision.number + 1, keys)
 
-        deleted = await once(transaction, tenant, request, at, Deleted, change)
-        # Destroyed before the commit: a crash in between leaves nodes whose key is gone, which read as absent.
-        await tenant.vault.destroy(doomed)
-        return deleted
+        return await once(transaction, tenant, request, at, Deleted, change)
+
+    async def shred(transaction: Transaction, at: int) -> None:
+        # Identifiers and consents are named by what they say: one that was put again meanwhile keeps its key.
+        await transaction.lock([deleted.record, *deleted.keys])
+        back = {posting.key for posting in await transaction.candidates(deleted.keys, 1)}
+        back |= {node.id for node in (await transaction.consents([deleted.record])).get(deleted.record, ())}
+        await tenant.vault.destroy([id for id in deleted.keys if id not in back])
 
     deleted = await engine.write(tenant, work)
-    tenant.members.drop(doomed)
+    # Destroyed only when the deletion is durable, so that one that failed leaves the record whole; repeated, it is finished.
+    await engine.write(tenant, shred)
+    tenant.members.drop(deleted.keys)
     return deleted
 
 

@@ -11,6 +11,7 @@ from goldenthread.graph.store import Reader, StoredIdentity
 from goldenthread.resolver.blocking import candidate_keys
 from goldenthread.resolver.normalise import identifiers
 from goldenthread.resolver.scoring import PairExplanation
+from goldenthread.server.commands.as_of import Moment, read_at
 from goldenthread.server.commands.decide import DecisionView, open_decisions
 from goldenthread.server.commands.engine import Engine
 from goldenthread.server.commands.identities import living
@@ -50,13 +51,15 @@ class IdentityExplained(Struct, frozen=True):
     decisions: Sequence[DecisionView]
 
 
-async def explain_match(engine: Engine, tenant: Tenant, left: tuple[str, bytes], right: tuple[str, bytes]) -> MatchExplained:
+async def explain_match(
+    engine: Engine, tenant: Tenant, left: tuple[str, bytes], right: tuple[str, bytes], moment: Moment | None
+) -> MatchExplained:
     """Explain two records, or the closest records of two identities; each side is its collection and id.
 
     Raises:
         NotFound: one side does not exist.
     """
-    async with engine.reader(tenant) as reader:
+    async with read_at(engine, tenant, moment) as reader:
         ours, theirs = await _records_of(reader, left), await _records_of(reader, right)
         states = await reader.records(sorted({*ours, *theirs}))
         members = await tenant.members_of(states.values())
@@ -97,13 +100,13 @@ def _key_names(tenant: Tenant, member: Member) -> set[tuple[str, str]]:
     return keys | {(identifier.type.name.lower(), identifier.text) for identifier in identifiers(member.profile)}
 
 
-async def explain_identity(engine: Engine, tenant: Tenant, id: bytes) -> IdentityExplained:
+async def explain_identity(engine: Engine, tenant: Tenant, id: bytes, moment: Moment | None) -> IdentityExplained:
     """Replay the cutting of the identity's component, and give the steps that joined its records.
 
     Raises:
         NotFound: there is no such identity.
     """
-    async with engine.reader(tenant) as reader:
+    async with read_at(engine, tenant, moment) as reader:
         identity = (await living(reader, id)).identity
         parts = await component_parts(reader, tenant, identity.records)
         nodes = await reader.decisions(identity.records)

@@ -80,13 +80,15 @@ async def find_path(engine: Engine, tenant: Tenant, start: bytes, end: bytes, ma
     return Walk(graph, await _labels(tenant, graph.nodes))
 
 
-async def get_network(engine: Engine, tenant: Tenant, ids: Sequence[bytes], max_hops: int, build_out: int, limit: int) -> Walk:
+async def get_network(
+    engine: Engine, tenant: Tenant, ids: Sequence[bytes], max_hops: int, build_out: int, limit: int, moment: Moment | None
+) -> Walk:
     """Find what connects identities pairwise, and some hops around it.
 
     Raises:
         NotFound: one of them does not exist.
     """
-    async with engine.reader(tenant) as reader:
+    async with read_at(engine, tenant, moment) as reader:
         living_ids = list(dict.fromkeys([(await living(reader, id)).identity.id for id in ids]))
         on_paths: dict[bytes, None] = dict.fromkeys(living_ids)
         for i, one in enumerate(living_ids):
@@ -97,13 +99,15 @@ async def get_network(engine: Engine, tenant: Tenant, ids: Sequence[bytes], max_
     return Walk(graph, await _labels(tenant, graph.nodes))
 
 
-async def get_households(engine: Engine, tenant: Tenant, collection: str, id: bytes) -> list[HouseholdView]:
+async def get_households(
+    engine: Engine, tenant: Tenant, collection: str, id: bytes, moment: Moment | None
+) -> list[HouseholdView]:
     """Read the households of an identity, or one household; alone is no household.
 
     Raises:
         NotFound: there is no such identity or household.
     """
-    async with engine.reader(tenant) as reader:
+    async with read_at(engine, tenant, moment) as reader:
         ids: Sequence[bytes] = [id] if collection == "households" else (await living(reader, id)).identity.households
         found = await reader.households(ids) if ids else {}
     views = [

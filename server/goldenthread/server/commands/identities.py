@@ -111,10 +111,10 @@ def _most_records_first(identity: StoredIdentity) -> tuple[int, bytes]:
 
 
 async def list_identities(
-    engine: Engine, tenant: Tenant, after: bytes, limit: int, min_records: int
+    engine: Engine, tenant: Tenant, after: bytes, limit: int, min_records: int, moment: Moment | None
 ) -> tuple[Sequence[StoredIdentity], bytes]:
     """Read a page of identities; the second value is where the next page starts, empty on the last."""
-    async with engine.reader(tenant) as reader:
+    async with read_at(engine, tenant, moment) as reader:
         ids = await reader.page(NodeKind.IDENTITY, after, limit + 1, {"min_records": max(1, min_records)})
         stored = await reader.identities(ids[:limit])
     return [stored[id] for id in ids[:limit] if id in stored], ids[limit - 1] if len(ids) > limit else b""

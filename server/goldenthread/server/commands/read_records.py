@@ -44,6 +44,8 @@ class RecordHistory(Struct, frozen=True):
 
     current: RecordView
     earlier: Sequence[RecordView]
+    was_cut: bool
+    """True when a deletion removed some of what is known of it; a record deleted whole is not found at any time."""
 
 
 async def find_record(reader: Reader, tenant: Tenant, key: RecordKey) -> RecordState | None:
@@ -67,21 +69,22 @@ async def get_record(
         if state is None or state.version.properties["tombstone"]:
             raise NotFound("record")
         versions = [state.version]
+        known = await reader.versions(state.record.id)
         if with_history:
-            others = [v for v in await reader.versions(state.record.id) if v.id != state.version.id]
+            others = [v for v in known if v.id != state.version.id]
             versions += sorted(others, key=order_of, reverse=True)
         views = await _open(reader, tenant, [(state, version) for version in versions])
     if not views or views[0].version != state.version.id:
         raise NotFound("record")
-    return RecordHistory(views[0], views[1:])
+    return RecordHistory(views[0], views[1:], any(version.properties["tombstone"] for version in known))
 
 
 async def list_records(
-    engine: Engine, tenant: Tenant, after: bytes, limit: int, source: str
+    engine: Engine, tenant: Tenant, after: bytes, limit: int, source: str, moment: Moment | None
 ) -> tuple[Sequence[RecordView], bytes]:
     """Read a page of records; the second value is where the next page starts, empty on the last."""
     where: Mapping[str, str | int] = {"source": source} if source else {}
-    async with engine.reader(tenant) as reader:
+    async with read_at(engine, tenant, moment) as reader:
         ids = await reader.page(NodeKind.RECORD, after, limit + 1, where)
         states = await reader.records(ids[:limit])
         views = await _open(reader, tenant, [(states[id], states[id].version) for id in ids[:limit] if id in states])

@@ -10,6 +10,7 @@ from msgspec import Struct
 from goldenthread.graph.model import AttributeValue
 from goldenthread.resolver.normalise import profile_of
 from goldenthread.resolver.scoring import PairExplanation
+from goldenthread.server.commands.as_of import Moment, read_at
 from goldenthread.server.commands.engine import Engine
 from goldenthread.server.commands.tenants import Tenant
 from goldenthread.server.commands.upsert_records import keys_of_profile
@@ -36,13 +37,18 @@ class Resolved(Struct, frozen=True):
 
 
 async def resolve_record(
-    engine: Engine, tenant: Tenant, attributes: Sequence[AttributeValue], most: int, min_probability: float
+    engine: Engine,
+    tenant: Tenant,
+    attributes: Sequence[AttributeValue],
+    most: int,
+    min_probability: float,
+    moment: Moment | None,
 ) -> Resolved:
     """Find who the attributes may belong to, one candidate an identity."""
     profile = profile_of(attributes, tenant.data_model.default_country)
     identifiers, blocks = keys_of_profile(tenant, profile)
     model, scorer = tenant.match_model, tenant.scorer
-    async with engine.reader(tenant) as reader:
+    async with read_at(engine, tenant, moment) as reader:
         revision = reader.revision.number
         postings = await reader.candidates([*identifiers, *blocks], model.generic_limit)
         digest_of = {record: digest for posting in postings for record, digest in posting.records}

@@ -80,7 +80,7 @@ class ExploreService(explore_service_pb2_grpc.ExploreServiceServicer):
                     members=[name_of(tenant.name, "identities", member) for member in view.members],
                     reason=view.reason,
                 )
-                for view in await get_households(self._engine, tenant, collection, id)
+                for view in await get_households(self._engine, tenant, collection, id, moment_of(request.as_of))
             ]
         )
 
@@ -91,7 +91,9 @@ class ExploreService(explore_service_pb2_grpc.ExploreServiceServicer):
         tenant = await calling_tenant(self._engine)
         ids = [parse_name(tenant.name, name, "identities", field="names")[1] for name in request.names]
         limit = request.limit or _DEFAULT_NODES
-        walk = await get_network(self._engine, tenant, ids, request.max_hops or 6, min(request.build_out_hops, 2), limit)
+        walk = await get_network(
+            self._engine, tenant, ids, request.max_hops or 6, min(request.build_out_hops, 2), limit, moment_of(request.as_of)
+        )
         return pb.GetNetworkResponse(graph=_graph(tenant, walk))
 
 

@@ -111,6 +111,7 @@ class RecordService(record_service_pb2_grpc.RecordServiceServicer):
         return pb.GetRecordResponse(
             record=record_to(tenant.name, found.current),
             history=[record_to(tenant.name, view) for view in found.earlier],
+            history_was_cut=found.was_cut,
         )
 
     async def DeleteRecord(  # noqa: N802 - the proto's name
@@ -133,7 +134,12 @@ class RecordService(record_service_pb2_grpc.RecordServiceServicer):
         tenant = await calling_tenant(self._engine)
         check_parent(tenant, request.parent)
         views, after = await list_records(
-            self._engine, tenant, page_start(request.page_token), page_size(request.page_size), request.source
+            self._engine,
+            tenant,
+            page_start(request.page_token),
+            page_size(request.page_size),
+            request.source,
+            moment_of(request.as_of),
         )
         return pb.ListRecordsResponse(
             records=[record_to(tenant.name, view) for view in views], next_page_token=page_token(after)

@@ -49,7 +49,9 @@ class ResolutionService(resolution_service_pb2_grpc.ResolutionServiceServicer):
         check_parent(tenant, request.parent)
         attributes = attributes_of(request.attributes, reading(tenant.data_model, now()))
         most = min(request.max_candidates or 10, _MAX_CANDIDATES)
-        resolved = await resolve_record(self._engine, tenant, attributes, most, request.min_probability)
+        resolved = await resolve_record(
+            self._engine, tenant, attributes, most, request.min_probability, moment_of(request.as_of)
+        )
         return pb.ResolveRecordResponse(
             identity=name_of(tenant.name, "identities", resolved.identity) if resolved.identity else "",
             candidates=[
@@ -85,7 +87,12 @@ class ResolutionService(resolution_service_pb2_grpc.ResolutionServiceServicer):
         tenant = await calling_tenant(self._engine)
         check_parent(tenant, request.parent)
         identities, after = await list_identities(
-            self._engine, tenant, page_start(request.page_token), page_size(request.page_size), request.min_records
+            self._engine,
+            tenant,
+            page_start(request.page_token),
+            page_size(request.page_size),
+            request.min_records,
+            moment_of(request.as_of),
         )
         return pb.ListIdentitiesResponse(
             identities=[identity_to(tenant.name, identity) for identity in identities], next_page_token=page_token(after)
@@ -100,7 +107,7 @@ class ResolutionService(resolution_service_pb2_grpc.ResolutionServiceServicer):
         tenant = await calling_tenant(self._engine)
         left = parse_name(tenant.name, request.left, "records", "identities", field="left")
         right = parse_name(tenant.name, request.right, "records", "identities", field="right")
-        explained = await explain_match(self._engine, tenant, left, right)
+        explained = await explain_match(self._engine, tenant, left, right, moment_of(request.as_of))
         return pb.ExplainMatchResponse(
             match=match_to(tenant.match_model, explained.explanation),
             records=[name_of(tenant.name, "records", record) for record in explained.records],
@@ -116,7 +123,9 @@ class ResolutionService(resolution_service_pb2_grpc.ResolutionServiceServicer):
     ) -> pb.ExplainIdentityResponse:
         check(request)
         tenant = await calling_tenant(self._engine)
-        explained = await explain_identity(self._engine, tenant, parse_name(tenant.name, request.name, "identities")[1])
+        explained = await explain_identity(
+            self._engine, tenant, parse_name(tenant.name, request.name, "identities")[1], moment_of(request.as_of)
+        )
 
         def names(records: Sequence[bytes]) -> list[str]:
             return [name_of(tenant.name, "records", record) for record in records]

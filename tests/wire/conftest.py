@@ -64,6 +64,10 @@ def make_server(tmp_path: Path) -> Iterator[StartServer]:
 
 
 def end_server(server: RunningServer) -> None:
+    """Kill a server that still runs, and show the defects that it logged, for the report of a test that failed."""
+    for line in server.log().splitlines():
+        if '"incident"' in line:
+            print(line)
     if server.process is not None and server.process.exitcode is None and server.process.pid is not None:
         server.kill()
 

@@ -20,7 +20,7 @@ from goldenthread.v1 import record_service_pb2_grpc as pb_grpc
 Customers = Callable[[int], list[Record]]
 Answers = dict[str, pb.UpsertRecordResponse]
 
-RECORDS_A_ROUND = 150
+RECORDS_A_ROUND = 120
 RECORDS_A_MESSAGE = 10
 
 

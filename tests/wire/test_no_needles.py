@@ -304,7 +304,6 @@ def test_nothing_personal_is_left_behind_on_neo4j(make_server: StartServer, own_
     needles, [running] = run_a_life(server, customers(500), own_neo4j.home)
     plant_in_neo4j(own_neo4j.bolt, words)
 
-
     assert len(needles) > 1000
     assert running.scan(needles) == []
     server.kill()

@@ -36,6 +36,8 @@ WRITE_SECONDS = 300.0
 CONFLICT_ATTEMPTS = 12
 LOST_ATTEMPTS = 3
 
+_SCHEMES = frozenset(scheme + security for scheme in ("neo4j", "bolt") for security in ("", "+s", "+ssc"))
+
 _NEW_TENANT = """MATCH (s:Schema {key: 'schema'}) REMOVE s.held
 WITH s MERGE (t:Tenant {name: $name})
 ON CREATE SET s.tenants = s.tenants + 1, t.number = s.tenants, t.revision = 0, t.at = 0 RETURN t.number"""
@@ -247,6 +249,8 @@ async def open_store(url: str) -> Neo4jStore:
         StoreTooNew: a newer program wrote the database.
     """
     parts = urlsplit(url)
+    if parts.scheme not in _SCHEMES:
+        raise StoreUnavailable(STORE, "its URL is of another kind; it is neo4j://host:port or bolt://host:port")
     database = unquote(parts.path.strip("/")) or None
     with translated():
         driver = AsyncGraphDatabase.driver(

@@ -1,0 +1,59 @@
+"""What is missing around the Neo4j store is said plainly."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from neo4j.exceptions import ConstraintError, Neo4jError
+
+from goldenthread.graph.errors import Conflict, StoreFull, StoreUnavailable
+from goldenthread.graph.stores.neo4j import open_store
+from goldenthread.graph.stores.neo4j.faults import translate
+from goldenthread.graph.stores.neo4j.local import LocalNeo4jError, assemble, find_java, free_port
+
+
+async def test_a_server_that_is_not_there_is_unavailable() -> None:
+    with pytest.raises(StoreUnavailable, match="no server answers"):
+        await open_store(f"bolt://127.0.0.1:{free_port()}")
+
+
+async def test_a_url_of_another_kind_is_refused() -> None:
+    with pytest.raises(StoreUnavailable, match="neo4j://host:port"):
+        await open_store("http://127.0.0.1:7474")
+
+
+def test_missing_maven_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    with pytest.raises(LocalNeo4jError, match="Maven"):
+        assemble("5.26.0", cache=tmp_path)
+
+
+def test_missing_java_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("JAVA_HOME", raising=False)
+
+    with pytest.raises(LocalNeo4jError, match="Java"):
+        find_java()
+
+
+def _said(code: str, message: str) -> Neo4jError:
+    return Neo4jError._hydrate_neo4j(code=code, message=message)
+
+
+def test_a_full_disk_and_a_faster_writer_have_errors_of_their_own() -> None:
+    full = _said("Neo.DatabaseError.Transaction.TransactionCommitFailed", "No space left on device")
+    deadlock = _said("Neo.TransientError.Transaction.DeadlockDetected", "two wait for each other")
+
+    assert isinstance(translate(full), StoreFull)
+    assert isinstance(translate(deadlock), Conflict)
+    assert isinstance(translate(ConstraintError()), Conflict)
+
+
+def test_errors_do_not_repeat_what_the_server_said() -> None:
+    secret = "jane.doe@example.com"  # what a value in a server message would look like
+
+    error = translate(_said("Neo.ClientError.Statement.ArgumentError", f"bad value {secret}"))
+
+    assert secret not in str(error)

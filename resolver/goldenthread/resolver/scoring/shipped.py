@@ -26,12 +26,10 @@ from goldenthread.resolver.scoring.model import (
 __all__ = ["SHIPPED_RULES", "shipped_model"]
 
 SHIPPED_RULES = (
-    BlockingRule("name_sounds_year", ("given.initial", "surname.sound", "birth_year")),
     BlockingRule("name_birth_date", ("name", "birth_date")),
     BlockingRule("sound_month_day", ("given.sound", "surname.initial", "birth_month_day")),
     BlockingRule("whole_name", ("given.formal", "surname")),
     BlockingRule("name_sounds_area", ("given.initial", "surname.sound", "area")),
-    BlockingRule("given_street", ("given.initial", "house", "street.prefix", "area")),
     BlockingRule("organisation_area", ("organisation", "area")),
 )
 

@@ -6,7 +6,7 @@ import asyncio
 import os
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import TypeVar, cast
 from urllib.parse import SplitResult, unquote, urlsplit
 
@@ -120,13 +120,14 @@ class Neo4jStore:
     async def _was_committed(self, number: int, transaction: Writing) -> bool:
         assert transaction.applied is not None
         asked: dict[str, Plain] = {"tenant": number, "number": transaction.applied.number, "token": transaction.token}
-        async with asyncio.timeout(DOUBT_SECONDS):
-            for attempt in range(1, CONFLICT_ATTEMPTS):
-                try:
-                    async with self._session(WRITE_ACCESS) as session:
-                        return bool((await _run(session, COMMITTED, asked))[0][0])
-                except StoreUnavailable:
-                    await asyncio.sleep(_pause(attempt))
+        with suppress(TimeoutError):  # still in doubt: the caller is told that the store is away, and asks again by request id
+            async with asyncio.timeout(DOUBT_SECONDS):
+                for attempt in range(1, CONFLICT_ATTEMPTS):
+                    try:
+                        async with self._session(WRITE_ACCESS) as session:
+                            return bool((await _run(session, COMMITTED, asked))[0][0])
+                    except StoreUnavailable:
+                        await asyncio.sleep(_pause(attempt))
         return False
 
     async def check(self) -> None:

@@ -296,13 +296,14 @@ class Session:
         frontier = list(reached)
         for _ in range(hops):
             step: dict[int, None] = {}
-            for _, nid in self._step(frontier, kinds, limit * 4):
-                if nid in reached:
-                    continue
-                if len(reached) >= limit:
+            most = limit * 4 + len(reached)
+            for place, (_, nid) in enumerate(self._step(frontier, kinds, most), 1):
+                is_new = nid not in reached
+                if place == most or (is_new and len(reached) >= limit):
                     is_truncated = True
                     break
-                reached[nid] = step[nid] = None
+                if is_new:
+                    reached[nid] = step[nid] = None
             frontier = list(step)
             if not frontier or is_truncated:
                 break

@@ -18,19 +18,26 @@ from goldenthread.graph.model import DataModel, Node, NodeKind, RecordContent
 from goldenthread.graph.store import Reader, RecordState
 from goldenthread.graph.vault import TenantVault
 from goldenthread.resolver.households import household_keys_of
-from goldenthread.resolver.normalise import Profile, profile_of
+from goldenthread.resolver.normalise import NORMALISER_VERSION, Profile, profile_of
 from goldenthread.resolver.scoring import MatchModel, Scorer
 
-__all__ = ["Cache", "Member", "Tenant", "decode_content", "encode_content", "profile_digest"]
+__all__ = ["Cache", "Member", "Tenant", "encode_version", "profile_digest"]
 
 K = TypeVar("K")
 V = TypeVar("V")
 
-encode_content = msgspec.msgpack.Encoder().encode
-"""Encode a record's content for sealing."""
+_encode = msgspec.msgpack.Encoder().encode
 
-decode_content = msgspec.msgpack.Decoder(RecordContent).decode
-"""Decode a record's content after opening."""
+
+class _Sealed(Struct, frozen=True, array_like=True, gc=False):
+    """What is sealed of a record version: what the source said, and its profile, which takes longer to make than to open."""
+
+    content: RecordContent
+    normaliser: int
+    profile: Profile
+
+
+_decode = msgspec.msgpack.Decoder(_Sealed).decode
 
 
 class Cache(Generic[K, V]):
@@ -89,9 +96,10 @@ class Tenant:
         self.members: Cache[bytes, Member] = Cache(cache_records)  # by version id
         self.profiles: Cache[bytes, Profile] = Cache(cache_records)  # by digest
 
-    def member_of(self, content: RecordContent) -> Member:
-        """Normalise a record's content."""
-        profile = profile_of(content.attributes, self.data_model.default_country)
+    def member_of(self, content: RecordContent, profile: Profile | None = None) -> Member:
+        """Say what resolving needs of a record's content; normalise it unless its profile is known."""
+        if profile is None:
+            profile = profile_of(content.attributes, self.data_model.default_country)
         households = tuple(
             (self.vault.blind("household", f"{key.reason}\0{key.text}"), key.reason) for key in household_keys_of(profile)
         )
@@ -112,9 +120,10 @@ class Tenant:
                 found[state.record.id] = member
             elif not state.version.properties["tombstone"]:
                 missing.append(state)
-        for state, content in zip(missing, await self.open_versions([s.version for s in missing]), strict=True):
-            if content is not None:
-                member = self.member_of(content)
+        for state, sealed in zip(missing, await self._open([s.version for s in missing]), strict=True):
+            if sealed is not None:
+                is_current = sealed.normaliser == NORMALISER_VERSION
+                member = self.member_of(sealed.content, sealed.profile if is_current else None)
                 self.remember(state.version.id, member)
                 found[state.record.id] = member
         return found
@@ -138,10 +147,18 @@ class Tenant:
 
     async def open_versions(self, versions: Sequence[Node]) -> list[RecordContent | None]:
         """Open the content of record versions; None for a tombstone and where the key is gone."""
+        return [sealed.content if sealed is not None else None for sealed in await self._open(versions)]
+
+    async def _open(self, versions: Sequence[Node]) -> list[_Sealed | None]:
         alive = [v for v in versions if not v.properties["tombstone"]]
         opened = await self.vault.open([(v.id, NodeKind.RECORD_VERSION, _bytes(v, "sealed")) for v in alive])
-        content = {v.id: decode_content(plain) for v, plain in zip(alive, opened, strict=True) if plain is not None}
-        return [content.get(v.id) for v in versions]
+        found = {v.id: _decode(plain) for v, plain in zip(alive, opened, strict=True) if plain is not None}
+        return [found.get(v.id) for v in versions]
+
+
+def encode_version(content: RecordContent, member: Member) -> bytes:
+    """Encode a record version for sealing."""
+    return _encode(_Sealed(content, NORMALISER_VERSION, member.profile))
 
 
 def profile_digest(vault: TenantVault, profile: Profile) -> bytes:

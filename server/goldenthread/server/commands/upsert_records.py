@@ -27,7 +27,7 @@ from goldenthread.resolver.normalise import IdentifierValue, Profile, identifier
 from goldenthread.server.commands.candidates import Keyed, match_edges
 from goldenthread.server.commands.ids import new_id, timed_id
 from goldenthread.server.commands.linking import Change, relink
-from goldenthread.server.commands.tenants import Member, Tenant, encode_content
+from goldenthread.server.commands.tenants import Member, Tenant, encode_version
 from goldenthread.server.errors import RequestIdReused, ServerError
 
 __all__ = [
@@ -326,7 +326,7 @@ async def _seal(
     for plan in plans:
         for version in plan.versions:
             content = version.upsert.content
-            requests.append(SealRequest(version.id, NodeKind.RECORD_VERSION, encode_content(content)))
+            requests.append(SealRequest(version.id, NodeKind.RECORD_VERSION, encode_version(content, version.upsert.member)))
             nodes.append(
                 (
                     NodeKind.RECORD_VERSION,

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from threading import Lock
 
 import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from goldenthread.resolver.comparisons import MISSING, batch_levels
+from goldenthread.resolver.comparisons import MISSING
 from goldenthread.resolver.normalise import Profile
+from goldenthread.resolver.scoring.coded import NONE, SEVERAL, CodedProfiles
 from goldenthread.resolver.scoring.model import CLASSES, WEIGHT_SCALE, AnyComparison, MatchModel
 
 __all__ = ["Contribution", "PairExplanation", "Scorer"]
@@ -21,6 +23,10 @@ _CHUNK = 1 << 20
 """Pairs compared at a time in large batches, to bound memory."""
 
 _REMEMBERED = 20_000
+"""Profiles whose features are remembered between calls."""
+
+_CODED = 200_000
+"""Profiles whose rows of codes are remembered between calls: a row is small."""
 
 
 class Contribution(Struct, frozen=True):
@@ -58,6 +64,8 @@ class Scorer:
         self._by_level = [list(zip(*tables, strict=True)) for tables in self._tables]
         self._arrays = [np.asarray(t, np.int64) for t in self._tables]
         self._features: dict[Profile, list[tuple[object, ...]]] = {}
+        self._coded = CodedProfiles(self.comparisons, _CODED)
+        self._coding = Lock()
 
     def _features_of(self, profile: Profile) -> list[tuple[object, ...]]:
         found = self._features.get(profile)
@@ -93,23 +101,29 @@ class Scorer:
         if len(left) <= _SMALL_BATCH:
             totals = (self._totals(profiles[i], profiles[j])[1] for i, j in zip(left.tolist(), right.tolist(), strict=True))
             return np.fromiter((t[0] - max(t[1:]) for t in totals), np.int64, len(left))
-        features = [self._features_of(p) for p in profiles] if len(profiles) <= _REMEMBERED else None
-        out = np.empty(len(left), np.int64)
-        columns = [
-            [f[k] for f in features] if features is not None else [c.values(p) for p in profiles]
-            for k, c in enumerate(self.comparisons)
-        ]
-        for start in range(0, len(left), _CHUNK):
-            part = slice(start, start + _CHUNK)
-            out[part] = self._weigh(columns, left[part], right[part])
+        with self._coding:
+            coded = self._coded if len(profiles) <= _CODED else CodedProfiles(self.comparisons, len(profiles))
+            rows = coded.rows(profiles)
+            out = np.empty(len(left), np.int64)
+            for start in range(0, len(left), _CHUNK):
+                part = slice(start, start + _CHUNK)
+                out[part] = self._weigh(coded, profiles, rows, left[part], right[part])
         return out
 
     def _weigh(
-        self, columns: Sequence[Sequence[tuple[object, ...]]], left: NDArray[np.int32], right: NDArray[np.int32]
+        self,
+        coded: CodedProfiles,
+        profiles: Sequence[Profile],
+        rows: NDArray[np.int32],
+        left: NDArray[np.int32],
+        right: NDArray[np.int32],
     ) -> NDArray[np.int64]:
         totals = np.repeat(np.asarray(self.model.priors, np.int64)[:, None], len(left), axis=1)
-        for comparison, column, table in zip(self.comparisons, columns, self._arrays, strict=True):
-            levels = batch_levels(comparison, column, left, right)  # type: ignore[misc]  # columns are its own
+        for k, (column, table) in enumerate(zip(coded.columns, self._arrays, strict=True)):
+            x, y = rows[left, k], rows[right, k]
+            levels = column.levels(x, y)
+            for i in np.flatnonzero(((x == SEVERAL) & (y != NONE)) | ((y == SEVERAL) & (x != NONE))).tolist():
+                levels[i] = column.several(profiles[left[i]], profiles[right[i]])
             if levels.any():
                 totals += table[:, levels]
         weights: NDArray[np.int64] = totals[0] - totals[1:].max(axis=0)

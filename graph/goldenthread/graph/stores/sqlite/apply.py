@@ -1,6 +1,6 @@
 """Apply a change set to the tables, in the order its docstring promises.
 
-Blocks; runs on the writing thread. Lookups of ids go by `carray`, inserts by `executemany`, so the cost a record is in SQLite.
+Blocks; runs on the writing thread. Every step is one statement, however many rows it has (see `packed`).
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import apsw
 from goldenthread.graph.model import Edge, EdgeKind, Node, NodeKind
 from goldenthread.graph.schema import EDGE_ENDS
 from goldenthread.graph.store import ChangeSet, EdgeRef
+from goldenthread.graph.stores.sqlite.packed import EDGE_COLUMNS, edge_row, node_row, packed
 from goldenthread.graph.stores.sqlite.reads import encode_body
 
 __all__ = ["apply_changes"]
@@ -22,17 +23,24 @@ __all__ = ["apply_changes"]
 _ALL_KINDS = frozenset(NodeKind)
 _SWEPT = frozenset({NodeKind.IDENTIFIER, NodeKind.BLOCK, NodeKind.HOUSEHOLD})
 
-_EdgeRow = tuple[int, int, int, int, int, bytes | None]
-
-_LOOK_UP = """
-SELECT c.value, n.nid FROM carray(:ids) c CROSS JOIN node n ON n.tenant = :tenant AND n.kind = :kind AND n.id = c.value"""
-_PUT_NODE = "INSERT INTO node (nid, tenant, kind, id, recorded_from, body) VALUES (?, ?, ?, ?, ?, ?)"
-_PUT_ALIAS = "INSERT INTO alias (tenant, kind, alias, nid) VALUES (?, ?, ?, ?)"
-_PUT_NEW_EDGE = "INSERT INTO edge VALUES (?, ?, ?, ?, NULL, ?, ?)"
-_PUT_EDGE = """
-INSERT INTO edge SELECT ?1, ?2, ?3, ?4, NULL, ?5, ?6
-WHERE NOT EXISTS (SELECT 1 FROM edge WHERE source = ?1 AND kind = ?2 AND target = ?3 AND recorded_to IS NULL)"""
-_END_EDGE = "UPDATE edge SET recorded_to = ?1 WHERE source = ?2 AND kind = ?3 AND target = ?4 AND recorded_to IS NULL"
+_LOOK_UP = packed(
+    "bi",
+    """
+SELECT c.value, n.nid FROM carray(:ids) c CROSS JOIN node n ON n.tenant = :tenant AND n.kind = :kind AND n.id = c.value""",
+)
+_NUMBERS = "CAST(CAST(substr(value, 1, 12) AS TEXT) AS INTEGER), CAST(CAST(substr(value, 13, 2) AS TEXT) AS INTEGER)"
+_PUT_NODES = f"""
+INSERT INTO node (nid, kind, tenant, id, recorded_from, body)
+SELECT {_NUMBERS}, :tenant, substr(value, 15, 16), :rev, nullif(substr(value, 31), x'') FROM carray(:rows)"""
+_PUT_ALIASES = f"INSERT INTO alias (nid, kind, tenant, alias) SELECT {_NUMBERS}, :tenant, substr(value, 15) FROM carray(:rows)"
+_PUT_NEW_EDGES = f"INSERT INTO edge SELECT source, kind, target, :rev, NULL, weight, profile FROM ({EDGE_COLUMNS})"
+_PUT_EDGES = f"""
+INSERT INTO edge SELECT n.source, n.kind, n.target, :rev, NULL, n.weight, n.profile FROM ({EDGE_COLUMNS}) n
+WHERE NOT EXISTS (SELECT 1 FROM edge e
+  WHERE e.source = n.source AND e.kind = n.kind AND e.target = n.target AND e.recorded_to IS NULL)"""
+_END_EDGES = f"""
+UPDATE edge SET recorded_to = :rev FROM ({EDGE_COLUMNS}) n
+WHERE edge.source = n.source AND edge.kind = n.kind AND edge.target = n.target AND edge.recorded_to IS NULL"""
 _DELETE_OUT = "DELETE FROM edge WHERE source = ?"
 _DELETE_IN = """
 DELETE FROM edge WHERE (source, kind, target, recorded_from) IN
@@ -50,25 +58,26 @@ def apply_changes(connection: apsw.Connection, tenant: int, revision: int, chang
         _delete(connection, _find(connection, tenant, changes.delete_nodes, _ALL_KINDS).values())
     nids = _Ids(connection, tenant)
     nids.need(changes)
-    if changes.end_edges:
-        connection.executemany(_END_EDGE, _ended(changes.end_edges, nids, revision))
+    _run(connection, _END_EDGES, dict.fromkeys(_ended(changes.end_edges, nids)), rev=revision)
     born = _put_nodes(connection, tenant, revision, changes.put_nodes, nids)
-    new: dict[tuple[int, int, int], _EdgeRow] = {}
-    known: list[_EdgeRow] = []
+    new: dict[tuple[int, int, int], str] = {}
+    known: dict[tuple[int, int, int], str] = {}
     for edge in changes.put_edges:
-        source, kind, target = nids.of(edge.source), int(edge.kind), nids.of(edge.target)
-        row = (source, kind, target, revision, edge.weight, edge.profile or None)
-        if edge.source in born:
-            new.setdefault((source, kind, target), row)
-        else:
-            known.append(row)
-    connection.executemany(_PUT_NEW_EDGE, new.values())
-    connection.executemany(_PUT_EDGE, known)
+        key = (nids.of(edge.source), int(edge.kind), nids.of(edge.target))
+        (new if edge.source in born else known).setdefault(key, edge_row(*key, edge.weight, edge.profile))
+    _run(connection, _PUT_NEW_EDGES, new.values(), rev=revision)
+    _run(connection, _PUT_EDGES, known.values(), rev=revision)
     if changes.sweep:
         swept = array("q", _find(connection, tenant, changes.sweep, _SWEPT).values())
         if swept:
             lonely = [cast(int, row[0]) for row in connection.execute(_LONELY, {"nids": apsw.carray(swept)})]
             _delete(connection, lonely)
+
+
+def _run(connection: apsw.Connection, sql: str, rows: Iterable[str] | Iterable[bytes], **more: apsw.SQLiteValue) -> None:
+    array_of = tuple(rows)
+    if array_of:
+        connection.execute(sql, {"rows": apsw.carray(array_of), **more})
 
 
 def _find(connection: apsw.Connection, tenant: int, ids: Iterable[bytes], kinds: Iterable[NodeKind]) -> dict[bytes, int]:
@@ -77,8 +86,8 @@ def _find(connection: apsw.Connection, tenant: int, ids: Iterable[bytes], kinds:
     if not distinct:
         return found
     for kind in kinds:
-        rows = connection.execute(_LOOK_UP, {"tenant": tenant, "kind": int(kind), "ids": apsw.carray(distinct)})
-        found.update(cast("Iterator[tuple[bytes, int]]", rows))
+        rows = _LOOK_UP.rows(connection, {"tenant": tenant, "kind": int(kind), "ids": apsw.carray(distinct)})
+        found.update(cast("list[tuple[bytes, int]]", rows))
     return found
 
 
@@ -125,28 +134,28 @@ class _Ids:
         self._nids[id] = nid
 
 
-def _ended(refs: Iterable[EdgeRef], nids: _Ids, revision: int) -> Iterator[tuple[int, int, int, int]]:
+def _ended(refs: Iterable[EdgeRef], nids: _Ids) -> Iterator[str]:
     for ref in refs:
         source, target = nids.get(ref.source), nids.get(ref.target)
         if source is not None and target is not None:
-            yield revision, source, int(ref.kind), target
+            yield edge_row(source, int(ref.kind), target)
 
 
 def _put_nodes(connection: apsw.Connection, tenant: int, revision: int, nodes: Iterable[Node], nids: _Ids) -> set[bytes]:
     """Insert what is not there yet; return the ids that are new."""
     last = cast("int | None", next(iter(connection.execute("SELECT max(nid) FROM node")))[0]) or 0
     born: set[bytes] = set()
-    rows: list[tuple[int, int, int, bytes, int, bytes | None]] = []
-    aliases: list[tuple[int, int, bytes, int]] = []
+    rows: list[bytes] = []
+    aliases: list[bytes] = []
     for node in nodes:
         if nids.get(node.id) is not None:
             continue
         last += 1
         nids.put(node.id, last)
         born.add(node.id)
-        rows.append((last, tenant, int(node.kind), node.id, revision, encode_body(node)))
+        rows.append(node_row(last, int(node.kind), node.id + (encode_body(node) or b"")))
         if node.alias is not None:
-            aliases.append((tenant, int(node.kind), node.alias, last))
-    connection.executemany(_PUT_NODE, rows)
-    connection.executemany(_PUT_ALIAS, aliases)
+            aliases.append(node_row(last, int(node.kind), node.alias))
+    _run(connection, _PUT_NODES, rows, tenant=tenant, rev=revision)
+    _run(connection, _PUT_ALIASES, aliases, tenant=tenant)
     return born

@@ -6,14 +6,18 @@
 from __future__ import annotations
 
 from goldenthread.graph.model import EdgeKind, NodeKind
+from goldenthread.graph.stores.sqlite.packed import packed
 
 # Live at the asked revision.
 _E_AT = "e.recorded_from <= :rev AND (e.recorded_to IS NULL OR e.recorded_to > :rev)"
 
-NODES = """
+NODES = packed(
+    "ibbbi",
+    """
 SELECT n.kind, n.id, n.body, a.alias, n.recorded_from FROM carray(:ids) c
 CROSS JOIN node n ON n.tenant = :tenant AND n.kind IN (1,2,3,4,5,6,7,8,9,10,11) AND n.id = c.value
-LEFT JOIN alias a ON a.nid = n.nid WHERE n.recorded_from <= :rev"""
+LEFT JOIN alias a ON a.nid = n.nid WHERE n.recorded_from <= :rev""",
+)
 
 _STATE = f"""
 SELECT r.id, r.body, a.alias, r.recorded_from, v.id, v.body, v.recorded_from, i.id FROM {{start}}
@@ -22,23 +26,34 @@ CROSS JOIN node v ON v.nid = e.target
 LEFT JOIN edge m ON m.source = r.nid AND m.kind = {EdgeKind.RESOLVED_TO}
   AND m.recorded_from <= :rev AND (m.recorded_to IS NULL OR m.recorded_to > :rev)
 LEFT JOIN node i ON i.nid = m.target"""
-RECORDS = _STATE.format(
-    start=f"""carray(:ids) c CROSS JOIN node r ON r.tenant = :tenant AND r.kind = {NodeKind.RECORD} AND r.id = c.value
+RECORDS = packed(
+    "bbbibbib",
+    _STATE.format(
+        start=f"""carray(:ids) c CROSS JOIN node r ON r.tenant = :tenant AND r.kind = {NodeKind.RECORD} AND r.id = c.value
 LEFT JOIN alias a ON a.nid = r.nid"""
+    ),
 )
-RECORDS_BY_ALIAS = _STATE.format(
-    start=f"""carray(:ids) c CROSS JOIN alias a ON a.tenant = :tenant AND a.kind = {NodeKind.RECORD} AND a.alias = c.value
+RECORDS_BY_ALIAS = packed(
+    "bbbibbib",
+    _STATE.format(
+        start=f"""carray(:ids) c CROSS JOIN alias a ON a.tenant = :tenant AND a.kind = {NodeKind.RECORD} AND a.alias = c.value
 CROSS JOIN node r ON r.nid = a.nid"""
+    ),
 )
 
-VERSIONS = f"""
+VERSIONS = packed(
+    "ibbbi",
+    f"""
 SELECT v.kind, v.id, v.body, NULL, v.recorded_from FROM node r
 CROSS JOIN edge e ON e.source = r.nid AND e.kind IN ({EdgeKind.CURRENT}, {EdgeKind.PAST}) AND e.recorded_from <= :rev
 CROSS JOIN node v ON v.nid = e.target WHERE r.tenant = :tenant AND r.kind = {NodeKind.RECORD} AND r.id = :id
-GROUP BY v.nid"""
+GROUP BY v.nid""",
+)
 
 # Identifier and HAS, Block and IN have the same numbers, so a key's own kind is the kind of its edges.
-CANDIDATES = f"""
+CANDIDATES = packed(
+    "bibb",
+    f"""
 WITH k AS MATERIALIZED (
   SELECT n.nid, n.id, n.kind, (SELECT count(*) FROM (
       SELECT DISTINCT e.profile FROM edge e
@@ -47,29 +62,44 @@ WITH k AS MATERIALIZED (
   CROSS JOIN node n ON n.tenant = :tenant AND n.kind IN ({NodeKind.IDENTIFIER}, {NodeKind.BLOCK}) AND n.id = c.value)
 SELECT k.id, k.profiles > :limit, r.id, e.profile FROM k
 LEFT JOIN edge e ON k.profiles <= :limit AND e.target = k.nid AND e.kind = k.kind AND {_E_AT}
-LEFT JOIN node r ON r.nid = e.source"""
+LEFT JOIN node r ON r.nid = e.source""",
+)
 
-TIMES = """
-SELECT r.number, r.at FROM carray(:numbers) c CROSS JOIN revision r ON r.tenant = :tenant AND r.number = c.value"""
+TIMES = packed(
+    "ii",
+    """
+SELECT r.number, r.at FROM carray(:numbers) c CROSS JOIN revision r ON r.tenant = :tenant AND r.number = c.value""",
+)
 
-KEYS_EVER = f"""
+KEYS_EVER = packed(
+    "bi",
+    f"""
 SELECT k.id, EXISTS (SELECT 1 FROM edge o WHERE o.target = k.nid AND o.kind = k.kind AND o.source <> r.nid) FROM node r
 CROSS JOIN edge e ON e.source = r.nid AND e.kind IN ({EdgeKind.HAS}, {EdgeKind.IN}) CROSS JOIN node k ON k.nid = e.target
-WHERE r.tenant = :tenant AND r.kind = {NodeKind.RECORD} AND r.id = :id"""
+WHERE r.tenant = :tenant AND r.kind = {NodeKind.RECORD} AND r.id = :id""",
+)
 
-EDGES_FROM = f"""
+EDGES_FROM = packed(
+    "bibibii",
+    f"""
 SELECT s.id, e.kind, t.id, e.weight, e.profile, e.recorded_from, e.recorded_to FROM carray(:ids) c
 CROSS JOIN node s ON s.tenant = :tenant AND s.kind = :node_kind AND s.id = c.value
-CROSS JOIN edge e ON e.source = s.nid AND e.kind IN (:kind, :kind2) AND {_E_AT} CROSS JOIN node t ON t.nid = e.target"""
+CROSS JOIN edge e ON e.source = s.nid AND e.kind IN (:kind, :kind2) AND {_E_AT} CROSS JOIN node t ON t.nid = e.target""",
+)
 
-EDGES_TO = f"""
+EDGES_TO = packed(
+    "bibibii",
+    f"""
 SELECT s.id, e.kind, t.id, f.weight, e.profile, e.recorded_from, e.recorded_to FROM carray(:ids) c
 CROSS JOIN node t ON t.tenant = :tenant AND t.kind = :node_kind AND t.id = c.value
 CROSS JOIN edge e ON e.target = t.nid AND e.kind IN (:kind, :kind2) AND {_E_AT}
 CROSS JOIN edge f ON f.source = e.source AND f.kind = e.kind AND f.target = e.target AND f.recorded_from = e.recorded_from
-CROSS JOIN node s ON s.nid = e.source"""
+CROSS JOIN node s ON s.nid = e.source""",
+)
 
-COMPONENTS = f"""
+COMPONENTS = packed(
+    "bibibii",
+    f"""
 WITH RECURSIVE reached (nid) AS (
   SELECT n.nid FROM carray(:ids) c
     CROSS JOIN node n ON n.tenant = :tenant AND n.kind = {NodeKind.RECORD} AND n.id = c.value AND n.recorded_from <= :rev
@@ -88,42 +118,54 @@ SELECT s.id, e.kind, t.id, e.weight, e.profile, e.recorded_from, e.recorded_to F
 CROSS JOIN node s ON s.nid = x.nid
 LEFT JOIN edge e ON e.source = x.nid
   AND e.kind IN ({EdgeKind.MATCHES}, {EdgeKind.MUST_LINK}, {EdgeKind.CANNOT_LINK}) AND {_E_AT}
-LEFT JOIN node t ON t.nid = e.target"""
+LEFT JOIN node t ON t.nid = e.target""",
+)
 
 _IDENTITIES = f"""
 SELECT n.id, n.recorded_from, e.kind, e.recorded_from, e.recorded_to, o.id, {{far}} FROM carray(:ids) c
 CROSS JOIN node n ON n.tenant = :tenant AND n.kind = {NodeKind.IDENTITY} AND n.id = c.value
 LEFT JOIN edge e ON e.{{near}} = n.nid AND e.kind IN ({{kinds}}) LEFT JOIN node o ON o.nid = e.{{other}}
 WHERE n.recorded_from <= :rev"""
-IDENTITY_RECORDS = _IDENTITIES.format(far="0", near="target", other="source", kinds=int(EdgeKind.RESOLVED_TO))
-IDENTITY_OUT = _IDENTITIES.format(
-    far="0",
-    near="source",
-    other="target",
-    kinds=f"{EdgeKind.MEMBER_OF}, {EdgeKind.SUPERSEDED_BY}, {EdgeKind.CUT}",
+IDENTITY_RECORDS = packed(
+    "biiiibi", _IDENTITIES.format(far="0", near="target", other="source", kinds=int(EdgeKind.RESOLVED_TO))
+)
+IDENTITY_OUT = packed(
+    "biiiibi",
+    _IDENTITIES.format(
+        far="0",
+        near="source",
+        other="target",
+        kinds=f"{EdgeKind.MEMBER_OF}, {EdgeKind.SUPERSEDED_BY}, {EdgeKind.CUT}",
+    ),
 )
 
-IDENTITIES_WITH = f"""
+IDENTITIES_WITH = packed(
+    "bb",
+    f"""
 SELECT k.id, i.id FROM carray(:ids) c
 CROSS JOIN node k ON k.tenant = :tenant AND k.kind = {NodeKind.IDENTIFIER} AND k.id = c.value
 CROSS JOIN edge e ON e.target = k.nid AND e.kind = {EdgeKind.HAS} AND {_E_AT}
 CROSS JOIN edge m ON m.source = e.source AND m.kind = {EdgeKind.RESOLVED_TO}
   AND m.recorded_from <= :rev AND (m.recorded_to IS NULL OR m.recorded_to > :rev)
-CROSS JOIN node i ON i.nid = m.target GROUP BY k.id, i.id"""
+CROSS JOIN node i ON i.nid = m.target GROUP BY k.id, i.id""",
+)
 
-HOUSEHOLDS = f"""
+HOUSEHOLDS = packed(
+    "bbib",
+    f"""
 SELECT h.id, h.body, h.recorded_from, i.id FROM carray(:ids) c
 CROSS JOIN node h ON h.tenant = :tenant AND h.kind = {NodeKind.HOUSEHOLD} AND h.id = c.value
 CROSS JOIN edge e ON e.target = h.nid AND e.kind = {EdgeKind.MEMBER_OF} AND {_E_AT}
-CROSS JOIN node i ON i.nid = e.source"""
+CROSS JOIN node i ON i.nid = e.source""",
+)
 
 _ABOUT = f"""
 SELECT r.id, n.kind, n.id, n.body, NULL, n.recorded_from FROM carray(:ids) c
 CROSS JOIN node r ON r.tenant = :tenant AND r.kind = {NodeKind.RECORD} AND r.id = c.value
 CROSS JOIN edge e ON e.{{near}} = r.nid AND e.kind IN ({{kinds}}) AND {_E_AT}
 CROSS JOIN node n ON n.nid = e.{{far}}"""
-CONSENTS = _ABOUT.format(near="target", far="source", kinds=int(EdgeKind.ABOUT))
-DECISIONS = _ABOUT.format(near="source", far="target", kinds=f"{EdgeKind.MUST_LINK}, {EdgeKind.CANNOT_LINK}")
+CONSENTS = packed("bibbbi", _ABOUT.format(near="target", far="source", kinds=int(EdgeKind.ABOUT)))
+DECISIONS = packed("bibbbi", _ABOUT.format(near="source", far="target", kinds=f"{EdgeKind.MUST_LINK}, {EdgeKind.CANNOT_LINK}"))
 
 ARTEFACT = f"""
 SELECT v.kind, v.id, v.body, NULL, v.recorded_from FROM node n

@@ -18,6 +18,7 @@ from goldenthread.graph.model import LIVE, Edge, EdgeKind, Node, NodeKind, Prope
 from goldenthread.graph.schema import NODE_PROPERTIES
 from goldenthread.graph.store import Component, Posting, RecordState, Revision, StoredIdentity, Subgraph
 from goldenthread.graph.stores.sqlite import queries
+from goldenthread.graph.stores.sqlite.packed import PackedRead
 
 __all__ = ["Session", "decode_node", "encode_body"]
 
@@ -96,14 +97,18 @@ class Session:
     def __init__(self, connection: apsw.Connection, tenant: int, revision: Revision) -> None:
         self.connection, self.tenant, self.revision = connection, tenant, revision
 
-    def _query(self, sql: str, ids: Iterable[bytes] | None = None, /, **more: apsw.Binding) -> Iterator[_Row]:
+    def _query(
+        self, query: PackedRead | str, ids: Iterable[bytes] | None = None, /, **more: apsw.Binding
+    ) -> Iterator[Sequence[apsw.SQLiteValue]]:
         bindings: dict[str, apsw.Binding] = {"tenant": self.tenant, "rev": self.revision.number, **more}
         if ids is not None:
             distinct = tuple(dict.fromkeys(ids))
             if not distinct:
                 return iter(())
             bindings["ids"] = apsw.carray(distinct)
-        return cast("Iterator[_Row]", self.connection.execute(sql, bindings))
+        if isinstance(query, PackedRead):
+            return iter(query.rows(self.connection, bindings))
+        return cast("Iterator[Sequence[apsw.SQLiteValue]]", self.connection.execute(query, bindings))
 
     def nodes(self, ids: Sequence[bytes]) -> dict[bytes, Node]:
         return {cast(bytes, row[1]): decode_node(row) for row in self._query(queries.NODES, ids)}
@@ -127,8 +132,10 @@ class Session:
                 found.setdefault(cast(bytes, key), []).append((cast(bytes, record), cast(bytes, profile)))
         return [Posting(key, True, ()) for key in generic] + [Posting(key, False, on) for key, on in found.items()]
 
-    def _edges(self, sql: str, ids: Sequence[bytes], node_kind: NodeKind, kind: EdgeKind, kind2: EdgeKind) -> list[Edge]:
-        return [_edge(row) for row in self._query(sql, ids, node_kind=int(node_kind), kind=int(kind), kind2=int(kind2))]
+    def _edges(
+        self, query: PackedRead, ids: Sequence[bytes], node_kind: NodeKind, kind: EdgeKind, kind2: EdgeKind
+    ) -> list[Edge]:
+        return [_edge(row) for row in self._query(query, ids, node_kind=int(node_kind), kind=int(kind), kind2=int(kind2))]
 
     def keys(self, records: Sequence[bytes]) -> dict[bytes, Sequence[Edge]]:
         answer: dict[bytes, list[Edge]] = {record: [] for record in records}

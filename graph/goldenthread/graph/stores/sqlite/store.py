@@ -39,7 +39,7 @@ Ts = TypeVarTuple("Ts")
 
 _READERS = 4
 _FEW = 64
-_CHECKPOINT_PAGES = 4_000
+_CHECKPOINT_PAGES = 32_000
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from protovalidate import Validator
 
 from goldenthread.server.errors import InvalidField
 
-__all__ = ["check", "page_size", "page_start", "page_token"]
+__all__ = ["check", "is_valid", "page_size", "page_start", "page_token"]
 
 _validator = Validator()
 _DEFAULT_PAGE, _MAX_PAGE = 100, 1_000
@@ -30,6 +30,11 @@ def check(message: Message, prefix: str = "") -> None:
             for step in steps
         )
         raise InvalidField(f"{prefix}{path}" or "request", violation.message or violation.rule_id)
+
+
+def is_valid(message: Message) -> bool:
+    """Say whether a message and everything in it holds to the field rules; for a large one this costs half of many checks."""
+    return not _validator.collect_violations(message, fail_fast=True)
 
 
 def page_size(asked: int) -> int:

@@ -17,7 +17,7 @@ from goldenthread.server.config import Config
 from goldenthread.server.errors import InvalidField, ServerError, status_of
 from goldenthread.server.limits import check_record_size
 from goldenthread.server.services.callers import calling_tenant, check_parent, request_of
-from goldenthread.server.services.edge import check, page_size, page_start, page_token
+from goldenthread.server.services.edge import check, is_valid, page_size, page_start, page_token
 from goldenthread.server.services.translate import Reading, content_of, micros, moment_of, reading, record_to
 from goldenthread.v1 import record_pb2, record_service_pb2_grpc
 from goldenthread.v1 import record_service_pb2 as pb
@@ -42,7 +42,7 @@ class RecordService(record_service_pb2_grpc.RecordServiceServicer):
         context: grpc.aio.ServicerContext[pb.UpsertRecordRequest, pb.UpsertRecordResponse],
     ) -> pb.UpsertRecordResponse:
         tenant = await calling_tenant(self._engine)
-        (prepared,) = self._prepared(tenant, [request])
+        prepared = self._prepare(tenant, request, reading(tenant.data_model, now()), is_checked=False)
         if isinstance(prepared, ServerError):
             raise prepared
         (future,) = await self._engine.upsert(tenant, [prepared])
@@ -79,7 +79,7 @@ class RecordService(record_service_pb2_grpc.RecordServiceServicer):
         try:
             async for message in messages:
                 check_count(message)
-                prepared = await asyncio.to_thread(self._prepared, tenant, message.requests)
+                prepared = await asyncio.to_thread(self._prepared, tenant, message)
                 good = [one for one in prepared if isinstance(one, PreparedUpsert)]
                 futures = iter(await self._engine.upsert(tenant, good))
                 await pending.put((first, [one if isinstance(one, ServerError) else next(futures) for one in prepared]))
@@ -87,14 +87,19 @@ class RecordService(record_service_pb2_grpc.RecordServiceServicer):
         finally:
             await pending.put(None)
 
-    def _prepared(self, tenant: Tenant, requests: Sequence[pb.UpsertRecordRequest]) -> list[PreparedUpsert | ServerError]:
+    def _prepared(self, tenant: Tenant, message: pb.BatchUpsertRecordsRequest) -> list[PreparedUpsert | ServerError]:
         how = reading(tenant.data_model, now())
-        return [self._prepare(tenant, request, how) for request in requests]
+        is_checked = is_valid(message)
+        return [self._prepare(tenant, request, how, is_checked=is_checked) for request in message.requests]
 
-    def _prepare(self, tenant: Tenant, request: pb.UpsertRecordRequest, how: Reading) -> PreparedUpsert | ServerError:
+    def _prepare(
+        self, tenant: Tenant, request: pb.UpsertRecordRequest, how: Reading, *, is_checked: bool
+    ) -> PreparedUpsert | ServerError:
+        """Check, type and prepare one record; a bad one is an answer, so that it fails alone."""
         try:
             check_record_size(request.record, self._config.max_record_bytes)
-            check(request)
+            if not is_checked:
+                check(request)
             content = content_of(request.record, how)
         except ServerError as error:
             return error

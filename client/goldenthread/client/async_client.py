@@ -131,7 +131,7 @@ class AsyncClient:
         *,
         request_id_of: Callable[[int, Record], str] | None = None,
         records_per_chunk: int = 500,
-        max_chunks_in_flight: int = 4,
+        max_chunks_in_flight: int = 8,
     ) -> AsyncIterator[UpsertResult]:
         """Put any number of records over one stream; yield what became of each, in order, as it becomes durable.
 

@@ -90,7 +90,7 @@ class Config(Struct, frozen=True, kw_only=True):
         str, Meta(description="YAML file of the data model for new tenants; the shipped person model if empty.")
     ] = ""
     batch_records: Annotated[int, Meta(ge=1, le=10_000, description="Most records that one transaction commits together.")] = (
-        1000
+        2000
     )
     batch_linger_ms: Annotated[
         float, Meta(ge=0, le=1000, description="Longest wait for more records before a commit, in milliseconds.")

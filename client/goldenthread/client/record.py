@@ -138,7 +138,6 @@ class Document:
 
 
 Value = str | dt.date | PersonName | PostalAddress | PartialDate | Document
-_SINGLE = (str, dt.date, PersonName, PostalAddress, PartialDate, Document)
 
 
 @dataclass(frozen=True, slots=True)

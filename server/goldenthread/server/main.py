@@ -271,16 +271,6 @@ class _EngineApplication:
         await self._engine.close()
 
 
-class _LateHandlers:
-    """Take services after the server has started, when gRPC no longer takes their faster registered form and warns of it."""
-
-    def __init__(self, server: grpc.aio.Server) -> None:
-        self.add_generic_rpc_handlers = server.add_generic_rpc_handlers
-
-    def add_registered_method_handlers(self, service: str, handlers: object) -> None:
-        """Do nothing: the generic handlers answer."""
-
-
 async def _open_application(store: Store, vault: Vault, config: Config, metrics: Metrics) -> Application:
     engine = await Engine.open(store, vault, config)
     metrics.watch_caches(engine.cache_counts)

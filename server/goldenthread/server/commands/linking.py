@@ -40,16 +40,12 @@ class Change(Struct, kw_only=True):
     put_decisions: Sequence[Edge] = ()
     decision_revisions: Mapping[bytes, int] = {}
     """Revision of each decision that is not stored yet."""
-    seeds: frozenset[bytes] = frozenset()
-    """Further stored records whose components are touched."""
 
 
 class Linked(Struct, kw_only=True):
     """What linking found: which identity each touched record belongs to, and what to change."""
 
     identity_of: dict[bytes, bytes]
-    superseded: dict[bytes, list[bytes]]
-    """Identities that lost their last record, with those that have its records now."""
     changes: ChangeSet
 
 
@@ -68,7 +64,7 @@ async def relink(reader: Reader, tenant: Tenant, change: Change, at: int) -> Lin
     ended = {(ref.source, ref.target) for ref in change.end_matches}
     ends = {end for edge in change.put_matches for end in (edge.source, edge.target)} | {end for pair in ended for end in pair}
     bound = {edge.source for edge in change.put_decisions}
-    seeds = change.seeds | change.gone | set(change.fresh) | ends | bound
+    seeds = change.gone | set(change.fresh) | ends | bound
     link_weight = tenant.match_model.link_weight
     components = await reader.components(sorted(seeds), link_weight)
     stored = {record for component in components for record in component.records}
@@ -94,7 +90,7 @@ async def relink(reader: Reader, tenant: Tenant, change: Change, at: int) -> Lin
     for identity in sorted(gone_from):  # each deletion leaves its own mark, so that any past moment knows of later ones
         changes.end_edges.append(EdgeRef(EdgeKind.CUT, identity, identity))
         changes.put_edges.append(Edge(EdgeKind.CUT, identity, identity))
-    return Linked(identity_of=identity_of, superseded=retired, changes=changes)
+    return Linked(identity_of=identity_of, changes=changes)
 
 
 async def component_parts(reader: Reader, tenant: Tenant, records: Sequence[bytes]) -> list[Part]:

@@ -122,17 +122,14 @@ LEFT JOIN node t ON t.nid = e.target""",
 )
 
 _IDENTITIES = f"""
-SELECT n.id, n.recorded_from, e.kind, e.recorded_from, e.recorded_to, o.id, {{far}} FROM carray(:ids) c
+SELECT n.id, n.recorded_from, e.kind, e.recorded_from, e.recorded_to, o.id FROM carray(:ids) c
 CROSS JOIN node n ON n.tenant = :tenant AND n.kind = {NodeKind.IDENTITY} AND n.id = c.value
 LEFT JOIN edge e ON e.{{near}} = n.nid AND e.kind IN ({{kinds}}) LEFT JOIN node o ON o.nid = e.{{other}}
 WHERE n.recorded_from <= :rev"""
-IDENTITY_RECORDS = packed(
-    "biiiibi", _IDENTITIES.format(far="0", near="target", other="source", kinds=int(EdgeKind.RESOLVED_TO))
-)
+IDENTITY_RECORDS = packed("biiiib", _IDENTITIES.format(near="target", other="source", kinds=int(EdgeKind.RESOLVED_TO)))
 IDENTITY_OUT = packed(
-    "biiiibi",
+    "biiiib",
     _IDENTITIES.format(
-        far="0",
         near="source",
         other="target",
         kinds=f"{EdgeKind.MEMBER_OF}, {EdgeKind.SUPERSEDED_BY}, {EdgeKind.CUT}",

@@ -9,7 +9,7 @@ from __future__ import annotations
 from array import array
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 import apsw
 import msgspec
@@ -31,9 +31,6 @@ _MEMBER_KINDS = (NodeKind.IDENTITY, NodeKind.HOUSEHOLD)
 
 _PATH_NODES = 50_000
 """A path search gives up past this many nodes: nothing that far is a relationship a person would call one."""
-
-if TYPE_CHECKING:
-    _Row = tuple[apsw.SQLiteValue, ...]
 
 
 def encode_body(node: Node) -> bytes | None:
@@ -187,7 +184,7 @@ class Session:
         out: dict[bytes, dict[int, list[bytes]]] = {}
         changed: dict[bytes, int] = {}
         cut: set[bytes] = set()
-        for identity, born, _, since, until, record, _ in self._query(queries.IDENTITY_RECORDS, ids):
+        for identity, born, _, since, until, record in self._query(queries.IDENTITY_RECORDS, ids):
             key = cast(bytes, identity)
             members = records.setdefault(key, [])
             changed[key] = max(changed.get(key, 0), cast(int, born))
@@ -198,7 +195,7 @@ class Session:
                 changed[key] = max(changed[key], cast(int, since))
             else:
                 changed[key] = max(changed[key], cast(int, until))
-        for identity, _, kind, since, until, other, _ in self._query(queries.IDENTITY_OUT, ids):
+        for identity, _, kind, since, until, other in self._query(queries.IDENTITY_OUT, ids):
             key = cast(bytes, identity)
             if kind is None:
                 continue

@@ -118,14 +118,20 @@ class Scorer:
         left: NDArray[np.int32],
         right: NDArray[np.int32],
     ) -> NDArray[np.int64]:
-        totals = np.repeat(np.asarray(self.model.priors, np.int64)[:, None], len(left), axis=1)
-        for k, (column, table) in enumerate(zip(coded.columns, self._arrays, strict=True)):
+        levels = np.zeros((len(left), len(self.comparisons)), np.int8)
+        for k, column in enumerate(coded.columns):
             x, y = rows[left, k], rows[right, k]
-            levels = column.levels(x, y)
+            levels[:, k] = column.levels(x, y)
             for i in np.flatnonzero(((x == SEVERAL) & (y != NONE)) | ((y == SEVERAL) & (x != NONE))).tolist():
-                levels[i] = column.several(profiles[left[i]], profiles[right[i]])
-            if levels.any():
-                totals += table[:, levels]
+                levels[i, k] = column.several(profiles[left[i]], profiles[right[i]])
+        return self.weigh_levels(levels)
+
+    def weigh_levels(self, levels: NDArray[np.int8]) -> NDArray[np.int64]:
+        """Weigh pairs by their levels, of shape (pairs, comparisons): what every path to a weight ends in."""
+        totals = np.repeat(np.asarray(self.model.priors, np.int64)[:, None], len(levels), axis=1)
+        for k, table in enumerate(self._arrays):
+            if levels[:, k].any():
+                totals += table[:, levels[:, k]]
         weights: NDArray[np.int64] = totals[0] - totals[1:].max(axis=0)
         return weights
 

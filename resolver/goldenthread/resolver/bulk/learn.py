@@ -14,16 +14,13 @@ from numpy.typing import NDArray
 from goldenthread.resolver.blocking import BlockingRule, part_values
 from goldenthread.resolver.bulk.pairs import KeyPairs, candidate_pairs, key_pairs, merge, pairs_in_groups, unpack
 from goldenthread.resolver.comparisons import BINS, batch_levels
+from goldenthread.resolver.learning import Feature, Lesson, learn_without_labels
 from goldenthread.resolver.normalise import Profile
-from goldenthread.resolver.scoring.em import Evidence, Fit, fit, patterns
 from goldenthread.resolver.scoring.frequencies import FrequencyTable, Lookup, bin_of, table_of_counts
 from goldenthread.resolver.scoring.model import (
-    WEIGHT_SCALE,
-    AnyComparison,
     ComparisonSpec,
     MatchModel,
     build_comparison,
-    fixed_point,
     library_versions,
 )
 
@@ -31,7 +28,6 @@ __all__ = ["Learned", "learn"]
 
 Floats = NDArray[np.float64]
 
-_SAMPLED_PAIRS = 600_000
 _LEAST_COUNT = 5
 """A value borne by fewer profiles is never listed as common, so that no rare value can be looked up in a model."""
 
@@ -40,7 +36,6 @@ _LEAST_PAIRS = 300_000
 _MOST_PAIRS = 6_000_000
 _MOST_RULES = 16
 _GENERIC_LIMIT = 100
-_STRENGTH = 20.0
 _LEAST_NEW = 0.004
 """Share of the pairs so far that a further rule must add."""
 
@@ -48,21 +43,6 @@ _LEAST_GAIN = 0.001
 """Share of the expected matches that a rule must find which no other rule found."""
 
 _FEW_VALUES = 40
-
-_EXPECTED: dict[str, dict[str, float]] = {
-    "name": {"exact": 0.80, "nickname": 0.03, "close": 0.08, "part": 0.03, "similar": 0.02, "different": 0.04},
-    "text": {"exact": 0.80, "close": 0.08, "part": 0.04, "different": 0.08},
-    "category": {"exact": 0.95, "different": 0.05},
-    "birth_date": {
-        "exact": 0.85, "partial": 0.02, "typo": 0.06, "swapped": 0.01, "two_parts": 0.02, "near": 0.01, "different": 0.03,
-    },
-    "email": {"exact": 0.75, "user": 0.05, "close": 0.10, "domain": 0.04, "different": 0.06},
-    "phone": {"exact": 0.75, "close": 0.05, "different": 0.20},
-    "number": {"exact": 0.90, "close": 0.05, "different": 0.05},
-    "street": {"exact": 0.70, "unit": 0.02, "close": 0.10, "street": 0.03, "different": 0.15},
-    "area": {"postcode": 0.65, "city": 0.15, "close": 0.10, "different": 0.10},
-}  # fmt: skip
-_DISAGREE = frozenset({"different", "similar", "near"})
 
 _PARTS_OF = {
     "given_name": ("given.sound", "given.initial"),
@@ -84,50 +64,66 @@ _TRIPLES = (
 
 
 class Learned(Struct):
-    """A model learned from profiles, the pairs it was learned from, and what the report says about it."""
+    """A model learned from profiles, the pairs it makes of them, and what the report says about it."""
 
     model: MatchModel
     left: NDArray[np.int32]
     right: NDArray[np.int32]
     made: tuple[KeyPairs, ...]
-    fit: Fit
+    lesson: Lesson
 
 
 class _Column(Struct):
     """One comparison with the feature of every profile and how common its values are."""
 
-    comparison: AnyComparison
-    features: list[tuple[object, ...]]
+    feature: Feature
+    values: list[tuple[object, ...]]
     table: FrequencyTable
-    exact: dict[str, float]
-    borne: list[float]
+
+
+class _Compared(Struct):
+    """Distinct profiles as learning sees them; see `learning.Comparable`."""
+
+    columns: list[_Column]
+    counts: NDArray[np.int64]
+    left: NDArray[np.int32]
+    right: NDArray[np.int32]
+
+    @property
+    def profiles(self) -> int:
+        return len(self.counts)
+
+    @property
+    def features(self) -> list[Feature]:
+        return [column.feature for column in self.columns]
+
+    def levels(self, left: NDArray[np.int32], right: NDArray[np.int32]) -> NDArray[np.int8]:
+        levels = np.zeros((len(left), len(self.columns)), np.int8)
+        for k, column in enumerate(self.columns):
+            levels[:, k] = batch_levels(column.feature.comparison, column.values, left, right)  # type: ignore[misc]  # its own
+        return levels
 
 
 def learn(
-    profiles: Sequence[Profile], default_country: str, seed: int, progress: Callable[[str, float], None], name: str
+    profiles: Sequence[Profile],
+    counts: NDArray[np.int64],
+    default_country: str,
+    seed: int,
+    progress: Callable[[str, float], None],
+    name: str,
 ) -> Learned:
-    """Learn from distinct profiles, at least two, without labels."""
+    """Learn from distinct profiles, at least two, each of which `counts` records have, without labels."""
     rng = Random(seed)  # noqa: S311  # sampling and a salt that is stored beside its hashes: no secret
     columns = _columns(profiles, rng)
     progress("block", 0.0)
-    made = _choose_rules(profiles, [c.comparison.name for c in columns], progress)
+    made = _choose_rules(profiles, [c.feature.comparison.name for c in columns], progress)
     left, right = unpack(merge(made), len(profiles))
-    progress("compare", 0.0)
-    levels = np.zeros((len(left), len(columns)), np.int8)
-    for k, column in enumerate(columns):
-        levels[:, k] = batch_levels(column.comparison, column.features, left, right)  # type: ignore[misc]  # its own
-        progress("compare", (k + 1) / len(columns))
-    progress("learn", 0.0)
-    evidence = _evidence(columns, len(profiles), seed)
-    seen, counts, pattern_of = patterns(levels)
-    total = len(profiles) * (len(profiles) - 1) / 2
-    fitted = fit(seen, counts, evidence, total)
-    kept = _prune(made, left, right, fitted.posteriors[pattern_of, 0], len(profiles))
+    lesson = learn_without_labels(_Compared(columns, counts, left, right), seed, progress)
+    kept = _prune(made, left, right, lesson.matches, len(profiles))
     # First values were enough to choose by; the pairs that count are those any program makes from the chosen rules.
     rules = tuple(BlockingRule(made[i].rule, tuple(made[i].rule.split("+"))) for i in kept if i)
     left, right, made = candidate_pairs(rules, profiles, _GENERIC_LIMIT)
-    progress("learn", 1.0)
-    return Learned(_model(columns, fitted, rules, default_country, name), left, right, made, fitted)
+    return Learned(_model(columns, lesson, rules, default_country, name), left, right, made, lesson)
 
 
 def _columns(profiles: Sequence[Profile], rng: Random) -> list[_Column]:
@@ -144,11 +140,8 @@ def _columns(profiles: Sequence[Profile], rng: Random) -> list[_Column]:
         for f in features:
             counts.update({t for v in f for t in comparison.frequency_texts(v)})  # type: ignore[arg-type]  # its own values
         table = table_of_counts(name, counts, known, rng.randbytes(16), _LEAST_COUNT)
-        found.append(
-            _Column(
-                build_comparison(kind, name, Lookup(table)), features, table, *_agreements(comparison.binned, counts, known)
-            )
-        )
+        pairs, borne = _agreements(comparison.binned, counts, known)
+        found.append(_Column(Feature(build_comparison(kind, name, Lookup(table)), pairs, borne), features, table))
     return found
 
 
@@ -184,67 +177,20 @@ def _available(profiles: Sequence[Profile]) -> list[tuple[str, str]]:
     return found
 
 
-def _evidence(columns: Sequence[_Column], n: int, seed: int) -> list[Evidence]:
-    """Estimate how the levels of each comparison are spread over all pairs: exact agreements counted, the rest sampled."""
-    total = n * (n - 1) / 2
-    generator = np.random.default_rng(seed)
-    size = int(min(_SAMPLED_PAIRS, 4 * total))
-    left = generator.integers(0, n, size, dtype=np.int32)
-    right = generator.integers(0, n, size, dtype=np.int32)
-    distinct = left != right
-    left, right = left[distinct], right[distinct]
-    found = []
-    for column in columns:
-        comparison = column.comparison
-        levels = batch_levels(comparison, column.features, left, right)  # type: ignore[misc]  # its own
-        sampled = np.bincount(levels, minlength=len(comparison.levels)) + 0.5
-        pairs: Floats = np.asarray(sampled * (total / max(len(left), 1)), np.float64)
-        pairs[0] = 0.0
-        exact_head = comparison.binned[0]
-        for i, level in enumerate(comparison.levels):
-            if level.rpartition("_")[0] == exact_head:
-                pairs[i] = max(column.exact.get(level, 0.0), 0.5)
-        found.append(
-            Evidence(
-                name=comparison.name,
-                levels=comparison.levels,
-                pairs=pairs,
-                expected=_expected(comparison, column.borne),
-                strength=_STRENGTH,
-                disagreements=tuple(i for i, level in enumerate(comparison.levels) if level in _DISAGREE),
-            )
-        )
-    return found
-
-
-def _expected(comparison: AnyComparison, borne: Sequence[float]) -> NDArray[np.float64]:
-    """Spread the expected levels of a match over the bins as the values are spread over profiles."""
-    lines = _EXPECTED[comparison.kind]
-    out = np.zeros(len(comparison.levels))
-    for i, level in enumerate(comparison.levels[1:], 1):
-        head, _, tail = level.rpartition("_")
-        out[i] = lines[head] * max(borne[int(tail)], 1e-4) if head in comparison.binned else lines[level]
-    return out
-
-
 def _model(
-    columns: Sequence[_Column], fitted: Fit, rules: tuple[BlockingRule, ...], default_country: str, name: str
+    columns: Sequence[_Column], lesson: Lesson, rules: tuple[BlockingRule, ...], default_country: str, name: str
 ) -> MatchModel:
-    specs = []
-    for column, table in zip(columns, fitted.tables, strict=True):
-        rows = tuple(fixed_point(row.tolist()) for row in table)
-        specs.append(ComparisonSpec(column.comparison.kind, column.comparison.name, rows))
-    priors = tuple(round(float(np.log2(max(p, 1e-12))) * WEIGHT_SCALE) for p in fitted.priors)
+    compared = [column.feature.comparison for column in columns]
     return MatchModel(
         name=name,
         default_country=default_country,
-        priors=priors,
-        comparisons=tuple(specs),
+        priors=lesson.priors,
+        comparisons=tuple(ComparisonSpec(c.kind, c.name, rows) for c, rows in zip(compared, lesson.tables, strict=True)),
         rules=rules,
-        frequencies=tuple(c.table for c in columns),
+        frequencies=tuple(column.table for column in columns),
         generic_limit=_GENERIC_LIMIT,
-        link_weight=WEIGHT_SCALE,
-        min_average=-2 * WEIGHT_SCALE,
+        link_weight=lesson.link_weight,
+        min_average=lesson.min_average,
         libraries=library_versions(),
     )
 

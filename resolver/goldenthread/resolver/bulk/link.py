@@ -150,11 +150,11 @@ def link_profiles(
         model, learned = MatchModel.shipped(), False
         warnings.append("There are fewer than two distinct records, so nothing was learned.")
     if model is None:
-        lesson = learn(distinct, default_country, seed, report, "learned")
-        expected, iterations = lesson.fit.expected_matches, lesson.fit.iterations
-        warnings += lesson.fit.warnings
+        learnt = learn(distinct, np.bincount(point_of), default_country, seed, report, "learned")
+        expected, iterations = learnt.lesson.fit.expected_matches, learnt.lesson.fit.iterations
+        warnings += learnt.lesson.warnings
         if expected >= _LEAST_MATCHES:
-            model, left, right, made = lesson.model, lesson.left, lesson.right, lesson.made
+            model, left, right, made = learnt.model, learnt.left, learnt.right, learnt.made
         else:
             model, learned = MatchModel.shipped(), False
             warnings.append("The records hold too few duplicates to learn from; the shipped person parameters were used.")

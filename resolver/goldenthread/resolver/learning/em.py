@@ -17,8 +17,9 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from goldenthread.resolver.comparisons import MISSING
+from goldenthread.resolver.learning.evidence import Evidence
 
-__all__ = ["Evidence", "Fit", "fit", "patterns"]
+__all__ = ["MATCH", "Fit", "fit", "patterns"]
 
 Floats = NDArray[np.float64]
 
@@ -45,21 +46,6 @@ _TOLERANCE, _OTHER_TOLERANCE = 1e-4, 5e-3
 _LEAST = 1e-9
 _CHANCE_FLOOR = 0.02
 """Share of all agreements that must remain chance: the matches' share is itself only estimated."""
-
-
-class Evidence(Struct):
-    """What one comparison showed: of all pairs, and what is expected of one person's pairs before looking.
-
-    `pairs` counts all pairs of the data by level (estimated, missing at 0); `expected` are level probabilities of a match,
-    worth `strength` pairs; `disagreements` are the levels that say two values differ.
-    """
-
-    name: str
-    levels: tuple[str, ...]
-    pairs: Floats
-    expected: Floats
-    strength: float
-    disagreements: tuple[int, ...]
 
 
 class Fit(Struct):

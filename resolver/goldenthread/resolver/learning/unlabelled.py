@@ -1,0 +1,52 @@
+"""Learn without labels: the latent classes from patterns of levels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from goldenthread.resolver.learning.em import MATCH, fit, patterns
+from goldenthread.resolver.learning.evidence import gather_evidence
+from goldenthread.resolver.learning.seen import Comparable, Lesson
+from goldenthread.resolver.scoring.model import WEIGHT_SCALE, fixed_point
+
+__all__ = ["learn_without_labels"]
+
+_CHUNK = 1 << 21
+_LEAST_PRIOR = 1e-12
+_LINK_WEIGHT, _MIN_AVERAGE = WEIGHT_SCALE, -2 * WEIGHT_SCALE
+"""The operating point of latent classes alone, whose probabilities are not calibrated."""
+
+
+def learn_without_labels(table: Comparable, seed: int, progress: Callable[[str, float], None]) -> Lesson:
+    """Learn from a table of at least two distinct profiles; `warnings` says where the fit is doubtful."""
+    levels = _candidate_levels(table, progress)
+    progress("learn", 0.0)
+    evidence = gather_evidence(table.features, table.profiles, table.levels, seed)
+    seen, counts, pattern_of = patterns(levels)
+    total = table.profiles * (table.profiles - 1) / 2
+    fitted = fit(seen, counts, evidence, total)
+    progress("learn", 1.0)
+    return Lesson(
+        priors=tuple(round(float(np.log2(max(p, _LEAST_PRIOR))) * WEIGHT_SCALE) for p in fitted.priors),
+        tables=[tuple(fixed_point(row.tolist()) for row in rows) for rows in fitted.tables],
+        link_weight=_LINK_WEIGHT,
+        min_average=_MIN_AVERAGE,
+        matches=fitted.posteriors[pattern_of, MATCH],
+        fit=fitted,
+        warnings=fitted.warnings,
+    )
+
+
+def _candidate_levels(table: Comparable, progress: Callable[[str, float], None]) -> NDArray[np.int8]:
+    """Compare the candidate pairs, some at a time."""
+    left, right = table.left, table.right
+    levels = np.zeros((len(left), len(table.features)), np.int8)
+    for start in range(0, len(left), _CHUNK):
+        progress("compare", start / len(left))
+        part = slice(start, start + _CHUNK)
+        levels[part] = table.levels(left[part], right[part])
+    progress("compare", 1.0)
+    return levels

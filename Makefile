@@ -8,7 +8,7 @@ export UV_PYTHON_DOWNLOADS := never
 UV := .tools/bin/uv
 RUN := $(UV) run --no-sync
 READY := .venv/.ready
-SOURCES := graph resolver server client cli
+SOURCES := graph resolver server client cli bench
 GENERATED := --exclude='*.proto' --exclude=__init__.py --exclude=__pycache__
 
 # Writes the Python code of the protos into a folder, given relative to proto/.

@@ -52,7 +52,8 @@ _NICKNAME, _SWAPPED = 0.08, 0.01
 _MISSING = {"first_name": 0.01, "surname": 0.01, "dob": 0.06, "postcode": 0.05, "email": 0.30, "phone": 0.30}
 
 _HEADS = (
-    "b", "br", "c", "ch", "d", "dr", "f", "g", "gr", "h", "j", "k", "kl", "l", "m", "n", "p", "r", "s", "st", "t", "v", "w", "z",
+    "b", "br", "c", "ch", "d", "dr", "f", "g", "gr", "h", "j", "k", "kl", "l", "m", "n", "p", "r", "s", "st", "t",
+    "v", "w", "z",
 )  # fmt: skip
 _HEARTS = ("a", "e", "i", "o", "u", "ai", "ea", "ou")
 _TAILS = ("ck", "ll", "man", "n", "nd", "r", "rt", "s", "son", "t", "ton", "x")
@@ -154,7 +155,8 @@ def _draw(rng: np.random.Generator, names: int, size: int, flat: int) -> NDArray
     shares = 1.0 / (np.arange(names) + flat)
     bounds = np.cumsum(shares)
     drawn = np.searchsorted(bounds, rng.random(size) * bounds[-1])
-    return np.minimum(drawn, names - 1).astype(np.int32)
+    numbers: NDArray[np.int32] = np.minimum(drawn, names - 1).astype(np.int32)
+    return numbers
 
 
 def _first_names(rng: Random) -> Words:

@@ -16,7 +16,7 @@ from goldenthread.resolver.clusters import cluster, components
 from goldenthread.resolver.normalise import Profile, profile_of
 from goldenthread.resolver.scoring import MatchModel, Scorer
 
-__all__ = ["LinkReport", "LinkResult", "Records", "RuleReport", "link", "link_profiles"]
+__all__ = ["Choice", "LinkReport", "LinkResult", "Records", "RuleReport", "choose_model", "link", "link_profiles"]
 
 Progress = Callable[[str, float], None]
 
@@ -83,6 +83,17 @@ class LinkResult(Struct):
     report: LinkReport
 
 
+class Choice(Struct, frozen=True):
+    """The model to link with, what the report says about its learning, and the candidate pairs if learning made them."""
+
+    model: MatchModel
+    learned: bool = False
+    expected_matches: float = 0.0
+    iterations: int = 0
+    warnings: tuple[str, ...] = ()
+    candidates: tuple[NDArray[np.int32], NDArray[np.int32], tuple[KeyPairs, ...]] | None = None
+
+
 def _silent(stage: str, share: float) -> None:
     """Report progress to nobody."""
 
@@ -144,21 +155,14 @@ def link_profiles(
     number: dict[Profile, int] = {}
     point_of = np.fromiter((number.setdefault(p, len(number)) for p in profiles), np.int64, len(profiles))
     distinct = list(number)
-    warnings: list[str] = []
-    expected, iterations, learned = 0.0, 0, model is None
-    if model is None and len(distinct) < 2:
-        model, learned = MatchModel.shipped(), False
-        warnings.append("There are fewer than two distinct records, so nothing was learned.")
     if model is None:
-        learnt = learn(distinct, np.bincount(point_of), default_country, seed, report, "learned")
-        expected, iterations = learnt.lesson.fit.expected_matches, learnt.lesson.fit.iterations
-        warnings += learnt.lesson.warnings
-        if expected >= _LEAST_MATCHES:
-            model, left, right, made = learnt.model, learnt.left, learnt.right, learnt.made
-        else:
-            model, learned = MatchModel.shipped(), False
-            warnings.append("The records hold too few duplicates to learn from; the shipped person parameters were used.")
-    if not learned:
+        choice = choose_model(distinct, np.bincount(point_of), default_country, seed, report)
+    else:
+        choice = Choice(model)
+    model = choice.model
+    if choice.candidates is not None:
+        left, right, made = choice.candidates
+    else:
         report("block", 0.0)
         left, right, made = candidate_pairs(model.rules, distinct, model.generic_limit)
     report("score", 0.0)
@@ -180,13 +184,31 @@ def link_profiles(
             candidate_pairs=len(left),
             links=int(strong.sum()),
             rules=_rule_reports(made),
-            expected_matches=expected,
-            iterations=iterations,
-            learned=learned,
+            expected_matches=choice.expected_matches,
+            iterations=choice.iterations,
+            learned=choice.learned,
             needs_review=reviews,
-            warnings=tuple(warnings),
+            warnings=choice.warnings,
         ),
     )
+
+
+def choose_model(
+    distinct: Sequence[Profile], counts: NDArray[np.int64], default_country: str, seed: int, report: Progress
+) -> Choice:
+    """Learn a model from distinct profiles, in order of their first row; where they are too few, take the shipped one.
+
+    `counts` says how many rows have each profile.
+    """
+    if len(distinct) < 2:
+        return Choice(MatchModel.shipped(), warnings=("There are fewer than two distinct records, so nothing was learned.",))
+    learnt = learn(distinct, counts, default_country, seed, report, "learned")
+    facts = (learnt.lesson.fit.expected_matches, learnt.lesson.fit.iterations)
+    warnings = tuple(learnt.lesson.warnings)
+    if learnt.lesson.fit.expected_matches >= _LEAST_MATCHES:
+        return Choice(learnt.model, True, *facts, warnings, (learnt.left, learnt.right, learnt.made))
+    few = "The records hold too few duplicates to learn from; the shipped person parameters were used."
+    return Choice(MatchModel.shipped(), False, *facts, (*warnings, few))
 
 
 def _components(

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
+import phonenumbers
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from goldenthread.graph.model import (
@@ -23,6 +26,7 @@ from goldenthread.resolver.normalise import (
     identifiers,
     profile_of,
 )
+from goldenthread.resolver.normalise.contacts import phone_number
 
 TODAY = PartialDate(2026, 5, 17)
 
@@ -231,3 +235,16 @@ def test_a_very_long_value_is_normalised_by_its_beginning():
     found = profile(SemanticType.SURNAME, "a" * 100_000)
 
     assert len(found.surname[0]) <= 400
+
+
+@given(
+    st.from_regex(re.compile(r"(\+1[ .-]?)?\(?[2-9]\d\d(\) ?|[ .-]?)[2-9]\d\d[ .-]?\d{4}", re.ASCII), fullmatch=True),
+    st.sampled_from(["US", "CA"]),
+)
+def test_the_short_way_to_a_north_american_number_gives_what_phonenumbers_gives(text, country):
+    digits = "".join(filter(str.isdecimal, text))
+    assume(len(set(digits)) > 1 and digits != "9876543210")
+
+    parsed = phonenumbers.parse(text, country)
+
+    assert phone_number(text, country) == phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164)

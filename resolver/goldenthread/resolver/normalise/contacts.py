@@ -18,6 +18,8 @@ _PLACEHOLDER_USERS = frozenset(
     {"test", "noemail", "no-email", "no.email", "none", "na", "n/a", "unknown", "noreply", "no-reply"}
 )
 _E164 = re.compile(r"\+[1-9]\d{7,14}")
+_NORTH_AMERICAN = re.compile(r"(\+1[ .-]?)?\(?([2-9]\d\d)(?:\) ?|[ .-]?)([2-9]\d\d)[ .-]?(\d{4})")
+_NORTH_AMERICA = frozenset({"US", "CA"})
 _GUESSABLE = frozenset({"1234567890", "0123456789", "123456789", "987654321", "9876543210"})
 
 
@@ -41,11 +43,15 @@ def mailbox(email: str) -> tuple[str, str]:
 def phone_number(text: str, default_country: str) -> str:
     """Normalise a phone number to E.164, read as of `default_country`; empty when it cannot be one."""
     stripped = text.strip()
-    digits = "".join(c for c in stripped if c.isdecimal())
+    digits = "".join(filter(str.isdecimal, stripped))
     if len(digits) < 7 or len(set(digits)) == 1 or digits in _GUESSABLE or len(stripped) > 40:
         return ""
     if _E164.fullmatch(stripped):
         return stripped
+    # The commonest shape needs no table; what phonenumbers makes of it is the same.
+    found = _NORTH_AMERICAN.fullmatch(stripped)
+    if found and stripped.isascii() and (found[1] or default_country in _NORTH_AMERICA):
+        return f"+1{found[2]}{found[3]}{found[4]}"
     try:
         parsed = phonenumbers.parse(stripped, default_country or None)
     except phonenumbers.NumberParseException:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import TypeVar
 
@@ -124,9 +124,11 @@ def _other_text(text: str) -> str:
     return "" if is_placeholder(folded) else folded
 
 
-def _distinct(values: Iterable[_T]) -> tuple[_T, ...]:
-    """Sort, drop repeats and cap."""
-    return tuple(sorted(set(values))[:_MAX_VALUES])
+def _distinct(values: list[_T]) -> tuple[_T, ...]:
+    """Sort, drop repeats and what is empty, and cap."""
+    if len(values) < 2:
+        return tuple(values) if values and values[0] else ()
+    return tuple(sorted({v for v in values if v})[:_MAX_VALUES])
 
 
 class _Gathered:
@@ -197,6 +199,8 @@ def _gather(attribute: AttributeValue, into: _Gathered, default_country: str) ->
 
 def _join_names(into: _Gathered) -> list[tuple[str, str, str, str]]:
     """Bring names in columns, in parts and as one text together; words that only the whole name has are middle names."""
+    if not into.parts and not into.whole_names:
+        return into.names
     found = list(into.names)
     column = ("", "", "", "")
     if into.parts:
@@ -209,6 +213,8 @@ def _join_names(into: _Gathered) -> list[tuple[str, str, str, str]]:
                 suffix=" ".join(parts.get(SemanticType.NAME_SUFFIX, ())),
             )
         )
+    if not into.whole_names:
+        return [*found, column]
     stated = set(f"{column[0]} {column[1]} {column[2]}".split())
     for whole in into.whole_names:
         split = names.split_full_name(whole)
@@ -239,16 +245,16 @@ def profile_of(attributes: Sequence[AttributeValue], default_country: str) -> Pr
     if into.street_parts:
         into.places.append(places.address_in_parts(PostalAddress(**into.street_parts)))
     return Profile(
-        given=_distinct(n[0] for n in people if n[0]),
-        middle=_distinct(n[1] for n in people if n[1]),
-        surname=_distinct(n[2] for n in people if n[2]),
-        suffix=_distinct(n[3] for n in people if n[3]),
-        organisations=_distinct(o for o in into.organisations if o),
-        birth_dates=_distinct(d for d in into.birth_dates if d),
-        genders=_distinct(g for g in into.genders if g),
-        emails=_distinct(e for e in into.emails if e),
-        phones=_distinct(p for p in into.phones if p),
-        addresses=_distinct(a for a in into.places if any(a[:6])),
+        given=_distinct([n[0] for n in people]),
+        middle=_distinct([n[1] for n in people]),
+        surname=_distinct([n[2] for n in people]),
+        suffix=_distinct([n[3] for n in people]),
+        organisations=_distinct(into.organisations),
+        birth_dates=_distinct(into.birth_dates),
+        genders=_distinct(into.genders),
+        emails=_distinct(into.emails),
+        phones=_distinct(into.phones),
+        addresses=_distinct([a for a in into.places if any(a[:6])]),
         documents=_distinct(into.documents),
         others=_distinct(into.others),
     )

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from goldenthread.resolver.blocking import BlockingRule, part_values
 from goldenthread.resolver.bulk.pairs import KeyPairs, candidate_pairs, key_pairs, merge, pairs_in_groups, unpack
-from goldenthread.resolver.comparisons import BINS, batch_levels
+from goldenthread.resolver.comparisons import BINS, batch_levels, kinds
 from goldenthread.resolver.learning import Feature, Lesson, learn_without_labels
 from goldenthread.resolver.normalise import Profile
 from goldenthread.resolver.scoring.frequencies import FrequencyTable, Lookup, bin_of, table_of_counts
@@ -43,6 +43,7 @@ _LEAST_GAIN = 0.001
 """Share of the expected matches that a rule must find which no other rule found."""
 
 _FEW_VALUES = 40
+_MANY_WORDS = 8
 
 _PARTS_OF = {
     "given_name": ("given.sound", "given.initial"),
@@ -162,10 +163,11 @@ def _available(profiles: Sequence[Profile]) -> list[tuple[str, str]]:
     """List kinds and names of the comparisons that the profiles' features allow."""
     has_area = sum(1 for p in profiles if any(a[3] or a[5] for a in p.addresses)) * 2 > len(profiles)
     found = [
-        ("name", "given_name"), ("name", "surname"), ("name", "middle_name"), ("category", "name_suffix"),
+        ("name", "given_name"), ("name", "surname"), ("name", "middle_name"), ("whole_name", "whole_name"),
+        ("generation", "name_suffix"),
         ("birth_date", "birth_date"), ("category", "gender"), ("email", "email"), ("phone", "phone"),
         ("number", "government_number"), ("number", "account_number"), ("street", "street"), ("area", "area"),
-        ("text", "organisation"),
+        ("organisation", "organisation"),
     ]  # fmt: skip
     if not has_area:
         found.append(("text", "region"))
@@ -173,8 +175,16 @@ def _available(profiles: Sequence[Profile]) -> list[tuple[str, str]]:
     for p in profiles:
         for key, text in p.others:
             values.setdefault(key, set()).add(text)
-    found += [("category" if len(v) <= _FEW_VALUES else "text", key) for key, v in sorted(values.items())]
-    return found
+    found += [(_kind_of_texts(texts), key) for key, texts in sorted(values.items())]
+    told = {name: kind for kind, made in sorted(kinds().items()) for name in made.compares}
+    return [(told.get(name, kind), name) for kind, name in found]
+
+
+def _kind_of_texts(texts: set[str]) -> str:
+    """Choose how a free attribute is compared, by how many different texts it has and how long they are."""
+    if len(texts) <= _FEW_VALUES:
+        return "category"
+    return "long_text" if sum(text.count(" ") + 1 for text in texts) >= _MANY_WORDS * len(texts) else "text"
 
 
 def _model(

@@ -27,14 +27,16 @@ MATCH, FAMILY, ADDRESS, NAMESAKES, STRANGERS = range(5)
 _FAMILY_SHARES = frozenset({"surname", "street", "area", "region", "phone", "organisation"})
 _ADDRESS_SHARES = frozenset({"street", "area", "region", "phone"})
 _SHARES = {FAMILY: _FAMILY_SHARES, ADDRESS: _ADDRESS_SHARES}
-_COHORT_LEVELS = frozenset({"near", "two_parts", "different", "partial"})
+_COHORT_LEVELS = frozenset({"near", "year", "two_parts", "different", "partial"})
 """Levels of a birth date that namesakes may share more often than chance: names go in fashions."""
 
 _FAMILY_COINCIDENCES = frozenset({"birth_date", "given_name", "email"})
 _LEAST_COINCIDENCE, _MOST_COINCIDENCE = 0.002, 0.05
 """Bounds of the chance, beyond accident, that two of a family have one birth date (twins), given name or mailbox."""
 
-_NEVER_NAMESAKES = frozenset({"surname", "street", "area", "region", "phone", "email", "government_number", "account_number"})
+_NEVER_NAMESAKES = frozenset(
+    {"surname", "whole_name", "street", "area", "region", "phone", "email", "government_number", "account_number"}
+)
 _IDENTIFYING = frozenset({"given_name", "surname", "birth_date", "government_number"})
 _MOST_DISAGREEMENT = 0.3
 """The largest chance that one person's given name, birth date or number differs: above it the class is not one of persons."""

@@ -15,23 +15,6 @@ __all__ = ["Evidence", "Feature", "gather_evidence"]
 Floats = NDArray[np.float64]
 
 _SAMPLED_PAIRS = 600_000
-_STRENGTH = 20.0
-"""Pairs that the expectation of a match is worth."""
-
-_EXPECTED: dict[str, dict[str, float]] = {
-    "name": {"exact": 0.80, "nickname": 0.03, "close": 0.08, "part": 0.03, "similar": 0.02, "different": 0.04},
-    "text": {"exact": 0.80, "close": 0.08, "part": 0.04, "different": 0.08},
-    "category": {"exact": 0.95, "different": 0.05},
-    "birth_date": {
-        "exact": 0.85, "partial": 0.02, "typo": 0.06, "swapped": 0.01, "two_parts": 0.02, "near": 0.01, "different": 0.03,
-    },
-    "email": {"exact": 0.75, "user": 0.05, "close": 0.10, "domain": 0.04, "different": 0.06},
-    "phone": {"exact": 0.75, "close": 0.05, "different": 0.20},
-    "number": {"exact": 0.90, "close": 0.05, "different": 0.05},
-    "street": {"exact": 0.70, "unit": 0.02, "close": 0.10, "street": 0.03, "different": 0.15},
-    "area": {"postcode": 0.65, "city": 0.15, "close": 0.10, "different": 0.10},
-}  # fmt: skip
-_DISAGREE = frozenset({"different", "similar", "near"})
 
 
 class Feature(Struct):
@@ -88,8 +71,8 @@ def gather_evidence(
                 levels=comparison.levels,
                 pairs=pairs,
                 expected=_expected(comparison, feature.borne),
-                strength=_STRENGTH,
-                disagreements=tuple(i for i, level in enumerate(comparison.levels) if level in _DISAGREE),
+                strength=comparison.strength,
+                disagreements=tuple(i for i, level in enumerate(comparison.levels) if level in comparison.disagreements),
             )
         )
     return found
@@ -97,7 +80,7 @@ def gather_evidence(
 
 def _expected(comparison: AnyComparison, borne: Sequence[float]) -> Floats:
     """Spread the expected levels of a match over the bins as the values are spread over profiles."""
-    lines = _EXPECTED[comparison.kind]
+    lines = comparison.expected
     out = np.zeros(len(comparison.levels))
     for i, level in enumerate(comparison.levels[1:], 1):
         head, _, tail = level.rpartition("_")

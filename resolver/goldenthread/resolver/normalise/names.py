@@ -8,7 +8,7 @@ from goldenthread.graph.model import PersonName
 from goldenthread.resolver.normalise.nicknames import NICKNAMES
 from goldenthread.resolver.normalise.text import CACHE_SIZE, fold, is_placeholder
 
-__all__ = ["formal_names", "name_part", "organisation_name", "person_name", "phonetic"]
+__all__ = ["PARTICLES", "formal_names", "name_part", "organisation_name", "person_name", "phonetic", "spelling"]
 
 _TITLES = frozenset(
     {
@@ -24,7 +24,7 @@ _SUFFIXES = {
     "ii": "2", "iii": "3", "iv": "4",
 }  # fmt: skip
 _SUFFIX_COLUMN = _SUFFIXES | {"i": "1", "v": "5", "1st": "1", "2nd": "2", "3rd": "3", "4th": "4"}
-_PARTICLES = frozenset(
+PARTICLES = frozenset(
     {
         "van", "von", "der", "den", "de", "del", "della", "di", "da", "dos", "das", "du", "la", "le", "el", "al", "bin", "ibn",
         "ben", "ter", "ten", "zu", "af", "av", "st", "saint", "mac", "mc",
@@ -84,7 +84,7 @@ def split_full_name(text: str) -> tuple[str, str, str, str]:
     if len(parts) == 1:
         return "", "", parts[0], suffix
     start = len(parts) - 1
-    while start > 1 and parts[start - 1] in _PARTICLES:
+    while start > 1 and parts[start - 1] in PARTICLES:
         start -= 1
     return parts[0], " ".join(parts[1:start]), " ".join(parts[start:]), suffix
 
@@ -116,6 +116,34 @@ def organisation_name(text: str) -> str:
 def formal_names(given: str) -> frozenset[str]:
     """Name the formal given names that a normalised given name may stand for, itself included."""
     return NICKNAMES.get(given, frozenset()) | {given}
+
+
+_SPELLINGS = (
+    ("ae", "a"), ("oe", "o"), ("ue", "u"), ("ou", "u"), ("tsch", "C"), ("shch", "C"), ("tch", "C"), ("tsh", "C"), ("ch", "C"),
+    ("cz", "C"), ("sch", "S"), ("sh", "S"), ("sz", "S"), ("zh", "Z"), ("kh", "h"), ("ph", "f"), ("th", "t"), ("gh", "g"),
+    ("ts", "z"), ("tz", "z"), ("qu", "kv"), ("ck", "k"), ("ks", "x"), ("dj", "j"),
+)  # fmt: skip
+_SPELLING_OF = str.maketrans({"c": "k", "q": "k", "w": "v", "y": "i", "j": "i", " ": None})
+
+
+@lru_cache(CACHE_SIZE)
+def spelling(name: str) -> str:
+    """Spell a normalised name in the one way that stands for the usual ways of spelling and transliterating it.
+
+    Umlauts written out, `y` and `j` for `i`, `w` for `v`, `c` for `k`, letters doubled, parts joined: Mueller is as Muller,
+    Yuliia as Julia, De la Cruz as Delacruz. Not a sound: vowels stay.
+    """
+    text = name
+    for letters, one in _SPELLINGS:
+        if letters in text:
+            text = text.replace(letters, one)
+    kept = ""
+    for letter in text.translate(_SPELLING_OF):
+        if not kept.endswith(letter):
+            kept += letter
+    if kept.endswith("of"):
+        kept = kept[:-1] + "v"
+    return kept
 
 
 _SOUNDS = (

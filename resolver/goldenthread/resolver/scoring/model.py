@@ -14,8 +14,8 @@ from msgspec import Struct
 from goldenthread.resolver import comparisons
 from goldenthread.resolver.blocking import BlockingRule
 from goldenthread.resolver.clusters import ClusterSettings
+from goldenthread.resolver.comparisons import AnyComparison
 from goldenthread.resolver.normalise import NORMALISER_VERSION
-from goldenthread.resolver.normalise.places import Place
 from goldenthread.resolver.scoring.frequencies import FrequencyTable, Lookup
 
 __all__ = [
@@ -35,17 +35,6 @@ WEIGHT_SCALE = 1 << 16
 
 CLASSES = ("match", "family", "same_address", "namesakes", "strangers")
 """What a pair of records may be; the first wins against the best of the others."""
-
-AnyComparison = comparisons.Comparison[str] | comparisons.Comparison[tuple[int, str]] | comparisons.Comparison[Place]
-
-_KINDS: dict[str, type[comparisons.Name | comparisons.Text | comparisons.Category | comparisons.BirthDate | comparisons.Email
-                       | comparisons.Phone | comparisons.Number | comparisons.Street | comparisons.Area]] = {
-    c.kind: c
-    for c in (
-        comparisons.Name, comparisons.Text, comparisons.Category, comparisons.BirthDate, comparisons.Email, comparisons.Phone,
-        comparisons.Number, comparisons.Street, comparisons.Area,
-    )
-}  # fmt: skip
 
 
 class ModelUnreadable(ValueError):
@@ -115,9 +104,11 @@ class MatchModel(Struct, frozen=True):
         if len(model.priors) != len(CLASSES):
             raise ModelUnreadable("it has other classes")
         for spec in model.comparisons:
-            if spec.kind not in _KINDS:
-                raise ModelUnreadable(f"comparison kind {spec.kind!r} is unknown")
-            if len(spec.tables) != len(CLASSES) or any(len(t) != len(_KINDS[spec.kind].levels) for t in spec.tables):
+            try:
+                levels = comparisons.kind_named(spec.kind).levels
+            except comparisons.UnknownKind:
+                raise ModelUnreadable(f"comparison kind {spec.kind!r} is unknown") from None
+            if len(spec.tables) != len(CLASSES) or any(len(t) != len(levels) for t in spec.tables):
                 raise ModelUnreadable(f"comparison {spec.name!r} has other levels")
         return model
 
@@ -146,7 +137,7 @@ def _version_of(model: MatchModel) -> str:
 
 def build_comparison(kind: str, name: str, rarity: comparisons.Rarity | None = None) -> AnyComparison:
     """Make a comparison of a kind; without `rarity` every value counts as rare."""
-    return _KINDS[kind](name, rarity or comparisons.all_rare)
+    return comparisons.kind_named(kind)(name, rarity or comparisons.all_rare)
 
 
 def fixed_point(probabilities: Sequence[float]) -> tuple[int, ...]:

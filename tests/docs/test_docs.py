@@ -14,6 +14,7 @@ from typer.main import get_command
 
 from goldenthread.cli.main import app
 from goldenthread.graph.store import Capability
+from goldenthread.resolver.comparisons import kinds
 from goldenthread.server.config import Config, load_config, settings
 from goldenthread.server.contract import methods, role_for
 from goldenthread.server.logs import LOGGED_KEYS
@@ -178,3 +179,13 @@ def test_there_is_one_sentence_a_line(page: Path) -> None:
     crowded = [line for line in prose if re.search(r"[a-z)`]\. [A-Z]", line)]
 
     assert crowded == []
+
+
+@pytest.mark.parametrize("kind", kinds())
+def test_every_comparison_is_in_the_reference_with_its_levels(kind: str) -> None:
+    page = (REFERENCE / "comparisons.md").read_text()
+    row = next(line for line in page.splitlines() if line.startswith(f"| `{kind}` |"))
+    heads = {level for level in kinds()[kind].expected if level not in ("exact", "postcode")}
+
+    assert heads == set(re.findall(r"`(\w+)`", row.split("|")[4])) - {"postcode"}
+    assert heads <= set(re.findall(r"`(\w+)`", page.partition("## What the levels mean")[2])) | {"city"}

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import ClassVar
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,6 +12,7 @@ from hypothesis import strategies as st
 
 from goldenthread.resolver import comparisons
 from goldenthread.resolver.comparisons import batch_levels
+from goldenthread.resolver.scoring.model import build_comparison
 
 WORDS = st.text("abcde ", min_size=1, max_size=8).map(lambda t: " ".join(t.split()) or "a")
 DATES = st.builds("{:04d}-{:02d}-{:02d}".format, st.integers(1970, 1974), st.integers(0, 13), st.integers(0, 13))
@@ -100,3 +104,86 @@ def test_numbers_of_different_types_or_issuers_say_nothing():
     assert number.level(((20, "US|1234"),), ((21, "US|1234"),)) == comparisons.MISSING
     assert number.level(((22, "US|1234"),), ((22, "DE|9999"),)) == comparisons.MISSING
     assert number.levels[number.level(((22, "|1234"),), ((22, "DE|1234"),))] == "exact_0"
+
+
+@pytest.mark.parametrize(
+    ("comparison", "a", "b", "level"),
+    [
+        (comparisons.Name("surname"), "muller", "mueller", "spelling"),
+        (comparisons.Name("surname"), "de la cruz", "delacruz", "spelling"),
+        (comparisons.Name("given_name"), "yulia", "iuliia", "spelling"),
+        (comparisons.Name("surname"), "chaikovskii", "tchaikovsky", "spelling"),
+        (comparisons.Name("surname"), "de la cruz", "de la torre", "similar"),
+        (comparisons.Name("given_name"), "bob", "r", "initial"),
+        (comparisons.WholeName("whole_name"), "anna||berg", "berg||anna", "swapped"),
+        (comparisons.WholeName("whole_name"), "anna||bergmann", "bergman||anna", "swapped"),
+        (comparisons.WholeName("whole_name"), "anna|maria|berg", "berg|anna|maria", "swapped"),
+        (comparisons.WholeName("whole_name"), "anna||berg", "anna||stone", "straight"),
+        (comparisons.WholeName("whole_name"), "anna||berg", "berg||otto", "straight"),
+        (comparisons.Generation("name_suffix"), "jr", "sr", "different"),
+        (comparisons.Generation("name_suffix"), "jr", "2", "compatible"),
+        (comparisons.Organisation("organisation"), "international business machines", "ibm", "acronym"),
+        (comparisons.Organisation("organisation"), "trans port nord", "nord transport", "word"),
+        (comparisons.Organisation("organisation"), "nord bank", "bank nord", "order"),
+        (comparisons.Organisation("organisation"), "nord bank", "nord bank leeds", "subset"),
+        (comparisons.BirthDate("birth_date"), "1980-03-04", "1980-11-28", "year"),
+        (comparisons.Email("email"), "ann.berg@gmail.com", "ann.berg@gmial.com", "domain_typo"),
+        (comparisons.Email("email"), "ann@a-very-long-company.example", "bob@a-very-long-company.example", "domain"),
+        (comparisons.Phone("phone"), "+493012345678", "+13012345678", "national"),
+        (comparisons.LongText("free:note"), "call in the morning only", "call only in the evening", "overlap"),
+    ],
+)
+def test_finer_levels_mean_what_they_say(comparison, a, b, level):
+    assert comparison.levels[comparison.level((a,), (b,))] == level
+
+
+def test_a_renamed_street_and_a_district_are_known():
+    street, area = comparisons.Street("street"), comparisons.Area("area")
+    a, b = ("12", "lenin st", "", "dresden", "", "01067", ""), ("12", "konrad zuse st", "", "dresden nord", "", "01069", "")
+
+    assert street.levels[street.level((a,), ((*b[:5], "01067", ""),))] == "renamed"
+    assert area.levels[area.level((a,), ((*b[:3], "ely", "", "01099", ""),))] == "district"
+
+
+class Shade(comparisons.TextComparison):
+    """A kind that somebody adds."""
+
+    kind = "shade"
+    levels = ("missing", *comparisons.EXACT, "family", "different")
+    expected: ClassVar[Mapping[str, float]] = {"exact": 0.8, "family": 0.1, "different": 0.1}
+    compares = ("free:colour",)
+
+    def compare(self, x: str, y: str) -> int:
+        if x == y:
+            return 1 + self.rarity(x)
+        return 6 if x.split()[-1] == y.split()[-1] else 7
+
+
+@pytest.fixture
+def shade(monkeypatch):
+    monkeypatch.setattr("goldenthread.resolver.comparisons.registry._KINDS", dict(comparisons.kinds()))
+    return comparisons.register(Shade)
+
+
+def test_a_kind_of_ones_own_is_found_by_name_and_builds(shade):
+    made = build_comparison("shade", "free:colour")
+
+    assert made.levels[made.level(("dark red",), ("light red",))] == "family"
+
+
+def test_a_kind_whose_name_is_taken_is_refused(shade):
+    with pytest.raises(ValueError, match="shade is there already"):
+        comparisons.register(type("Other", (Shade,), {}))
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"levels": ("exact", "different")}, {"expected": {"exact": 1.0}}, {"expected": {**Shade.expected, "exact": 0.1}}]
+)
+def test_a_kind_with_levels_that_do_not_fit_is_refused(wrong):
+    with pytest.raises(ValueError, match="odd"):
+        comparisons.register(type("Odd", (Shade,), {"kind": "odd", **wrong}))
+
+
+def test_a_kind_that_nobody_knows_is_named():
+    with pytest.raises(comparisons.UnknownKind, match="no_such_kind"):
+        comparisons.kind_named("no_such_kind")

@@ -30,7 +30,7 @@ from goldenthread.resolver.comparisons.comparison import (
 )
 from goldenthread.resolver.comparisons.contacts import Email, Phone
 from goldenthread.resolver.comparisons.dates import BirthDate
-from goldenthread.resolver.comparisons.kinds import AnyComparison, Kind, UnknownKind, kind_named, kinds, register
+from goldenthread.resolver.comparisons.registry import AnyComparison, Kind, UnknownKind, kind_named, kinds, register
 from goldenthread.resolver.comparisons.names import Generation, Name, WholeName
 from goldenthread.resolver.comparisons.numbers import Number
 from goldenthread.resolver.comparisons.organisations import Organisation

@@ -40,20 +40,20 @@ class Organisation(TextComparison):
         """Compare two normalised names."""
         if x == y:
             return 1 + self.rarity(x)
-        return self._unequal(x, y, _Words(x), _Words(y), JaroWinkler.similarity(x, y))
+        return self._unequal(_Words(x), _Words(y), JaroWinkler.similarity(x, y))
 
-    def _unequal(self, x: str, y: str, a: _Words, b: _Words, similarity: float) -> int:
+    def _unequal(self, a: _Words, b: _Words, similarity: float) -> int:
         if a.ordered == b.ordered or a.joined == b.joined:
             return BINS + 1
+        shared, fewer = len(a.distinct & b.distinct), min(len(a.distinct), len(b.distinct))
+        if shared == fewer:
+            return BINS + 4
         if similarity >= self.CLOSE:
             return BINS + 2
         if (len(a.initials) > 2 and a.initials == b.joined) or (len(b.initials) > 2 and b.initials == a.joined):
             return BINS + 3
-        shared = len(a.distinct & b.distinct)
         if not shared:
             return BINS + 7
-        if shared == min(len(a.distinct), len(b.distinct)):
-            return BINS + 4
         return BINS + 5 if 2 * shared >= max(len(a.distinct), len(b.distinct)) else BINS + 6
 
     def compare_many(self, xs: Sequence[str], ys: Sequence[str]) -> Levels:
@@ -62,7 +62,7 @@ class Organisation(TextComparison):
         words = [_Words(v) for v in values]
         found = np.fromiter(
             (
-                self._unequal(values[i], values[j], words[i], words[j], similarity)
+                self._unequal(words[i], words[j], similarity)
                 for i, j, similarity in zip(x.tolist(), y.tolist(), similarities(xs, ys).tolist(), strict=True)
             ),
             np.int8,

@@ -30,11 +30,11 @@ from goldenthread.resolver.comparisons.comparison import (
 )
 from goldenthread.resolver.comparisons.contacts import Email, Phone
 from goldenthread.resolver.comparisons.dates import BirthDate
-from goldenthread.resolver.comparisons.registry import AnyComparison, Kind, UnknownKind, kind_named, kinds, register
 from goldenthread.resolver.comparisons.names import Generation, Name, WholeName
 from goldenthread.resolver.comparisons.numbers import Number
 from goldenthread.resolver.comparisons.organisations import Organisation
 from goldenthread.resolver.comparisons.places import Area, Street
+from goldenthread.resolver.comparisons.registry import AnyComparison, Kind, UnknownKind, kind_named, kinds, register
 from goldenthread.resolver.comparisons.texts import Category, LongText, Text
 
 __all__ = [

@@ -5,7 +5,12 @@ from __future__ import annotations
 import sys
 from importlib import import_module
 
-_BENCHMARKS = {"online": "bench.online", "people": "bench.made_people"}
+_BENCHMARKS = {
+    "online": "bench.online",
+    "people": "bench.made_people",
+    "quality": "bench.quality",
+    "speed": "bench.speed",
+}
 
 
 def main() -> int:

@@ -42,7 +42,7 @@ def test_it_equals_the_definitions(columns: tuple[list[str], list[str]]) -> None
 def test_the_truth_itself_is_perfect() -> None:
     found = evaluate(["a", "a", "b"], np.array([7, 7, 3]))
 
-    assert (found.pairwise_f1, found.bcubed_f1, found.exact_precision, found.exact_recall) == (1, 1, 1, 1)
+    assert (found.pairwise_f1, found.bcubed_f1, found.exact_precision, found.exact_recall, found.cluster_f1) == (1, 1, 1, 1, 1)
 
 
 def test_all_alone_has_no_wrong_pair_and_finds_none() -> None:

@@ -1,7 +1,8 @@
 """Measure clusters against the truth, given as two columns of labels: equal label, same person.
 
 Pairwise: Christen, "Data Matching", 2012, section 7.2. B-cubed: Bagga and Baldwin, "Entity-based cross-document coreferencing
-using the vector space model", 1998. Exact clusters: Maidasani et al., "Entity resolution evaluation measures", 2012.
+using the vector space model", 1998. Exact clusters and cluster F1: Menestrina, Whang and Garcia-Molina, "Evaluating entity
+resolution results", 2010.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ class Evaluation(Struct, frozen=True):
     """How well clusters agree with the truth. Shares are from 0 to 1; counts are exact.
 
     Where nothing could be wrong (no pair was claimed, or none is true) the share is 1. `exact_precision` is the share of
-    clusters that are exactly one person, `exact_recall` that of persons who are exactly one cluster.
+    clusters that are exactly one person, `exact_recall` that of persons who are exactly one cluster, and `cluster_f1` the
+    harmonic mean of both.
     """
 
     records: int
@@ -38,6 +40,7 @@ class Evaluation(Struct, frozen=True):
     exact_clusters: int
     exact_precision: float
     exact_recall: float
+    cluster_f1: float
 
 
 def evaluate(truth: Sequence[str] | NDArray[np.generic], labels: Sequence[str] | NDArray[np.generic]) -> Evaluation:
@@ -74,6 +77,7 @@ def evaluate(truth: Sequence[str] | NDArray[np.generic], labels: Sequence[str] |
         exact_clusters=exact,
         exact_precision=exact / len(clusters),
         exact_recall=exact / len(persons),
+        cluster_f1=_harmonic(exact / len(clusters), exact / len(persons)),
     )
 
 

@@ -37,6 +37,17 @@ def link(
     write_model: Annotated[
         Path | None, typer.Option("--write-model", help="JSON to write the match model to.", show_default=False)
     ] = None,
+    report_to: Annotated[
+        Path | None, typer.Option("--report", help="HTML file to report to: charts, doubtful pairs.", show_default=False)
+    ] = None,
+    sample: Annotated[
+        Path | None,
+        typer.Option("--sample", help="CSV to write pairs to label to, for `evaluate --labels`.", show_default=False),
+    ] = None,
+    sample_pairs: Annotated[int, typer.Option("--sample-pairs", min=10, help="How many pairs to label.")] = 300,
+    with_values: Annotated[
+        bool, typer.Option("--with-values", help="Write values of records into report and sample, which are personal.")
+    ] = False,
     skip_ragged: Annotated[bool, typer.Option("--skip-ragged", help="Leave out rows with too many or few fields.")] = False,
     json: JsonOption = False,
 ) -> None:
@@ -56,6 +67,7 @@ def link(
     from goldenthread.cli import output
     from goldenthread.cli.errors import CommandError, UsageError
     from goldenthread.cli.files import read_files, show_guess
+    from goldenthread.cli.report_file import check_report, look_again
     from goldenthread.resolver.bulk.guess import compared_columns
     from goldenthread.resolver.bulk.guess_file import to_yaml
     from goldenthread.resolver.bulk.link import link as link_table
@@ -65,6 +77,7 @@ def link(
         raise UsageError(f"--out {out} is neither .parquet nor .csv.", "Give it one of these endings.")
     if not out.absolute().parent.is_dir():
         raise CommandError(f"There is no folder {out.parent}.", "Make it, or write elsewhere.")
+    check_report(report_to)
     given = None
     if model is not None:
         try:
@@ -89,6 +102,11 @@ def link(
     for warning in result.report.warnings:
         output.warn(warning)
     _write(result, out)
+    if report_to is not None or sample is not None:
+        look_again(
+            table, guess, result, names=[file.name for file in files],
+            report=report_to, with_values=with_values, sample=sample, sample_pairs=sample_pairs,
+        )  # fmt: skip
     if write_model is not None:
         write_model.write_bytes(result.model.to_json())
     report = result.report

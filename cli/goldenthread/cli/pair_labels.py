@@ -1,0 +1,92 @@
+"""Write pairs to be labelled as CSV, and read them back with what somebody said."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from goldenthread.cli.errors import CommandError
+
+if TYPE_CHECKING:
+    from goldenthread.resolver.report import Survey
+    from goldenthread.resolver.sampled import LabelledPair
+
+__all__ = ["read_labels", "write_sample"]
+
+_HEAD = (
+    "label", "left_source", "left_record_id", "right_source", "right_record_id",
+    "stratum", "stratum_pairs", "stratum_expected", "draws",
+)  # fmt: skip
+_YES = frozenset({"1", "yes", "y", "true", "t", "match", "same"})
+_NO = frozenset({"0", "no", "n", "false", "f", "different"})
+_OPEN = frozenset({"", "?", "unsure", "skip"})
+
+Record = tuple[str, str]
+
+
+def write_sample(
+    out: Path, survey: Survey, records: Sequence[Record], values: Mapping[str, Sequence[str]], size: int, seed: int = 0
+) -> int:
+    """Write about `size` pairs of a survey, by source and record id, with an empty label each; answer how many.
+
+    Of the records' values only these columns are written. The pairs are in random order and without their weights, so that
+    who labels them is not led. The file appears whole or not at all.
+    """
+    from random import Random
+
+    from goldenthread.resolver.sampled import draw_sample
+
+    drawn = draw_sample(survey.bits, survey.probabilities, survey.times, survey.same_identity, size, seed)
+    Random(seed).shuffle(drawn)  # noqa: S311  # an order, no secret
+    aside = out.with_name(out.name + ".part")
+    with aside.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow([*_HEAD, *(f"{side}.{name}" for name in values for side in ("left", "right"))])
+        for d in drawn:
+            left, right = int(survey.left[d.pair]), int(survey.right[d.pair])
+            shown = [column[row] for column in values.values() for row in (left, right)]
+            facts = (d.stratum, f"{d.stratum_pairs:.3f}", f"{d.expected:.6g}", d.draws)
+            writer.writerow(["", *records[left], *records[right], *facts, *shown])
+    aside.replace(out)
+    return len(drawn)
+
+
+def read_labels(file: Path, identity_of: Mapping[Record, str]) -> list[LabelledPair]:
+    """Read labelled pairs; `identity_of` is the result to be measured, by source and record id.
+
+    Raises CommandError, naming row, column and remedy, and never a value of a record.
+    """
+    from goldenthread.resolver.sampled import LabelledPair
+
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        raise CommandError(f"{file} is not text in UTF-8.", "Save it as CSV in UTF-8.") from None
+    reader = csv.DictReader(text.splitlines(keepends=True))
+    missing = [name for name in _HEAD if name not in (reader.fieldnames or ())]
+    if missing:
+        raise CommandError(f"{file} has no column {missing[0]}.", "Start from what `goldenthread link --sample` writes.")
+    pairs = []
+    for row in reader:
+        at = f"{file}, row {reader.line_num}"
+        said = (row["label"] or "").strip().casefold()
+        if said not in _YES | _NO | _OPEN:
+            raise CommandError(f"{at}: the label is none of 1, 0 and empty.", "Write 1 for one person, 0 for two.")
+        left, right = (row["left_source"], row["left_record_id"]), (row["right_source"], row["right_record_id"])
+        if left not in identity_of or right not in identity_of:
+            raise CommandError(
+                f"{at}: a record of the pair is not in the result.", "Give labels of the records that were linked."
+            )
+        try:
+            facts = int(row["stratum"]), float(row["stratum_pairs"]), float(row["stratum_expected"]), int(row["draws"])
+        except (TypeError, ValueError):
+            raise CommandError(
+                f"{at}: stratum, stratum_pairs, stratum_expected or draws is no number.", "Leave these columns as written."
+            ) from None
+        is_match = None if said in _OPEN else said in _YES
+        pairs.append(LabelledPair(*facts, identity_of[left] == identity_of[right], is_match))
+    if not any(pair.is_match is not None for pair in pairs):
+        raise CommandError(f"{file} has no label yet.", "Write 1 for one person and 0 for two into the column label.")
+    return pairs

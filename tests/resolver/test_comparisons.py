@@ -33,9 +33,8 @@ def by_length(text: str, /) -> int:
 
 WHOLE_NAMES = st.builds("{}|{}|{}".format, WORDS, st.sampled_from(["", "a", "ab cd"]), WORDS)
 SUFFIXES = st.sampled_from(["jr", "sr", "1", "2", "3"])
-ORGANISATIONS = st.lists(st.sampled_from(["acme", "bolt", "trans", "port", "ab", "a", "b"]), min_size=1, max_size=4).map(
-    " ".join
-)
+COMPANIES = st.lists(st.sampled_from(["acme", "bolt", "trans", "port", "ab", "a", "b"]), min_size=1, max_size=4).map(" ".join)
+NAMED = st.one_of(COMPANIES, COMPANIES.map("\0{}".format))
 
 KINDS = [
     (comparisons.Name("given_name", by_length), WORDS),
@@ -43,8 +42,8 @@ KINDS = [
     (comparisons.Category("gender", by_length), WORDS),
     (comparisons.WholeName("whole_name", by_length), WHOLE_NAMES),
     (comparisons.Generation("name_suffix", by_length), SUFFIXES),
-    (comparisons.Organisation("organisation", by_length), ORGANISATIONS),
-    (comparisons.LongText("free:note", by_length), ORGANISATIONS),
+    (comparisons.Organisation("organisation", by_length), NAMED),
+    (comparisons.LongText("free:note", by_length), COMPANIES),
     (comparisons.BirthDate("birth_date", by_length), DATES),
     (comparisons.Email("email", by_length), EMAILS),
     (comparisons.Phone("phone", by_length), PHONES),

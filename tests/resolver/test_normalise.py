@@ -26,7 +26,7 @@ from goldenthread.resolver.normalise import (
     identifiers,
     profile_of,
 )
-from goldenthread.resolver.normalise.contacts import phone_number
+from goldenthread.resolver.normalise.contacts import mailbox, phone_number
 
 TODAY = PartialDate(2026, 5, 17)
 
@@ -248,3 +248,92 @@ def test_the_short_way_to_a_north_american_number_gives_what_phonenumbers_gives(
     parsed = phonenumbers.parse(text, country)
 
     assert phone_number(text, country) == phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("王小明", (("xiaoming",), ("wang",))),
+        ("김민수", (("minsu",), ("gim",))),
+        ("Наталья Чайковская", (("natalya",), ("chaikovskaya",))),
+        ("Γιώργος Παπαδόπουλος", (("giorgos",), ("papadopoylos",))),
+        ("गौरव शर्मा", (("gaurv",), ("srma",))),
+        ("محمد علي", (("mhmd",), ("ly",))),
+        ("გიორგი ბერიძე", (("giorgi",), ("beridze",))),
+    ],
+)
+def test_names_in_any_script_turn_latin(text, expected):
+    found = profile(SemanticType.PERSON_NAME, text)
+
+    assert (found.given, found.surname) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Nord Logistik GmbH & Co. KG", "nord logistik"),
+        ("Construcciones Sol, S.L.", "construcciones sol"),
+        ("Müller AG", "muller"),
+        ("ACME INC.", "acme"),
+        ("Transport Sp. z o.o.", "transport"),
+        ("Smith & Sons", "smith sons"),
+        ("Universität Leipzig", "universitat leipzig"),
+        ("Banco Real S.A.", "banco real"),
+        ("J. P. Stone LLC", "jp stone"),
+    ],
+)
+def test_an_organisation_among_persons_is_taken_for_one(text, expected):
+    found = profile(SemanticType.PERSON_NAME, text)
+
+    assert (found.organisations, found.surname) == ((expected,), ())
+
+
+@pytest.mark.parametrize("text", ["Maria Sa", "MARIA SA", "Kim Se", "Co Nguyen", "Charlotte Church", "Ann & Bob Berg", "Stone"])
+def test_a_person_is_not_taken_for_an_organisation(text):
+    assert profile(SemanticType.PERSON_NAME, text).organisations == ()
+
+
+def test_a_firm_in_the_column_of_surnames_is_an_organisation_unless_there_is_a_given_name():
+    firm = profile(SemanticType.SURNAME, "Acme GmbH")
+    person = profile_of(
+        [AttributeValue("f", SemanticType.GIVEN_NAME, "Ann"), AttributeValue("l", SemanticType.SURNAME, "Acme GmbH")], "US"
+    )
+
+    assert (firm.organisations, firm.surname) == (("acme",), ())
+    assert (person.organisations, person.surname) == ((), ("acme gmbh",))
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Hauptstraße 5, 50667 Köln", "Hauptstr. 5, 50667 Koln"),
+        ("Calle Mayor, 5, 28013 Madrid", "C/ Mayor 5, 28013 Madrid"),
+        ("Via Roma, 12, 00184 Roma", "Via Roma 12, 00184 Roma"),
+        ("Storgatan 3, 123 45 Umeå", "Storg. 3, 12345 Umea"),
+        ("ul. Polna 7, 00-950 Warszawa", "ulica Polna 7, 00950 Warszawa"),
+    ],
+)
+def test_addresses_of_many_countries_are_read_alike(one, other):
+    a, b = (profile(SemanticType.ADDRESS, text).addresses[0] for text in (one, other))
+
+    assert a == b
+
+
+@pytest.mark.parametrize(
+    "parts", [("Robert", "Zuse Jr"), ("Robert Jr.", "Zuse"), ("Robert", "Zuse, Jr.")], ids=["surname", "given", "comma"]
+)
+def test_a_generation_is_found_in_whatever_part_it_is_written(parts):
+    found = profile(SemanticType.PERSON_NAME, PersonName(parts[0], "", parts[1]))
+
+    assert (found.given, found.surname, found.suffix) == (("robert",), ("zuse",), ("jr",))
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"), [("männlich", "m"), ("Mujer", "f"), ("homme", "m"), ("kobieta", "f"), ("x", "x")]
+)
+def test_genders_are_read_in_many_languages(value, expected):
+    assert profile(SemanticType.GENDER, value).genders == (expected,)
+
+
+def test_gmail_ignores_dots_and_the_older_name():
+    assert mailbox("ann.berg+shop@googlemail.com") == mailbox("annberg@gmail.com")

@@ -14,6 +14,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from goldenthread.resolver.normalise import Profile
+from goldenthread.resolver.normalise.contacts import mailbox
 from goldenthread.resolver.normalise.names import formal_names, phonetic
 from goldenthread.resolver.normalise.text import CACHE_SIZE
 
@@ -88,12 +89,15 @@ PARTS: dict[str, Callable[[Profile], Sequence[str]]] = {
     "birth_year": _years,
     "birth_month_day": _month_days,
     "gender": lambda p: p.genders,
-    "email.user": lambda p: [u for e in p.emails if len(u := e.partition("@")[0].partition("+")[0]) > 3],
+    "email.user": lambda p: [u for e in p.emails if len(u := mailbox(e)[0]) > 3],
     "email.domain": lambda p: [e.partition("@")[2] for e in p.emails],
     "email": lambda p: p.emails,
     "phone": lambda p: p.phones,
     "document": lambda p: [text for _, text in p.documents],
     "organisation": lambda p: p.organisations,
+    "organisation.words": lambda p: [" ".join(sorted(o.split())) for o in p.organisations],
+    "organisation.word": lambda p: sorted({max(o.split(), key=len) for o in p.organisations}),
+    "organisation.prefix": lambda p: [o[:5] for o in p.organisations],
     "house": lambda p: [a[0] for a in p.addresses if a[0]],
     "street": lambda p: [a[1] for a in p.addresses if a[1]],
     "street.prefix": lambda p: [a[1][:5] for a in p.addresses if a[1]],

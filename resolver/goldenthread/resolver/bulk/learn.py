@@ -53,9 +53,9 @@ _PARTS_OF = {
     "email": ("email.user",),
     "street": ("street", "house"),
     "area": ("postcode", "city"),
-    "organisation": ("organisation",),
+    "organisation": ("organisation.words", "organisation.word", "organisation.prefix"),
 }
-_ALONE = ("birth_date", "name.words", "email.user", "street", "postcode", "surname", "middle.word")
+_ALONE = ("birth_date", "name.words", "email.user", "street", "postcode", "surname", "middle.word", "organisation.words")
 _TRIPLES = (
     ("given.initial", "surname.sound", "birth_year"),
     ("given.initial", "surname.sound", "area"),
@@ -167,8 +167,9 @@ def _available(profiles: Sequence[Profile]) -> list[tuple[str, str]]:
         ("generation", "name_suffix"),
         ("birth_date", "birth_date"), ("category", "gender"), ("email", "email"), ("phone", "phone"),
         ("number", "government_number"), ("number", "account_number"), ("street", "street"), ("area", "area"),
-        ("organisation", "organisation"),
     ]  # fmt: skip
+    if sum(1 for p in profiles if p.organisations) >= max(2, len(profiles) // 200):
+        found.append(("organisation", "organisation"))
     if not has_area:
         found.append(("text", "region"))
     values: dict[str, set[str]] = {}

@@ -37,9 +37,9 @@ class Email(TextComparison):
     def compare(self, x: str, y: str) -> int:
         """Compare two normalised addresses."""
         (x_user, x_domain), (y_user, y_domain) = mailbox(x), mailbox(y)
-        if x_user == y_user:
-            if x_domain == y_domain:
-                return 1 + self.rarity(x)
+        if x_user == y_user and x_domain == y_domain:
+            return 1 + self.rarity(x)
+        if x_user.replace(".", "") == y_user.replace(".", ""):
             if x_domain.partition(".")[0] == y_domain.partition(".")[0] or OSA.distance(x_domain, y_domain) <= 2:
                 return BINS + 1
             if len(x_user) > 3:
@@ -53,7 +53,7 @@ class Email(TextComparison):
         values, x, y = pair_codes(xs, ys)
         boxes = [mailbox(v) for v in values]
         users = [user for user, _ in boxes]
-        user, domain = numbers(users), numbers([domain for _, domain in boxes])
+        user, domain = numbers([user.replace(".", "") for user in users]), numbers([domain for _, domain in boxes])
         similar = cpdist(
             [users[i] for i in x.tolist()], [users[i] for i in y.tolist()], scorer=OSA.normalized_similarity, dtype=np.float64
         )

@@ -1,4 +1,4 @@
-"""Compare names of organisations."""
+"""Compare names of organisations, and where both are in one column, of persons with them."""
 
 from __future__ import annotations
 
@@ -11,12 +11,14 @@ from rapidfuzz.distance import JaroWinkler
 from goldenthread.resolver.comparisons.comparison import (
     BINS,
     EXACT,
+    MISSING,
     Levels,
     TextComparison,
     exact_levels,
     pair_codes,
     similarities,
 )
+from goldenthread.resolver.normalise import Profile
 
 __all__ = ["Organisation"]
 
@@ -26,6 +28,9 @@ class Organisation(TextComparison):
 
     `order`: the same words in another order, or joined (Trans Port, Transport). `close`: a typo. `acronym`: the first letters
     of the other's words. `subset`: all words of one are in the other. `part`: half of the words. `word`: one word.
+
+    An organisation is also compared with what was taken for a person, since a name without its legal form may be either; two
+    persons are not compared here.
     """
 
     kind = "organisation"
@@ -36,8 +41,21 @@ class Organisation(TextComparison):
     }  # fmt: skip
     CLOSE = 0.92
 
+    def values(self, profile: Profile) -> tuple[str, ...]:
+        """Take the organisations, or else the person's whole name, marked as such."""
+        if profile.organisations or len(profile.given) > 1 or len(profile.surname) != 1:
+            return profile.organisations
+        return (_PERSON + " ".join((*profile.given, *profile.middle, *profile.surname)),)
+
+    def frequency_texts(self, value: str) -> Sequence[str]:
+        """List the name of an organisation."""
+        return () if value.startswith(_PERSON) else (value,)
+
     def compare(self, x: str, y: str) -> int:
         """Compare two normalised names."""
+        if y.startswith(_PERSON):
+            return MISSING  # and so is x, which sorts before
+        x = x.removeprefix(_PERSON)
         if x == y:
             return 1 + self.rarity(x)
         return self._unequal(_Words(x), _Words(y), JaroWinkler.similarity(x, y))
@@ -58,18 +76,28 @@ class Organisation(TextComparison):
 
     def compare_many(self, xs: Sequence[str], ys: Sequence[str]) -> Levels:
         """Compare pairs of normalised names."""
-        values, x, y = pair_codes(xs, ys)
+        found = np.zeros(len(xs), np.int8)
+        rows = np.flatnonzero(np.fromiter((not y.startswith(_PERSON) for y in ys), np.bool_, len(ys)))
+        if not len(rows):
+            return found
+        left, right = [xs[i].removeprefix(_PERSON) for i in rows.tolist()], [ys[i] for i in rows.tolist()]
+        values, x, y = pair_codes(left, right)
         words = [_Words(v) for v in values]
-        found = np.fromiter(
+        levels = np.fromiter(
             (
                 self._unequal(words[i], words[j], similarity)
-                for i, j, similarity in zip(x.tolist(), y.tolist(), similarities(xs, ys).tolist(), strict=True)
+                for i, j, similarity in zip(x.tolist(), y.tolist(), similarities(left, right).tolist(), strict=True)
             ),
             np.int8,
-            len(xs),
+            len(rows),
         )
-        exact_levels(self, found, values, x, y)
+        exact_levels(self, levels, values, x, y)
+        found[rows] = levels
         return found
+
+
+_PERSON = "\x00"
+"""What stands before the name of a person: it sorts before all letters."""
 
 
 class _Words:

@@ -24,7 +24,7 @@ __all__ = ["MATCH", "Fit", "fit", "patterns"]
 Floats = NDArray[np.float64]
 
 MATCH, FAMILY, ADDRESS, NAMESAKES, STRANGERS = range(5)
-_FAMILY_SHARES = frozenset({"surname", "street", "area", "region", "phone", "organisation"})
+_FAMILY_SHARES = frozenset({"surname", "street", "area", "region", "phone"})
 _ADDRESS_SHARES = frozenset({"street", "area", "region", "phone"})
 _SHARES = {FAMILY: _FAMILY_SHARES, ADDRESS: _ADDRESS_SHARES}
 _COHORT_LEVELS = frozenset({"near", "year", "two_parts", "different", "partial"})
@@ -35,9 +35,20 @@ _LEAST_COINCIDENCE, _MOST_COINCIDENCE = 0.002, 0.05
 """Bounds of the chance, beyond accident, that two of a family have one birth date (twins), given name or mailbox."""
 
 _NEVER_NAMESAKES = frozenset(
-    {"surname", "whole_name", "street", "area", "region", "phone", "email", "government_number", "account_number"}
+    {
+        "surname",
+        "whole_name",
+        "organisation",
+        "street",
+        "area",
+        "region",
+        "phone",
+        "email",
+        "government_number",
+        "account_number",
+    }
 )
-_IDENTIFYING = frozenset({"given_name", "surname", "birth_date", "government_number"})
+_IDENTIFYING = frozenset({"given_name", "surname", "birth_date", "government_number", "organisation"})
 _MOST_DISAGREEMENT = 0.3
 """The largest chance that one person's given name, birth date or number differs: above it the class is not one of persons."""
 

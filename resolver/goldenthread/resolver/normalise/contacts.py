@@ -15,8 +15,12 @@ __all__ = ["document_number", "email_address", "mailbox", "phone_number"]
 
 _EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s]{1,255}")
 _PLACEHOLDER_USERS = frozenset(
-    {"test", "noemail", "no-email", "no.email", "none", "na", "n/a", "unknown", "noreply", "no-reply"}
-)
+    {
+        "test", "noemail", "no-email", "no.email", "nomail", "no-mail", "none", "na", "n/a", "unknown", "noreply", "no-reply",
+        "donotreply", "nobody", "null", "keine", "unbekannt", "xxx",
+    }
+)  # fmt: skip
+_DOTS_IGNORED = frozenset({"gmail.com", "googlemail.com"})
 _E164 = re.compile(r"\+[1-9]\d{7,14}")
 _NORTH_AMERICAN = re.compile(r"(\+1[ .-]?)?\(?([2-9]\d\d)(?:\) ?|[ .-]?)([2-9]\d\d)[ .-]?(\d{4})")
 _NORTH_AMERICA = frozenset({"US", "CA"})
@@ -34,9 +38,12 @@ def email_address(text: str) -> str:
 
 @lru_cache(CACHE_SIZE)
 def mailbox(email: str) -> tuple[str, str]:
-    """Split a normalised address into the user, without a plus tag, and the domain."""
+    """Split a normalised address into the user, without a plus tag (at Gmail also without dots), and the domain."""
     user, _, domain = email.partition("@")
-    return user.partition("+")[0] or user, domain
+    user = user.partition("+")[0] or user
+    if domain in _DOTS_IGNORED:
+        return user.replace(".", "") or user, "gmail.com"
+    return user, domain
 
 
 @lru_cache(CACHE_SIZE)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 
 from goldenthread.graph.model import PersonName
 from goldenthread.resolver.normalise.nicknames import NICKNAMES
 from goldenthread.resolver.normalise.text import CACHE_SIZE, fold, is_placeholder
 
-__all__ = ["PARTICLES", "formal_names", "name_part", "organisation_name", "person_name", "phonetic", "spelling"]
+__all__ = ["PARTICLES", "formal_names", "name_part", "person_name", "phonetic", "spelling"]
 
 _TITLES = frozenset(
     {
@@ -21,20 +22,22 @@ _TITLES = frozenset(
 )  # fmt: skip
 _SUFFIXES = {
     "jr": "jr", "jnr": "jr", "junior": "jr", "sr": "sr", "snr": "sr", "senior": "sr",
-    "ii": "2", "iii": "3", "iv": "4",
+    "ii": "2", "iii": "3", "iv": "4", "fils": "jr", "pere": "sr", "hijo": "jr", "filho": "jr",
 }  # fmt: skip
 _SUFFIX_COLUMN = _SUFFIXES | {"i": "1", "v": "5", "1st": "1", "2nd": "2", "3rd": "3", "4th": "4"}
 PARTICLES = frozenset(
     {
         "van", "von", "der", "den", "de", "del", "della", "di", "da", "dos", "das", "du", "la", "le", "el", "al", "bin", "ibn",
-        "ben", "ter", "ten", "zu", "af", "av", "st", "saint", "mac", "mc",
+        "ben", "ter", "ten", "zu", "af", "av", "st", "saint", "mac", "mc", "vom", "zum", "zur", "op", "het", "dal", "degli",
+        "do",
+        "los", "las", "san", "santa", "bint", "abu",
     }
 )  # fmt: skip
-_LEGAL_FORMS = frozenset(
+_EAST_ASIAN = re.compile(r"[\u4e00-\u9fff]{2,4}|[\uac00-\ud7a3]{2,4}")
+_TWO_LETTER_SURNAMES = frozenset(
     {
-        "inc", "incorporated", "llc", "llp", "lp", "ltd", "limited", "plc", "corp", "corporation", "co", "company", "gmbh",
-        "ag", "kg", "ohg", "ug", "se", "sa", "sarl", "sas", "srl", "spa", "bv", "nv", "ab", "as", "aps", "oy", "pty", "the",
-        "and",
+        "欧阳", "歐陽", "司马", "司馬", "上官", "诸葛", "諸葛", "司徒", "东方", "東方", "独孤", "南宫", "夏侯", "皇甫", "尉迟",
+        "公孙", "慕容", "令狐", "남궁", "황보", "제갈", "사공", "선우",
     }
 )  # fmt: skip
 
@@ -62,8 +65,13 @@ def generation_suffix(text: str) -> str:
 def split_full_name(text: str) -> tuple[str, str, str, str]:
     """Split a whole name written as one text into given, middle, surname, suffix, as written in the West.
 
-    `Surname, Given Middle` is understood; particles (`van der`) stay with the surname. A single word is a surname.
+    `Surname, Given Middle` is understood; particles (`van der`) stay with the surname. A single word is a surname, unless it is
+    in Chinese or Korean letters, which put a surname of one letter (of a few known, two) first.
     """
+    if (found := _EAST_ASIAN.fullmatch(text.strip())) is not None:
+        whole = found[0]
+        length = 2 if len(whole) == 4 or whole[:2] in _TWO_LETTER_SURNAMES else 1
+        return name_part(whole[length:]), "", name_part(whole[:length]), ""
     head, comma, tail = text.partition(",")
     suffix = ""
     if comma and fold(tail).replace(" ", "") in _SUFFIXES:
@@ -89,27 +97,23 @@ def split_full_name(text: str) -> tuple[str, str, str, str]:
     return parts[0], " ".join(parts[1:start]), " ".join(parts[start:]), suffix
 
 
+def _without_suffix(part: str) -> tuple[str, str]:
+    """Cut a generation suffix off the end of a part of several words; answer both."""
+    head, _, last = part.rpartition(" ")
+    return (head, _SUFFIXES[last]) if head and last in _SUFFIXES else (part, "")
+
+
 @lru_cache(CACHE_SIZE)
 def person_name(name: PersonName) -> tuple[str, str, str, str]:
-    """Normalise a name in parts to (given, middle, surname, suffix); a suffix written with the surname is found."""
+    """Normalise a name in parts to (given, middle, surname, suffix); a suffix written with another part is found."""
     given, middle, surname = name_part(name.given), name_part(name.middle), name_part(name.surname)
     suffix = generation_suffix(name.suffix)
-    tokens = surname.split()
-    if len(tokens) > 1 and tokens[-1] in _SUFFIXES:
-        suffix = suffix or _SUFFIXES[tokens[-1]]
-        surname = " ".join(tokens[:-1])
+    surname, in_surname = _without_suffix(surname)
+    given, in_given = _without_suffix(given)
+    suffix = suffix or in_surname or in_given
     if not middle and " " in given:
         given, middle = given.split(" ", 1)
     return given, middle, surname, suffix
-
-
-@lru_cache(CACHE_SIZE)
-def organisation_name(text: str) -> str:
-    """Normalise an organisation's name; its legal form goes unless nothing else is left."""
-    folded = fold(text)
-    if is_placeholder(folded):
-        return ""
-    return " ".join(w for w in folded.split() if w not in _LEGAL_FORMS) or folded
 
 
 @lru_cache(CACHE_SIZE)

@@ -222,6 +222,138 @@ william: bill will billy willy willie liam wm
 winifred: winnie fred
 winston: win
 zachary: zach zack zac
+alessandro: sandro ale
+aleksandr: sasha sanya shura
+aleksandra: sasha shura
+alejandro: alex ale jandro
+alexandra: alex sandra sascha
+aleksander: olek alek
+aleksey: alyosha lyosha alexei
+anastasiya: nastya anastasia
+andreas: andi andy
+anna: ania anya ana anika annika
+anneliese: anne liese
+antoine: toine
+antonio: toni tonio tono
+barbara: basia barbel
+bernhard: bernd berni
+bernd: bernhard
+carlos: carlitos
+christian: chris
+christine: chris tine christa
+concepcion: concha conchita
+czeslaw: czesiek
+dmitriy: dima mitya dmitri dmitry
+dolores: lola
+dominik: dom
+eduardo: edu lalo
+ekaterina: katya katia
+elisabeth: lisa elli lisbeth betti elsa sissi
+elzbieta: ela
+emmanuel: manu
+enrique: quique kike
+ewa: ewka
+federico: fede
+fernando: nando
+francesco: franco cesco checco
+francesca: franca cesca
+francisco: paco pancho kiko curro
+francois: fanfan
+frederic: fred
+friedrich: fritz fred
+gabriel: gabi gabo
+georg: jorg schorsch
+gerhard: gerd
+gertrud: trude gerti
+giovanni: gianni vanni nanni
+giuseppe: beppe peppe pino
+grzegorz: grzesiek
+gustav: gusti
+guillermo: memo guille
+hannelore: hanne lore
+hans: johann hansi johannes
+heinrich: heinz heiner
+hendrik: henk rik
+ignacio: nacho
+irina: ira
+isabel: isa chabela
+ivan: vanya
+jakub: kuba
+jean: jeannot
+jesus: chucho chuy
+joachim: jochen achim
+johann: hans hannes
+johanna: hanna
+johannes: hans hannes jan
+jose: pepe chepe
+josef: sepp jupp josefa
+joseph: jo
+juan: juanito
+karl: kalle carl
+katarzyna: kasia
+katharina: kathi kati katja kathrin
+kristina: tina kicki
+konstantin: kostya
+krzysztof: krzysiek
+lars: lasse
+leszek: lech
+luis: lucho luisito
+lukasz: luka
+magdalena: magda lena
+malgorzata: gosia malgosia
+manuel: manolo manu
+margarete: grete gretel gretchen
+margareta: greta maggan
+maria: mia mary marie mariya masha marya
+mariya: masha maria
+matthias: matze
+maximilian: max maxi
+mercedes: merche
+michael: micha mischa
+michal: misiek
+mihail: misha
+mikhail: misha
+monika: moni
+nataliya: natasha natalya natalia natalja
+nikolay: kolya nikolai
+nikolaus: klaus niko
+olga: olya
+pavel: pasha
+pawel: pawelek
+piotr: piotrek
+pyotr: petya petr piotr
+rafael: rafa
+ramon: moncho
+roberto: beto berto
+rocio: chio
+rosario: charo
+salvatore: toto turi
+santiago: santi
+sebastian: basti
+sergey: seryozha sergei serge
+stanislaw: staszek stasiek
+stefan: steffen stephan
+stephan: stefan steffen
+susanne: susi sanne
+svetlana: sveta
+tatyana: tanya tatiana tania
+thomas: tomas
+tomasz: tomek
+ulrich: uli ulli
+ursula: uschi ulla
+vincenzo: enzo
+vladimir: vova volodya
+walther: walter
+wilhelm: willi willy wim
+willem: wim
+wojciech: wojtek
+wolfgang: wolf wolle
+yekaterina: katya ekaterina
+yevgeniy: zhenya evgeniy evgeny eugene
+evgeniy: zhenya evgeny yevgeny
+yuliya: yulia julia
+yuriy: yura yuri
+zofia: zosia
 """
 
 

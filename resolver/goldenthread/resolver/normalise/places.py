@@ -19,9 +19,17 @@ _WORDS = {
     "circle": "cir", "crescent": "cres", "close": "cl", "highway": "hwy", "parkway": "pkwy", "prkwy": "pkwy", "trail": "trl",
     "mount": "mt", "saint": "st", "north": "n", "south": "s", "east": "e", "west": "w", "northeast": "ne", "northwest": "nw",
     "southeast": "se", "southwest": "sw", "gardens": "gdns", "grove": "gr", "heights": "hts", "way": "wy", "route": "rte",
+    "calle": "c", "avenida": "ave", "avda": "ave", "avd": "ave", "bd": "blvd", "bld": "blvd", "boul": "blvd", "pza": "plz",
+    "piazza": "plz", "paseo": "pso", "carretera": "ctra", "camino": "cno", "chemin": "ch", "che": "ch", "allee": "all",
+    "impasse": "imp", "faubourg": "fbg", "viale": "vle", "corso": "cso", "ulica": "ul", "ulitsa": "ul", "aleja": "al",
+    "aleje": "al",
+    "plac": "pl", "osiedle": "os", "prospekt": "pr", "prosp": "pr", "pereulok": "per", "rua": "r", "travessa": "tv", "rue": "r",
+    "straat": "st", "gata": "g", "gatan": "g", "vagen": "v", "sainte": "st",
     "apartment": "apt", "suite": "ste", "building": "bldg", "floor": "fl", "plaza": "plz", "point": "pt", "junction": "jct",
 }  # fmt: skip
 _UNIT_WORDS = frozenset({"apt", "unit", "flat", "ste", "room", "rm", "number", "no", "lot", "trlr", "fl", "bldg", "app"})
+_ENDINGS = (("strasse", "str"), ("straat", "str"), ("gatan", "g"), ("gata", "g"), ("vagen", "v"), ("platz", "pl"))
+"""Kinds of streets that are written together with their names, as Hauptstrasse and Hauptstr."""
 _COUNTRIES = {
     "usa": "US", "united states": "US", "united states of america": "US", "u s a": "US", "america": "US",
     "uk": "GB", "united kingdom": "GB", "great britain": "GB", "england": "GB", "scotland": "GB", "wales": "GB",
@@ -29,17 +37,28 @@ _COUNTRIES = {
     "italy": "IT", "italia": "IT", "netherlands": "NL", "nederland": "NL", "austria": "AT", "osterreich": "AT",
     "switzerland": "CH", "schweiz": "CH", "belgium": "BE", "ireland": "IE", "portugal": "PT", "poland": "PL", "sweden": "SE",
     "norway": "NO", "denmark": "DK", "finland": "FI", "new zealand": "NZ", "india": "IN", "mexico": "MX", "brazil": "BR",
+    "brasil": "BR", "polska": "PL", "sverige": "SE", "norge": "NO", "danmark": "DK", "suomi": "FI", "belgie": "BE",
+    "belgique": "BE", "suisse": "CH", "svizzera": "CH", "eire": "IE", "rossiya": "RU", "russia": "RU",
+    "rossiiskaya federatsiya": "RU",
+    "china": "CN", "japan": "JP", "south korea": "KR", "turkey": "TR", "turkiye": "TR", "ukraine": "UA", "czech republic": "CZ",
+    "czechia": "CZ", "cesko": "CZ", "hungary": "HU", "magyarorszag": "HU", "greece": "GR", "argentina": "AR", "chile": "CL",
+    "colombia": "CO", "peru": "PE", "south africa": "ZA", "gb": "GB", "usa us": "US",
 }  # fmt: skip
 _UNIT_IN_LINE = re.compile(
     r"(?:\b(?:apt|apartment|unit|flat|suite|ste|room|rm)\.?\s*(?:no\.?\s*)?|#\s*)([\w-]+)\s*", re.IGNORECASE
 )
 _NUMBER_FIRST = re.compile(r"(\d+[a-z]?(?: \d+/\d+)?)\s+(.+)")
 _NUMBER_LAST = re.compile(r"(.+?)\s+(\d+[a-z]?)$")
+_NUMBER_ALONE = re.compile(r"(?:no?\.?\s*)?\d{1,3}\s?[a-zA-Z]?")
 _POSTCODES = (
+    re.compile(r"\b(\d{5}-\d{3})\b"),  # BR
+    re.compile(r"\b(\d{2}-\d{3}|\d{4}-\d{3}|\d{3}-\d{4})\b"),  # PL, PT, JP
+    re.compile(r"\b(\d{6})\b"),  # RU, IN, CN, SG
     re.compile(r"\b(\d{5})(?:-\d{4})?\b"),  # US, DE, FR, ES, IT
     re.compile(r"\b([A-Z]{1,2}\d[A-Z\d]?\s*\d[A-Z]{2})\b", re.IGNORECASE),  # GB
     re.compile(r"\b([A-Z]\d[A-Z]\s*\d[A-Z]\d)\b", re.IGNORECASE),  # CA
     re.compile(r"\b(\d{4}\s?[A-Z]{2})\b"),  # NL
+    re.compile(r"\b(\d{3} \d{2})\b"),  # SE, CZ, SK, GR
     re.compile(r"\b(\d{4})\b"),  # AU, AT, CH, DK
 )
 
@@ -49,7 +68,16 @@ def _worded(text: str) -> str:
     folded = fold(text)
     if is_placeholder(folded):
         return ""
-    return " ".join(_WORDS.get(w, w) for w in folded.split())
+    return " ".join(_WORDS.get(w) or _shortened(w) for w in folded.split())
+
+
+def _shortened(word: str) -> str:
+    """Shorten the kind of street that a word ends in."""
+    if len(word) > 6:
+        for ending, short in _ENDINGS:
+            if word.endswith(ending) and len(word) > len(ending) + 2:
+                return word.removesuffix(ending) + short
+    return word
 
 
 @lru_cache(CACHE_SIZE)
@@ -126,6 +154,9 @@ def address_line(text: str) -> Place:
     pieces = [p.strip() for p in re.split(r"[,\n;]", text) if p.strip()]
     if not pieces:
         return ("",) * 7
+    if len(pieces) > 1 and _NUMBER_ALONE.fullmatch(pieces[1]) and not any(c.isdigit() for c in pieces[0]):
+        # As in Italy and Spain: the house number behind a comma of its own.
+        pieces[:2] = [f"{pieces[0]} {pieces[1]}"]
     found_country = ""
     if len(pieces) > 1 and (fold(pieces[-1]) in _COUNTRIES):
         found_country = country(pieces.pop())

@@ -19,7 +19,7 @@ from goldenthread.graph.model import (
     SemanticType,
     Value,
 )
-from goldenthread.resolver.normalise import contacts, dates, names, places
+from goldenthread.resolver.normalise import contacts, dates, names, organisations, places
 from goldenthread.resolver.normalise.text import CACHE_SIZE, fold, is_placeholder
 
 __all__ = [
@@ -35,25 +35,22 @@ __all__ = [
 
 _T = TypeVar("_T", str, tuple[int, str], tuple[str, str], places.Place)
 
-NORMALISER_VERSION = 1
+NORMALISER_VERSION = 2
 """Raised whenever any normalised text changes, since keys and scores made before then no longer compare."""
 
 _ENCODER = msgspec.msgpack.Encoder()
 _MAX_VALUES = 16
 """Distinct values of one feature that take part in comparing; of more, the first in order."""
 
-_GENDERS = {
-    "m": "m",
-    "male": "m",
-    "man": "m",
-    "f": "f",
-    "female": "f",
-    "woman": "f",
-    "w": "f",
-    "mr": "m",
-    "mrs": "f",
-    "ms": "f",
-}
+_MALE = (
+    "m male man mr herr mann mannlich maennlich h homme masculin monsieur hombre masculino varon maschio maschile uomo homem "
+    "mies miees mand mezczyzna muz muzh muzhskoi muzhskoy"
+)
+_FEMALE = (
+    "f female woman w mrs ms miss frau weiblich femme feminin madame mujer femenino hembra femmina femminile donna mulher "
+    "feminino vrouw vrouwelijk kvinna kvinde kvinne nainen kobieta zena zhenskii zhenskiy v k"
+)
+_GENDERS = {**dict.fromkeys(_MALE.split(), "m"), **dict.fromkeys(_FEMALE.split(), "f")}
 _NAME_PARTS = frozenset({SemanticType.GIVEN_NAME, SemanticType.MIDDLE_NAME, SemanticType.SURNAME, SemanticType.NAME_SUFFIX})
 _ADDRESS_PARTS = {
     SemanticType.STREET: "street",
@@ -165,8 +162,10 @@ def _gather(attribute: AttributeValue, into: _Gathered, default_country: str) ->
         elif kind is SemanticType.OTHER_NAME and " " not in fold(_text_of(value)):
             # A lone other name is a former surname far more often than a whole name.
             into.names.append(("", "", names.name_part(_text_of(value)), ""))
+        elif organisations.is_organisation(text := _text_of(value)):
+            into.organisations.append(organisations.organisation_name(text))
         else:
-            into.whole_names.append(_text_of(value))
+            into.whole_names.append(text)
     elif kind in _NAME_PARTS:
         into.parts.setdefault(kind, []).append(_text_of(value))
     elif kind is SemanticType.BIRTH_DATE:
@@ -189,10 +188,12 @@ def _gather(attribute: AttributeValue, into: _Gathered, default_country: str) ->
         folded = _other_text(_text_of(value))
         into.genders.append(_GENDERS.get(folded, folded))
     elif kind is SemanticType.ORGANISATION_NAME:
-        into.organisations.append(names.organisation_name(_text_of(value)))
+        into.organisations.append(organisations.organisation_name(_text_of(value)))
     else:
         key = _OTHER_KEYS.get(kind) or f"free:{attribute.attribute}"
-        text = names.organisation_name(_text_of(value)) if kind is SemanticType.EMPLOYER else _other_text(_text_of(value))
+        text = (
+            organisations.organisation_name(_text_of(value)) if kind is SemanticType.EMPLOYER else _other_text(_text_of(value))
+        )
         if text:
             into.others.append((key, text))
 
@@ -203,8 +204,13 @@ def _join_names(into: _Gathered) -> list[tuple[str, str, str, str]]:
         return into.names
     found = list(into.names)
     column = ("", "", "", "")
-    if into.parts:
-        parts = into.parts
+    parts = into.parts
+    if SemanticType.SURNAME in parts and not {SemanticType.GIVEN_NAME, SemanticType.MIDDLE_NAME} & parts.keys():
+        # A file of customers holds firms where the surnames are, without a given name.
+        firms = [text for text in parts[SemanticType.SURNAME] if organisations.is_organisation(text)]
+        into.organisations += map(organisations.organisation_name, firms)
+        parts = parts | {SemanticType.SURNAME: [text for text in parts[SemanticType.SURNAME] if text not in firms]}
+    if parts:
         column = names.person_name(
             PersonName(
                 given=" ".join(parts.get(SemanticType.GIVEN_NAME, ())),

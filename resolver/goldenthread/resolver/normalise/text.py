@@ -6,6 +6,8 @@ from __future__ import annotations
 import unicodedata
 from functools import lru_cache
 
+from anyascii import anyascii
+
 __all__ = ["CACHE_SIZE", "compact", "fold", "is_placeholder", "words"]
 
 CACHE_SIZE = 1 << 16
@@ -31,13 +33,18 @@ _PLACEHOLDERS = frozenset(
     {
         "", "na", "n a", "none", "null", "nil", "nan", "unknown", "unk", "not known", "not available", "not provided",
         "not applicable", "no name", "missing", "test", "tbd", "tba", "xxx", "xx", "undefined", "anonymous", "default",
+        "not given", "not specified", "not stated", "no data", "none given", "tbc", "xxxx", "asdf", "dummy", "noname",
+        "unbekannt", "keine angabe", "keine", "inconnu", "inconnue", "non renseigne", "aucun", "aucune", "desconocido",
+        "desconocida", "no consta", "ninguno", "sin datos", "sconosciuto", "sconosciuta", "nessuno", "non disponibile",
+        "desconhecido", "nenhum", "onbekend", "geen", "nieznany", "nieznane", "brak", "okand", "saknas", "ukjent", "ukendt",
+        "tuntematon", "neizvestno", "net",
     }
 )  # fmt: skip
 
 
 @lru_cache(CACHE_SIZE)
 def fold(text: str) -> str:
-    """Fold to lower-case words of letters and digits, one space between; accents go, Cyrillic and Greek turn Latin."""
+    """Fold to lower-case words of letters and digits, one space between; accents go, other scripts turn Latin."""
     text = text[:MAX_LENGTH]
     if text.isascii():
         lowered = text.lower()
@@ -46,6 +53,10 @@ def fold(text: str) -> str:
     else:
         decomposed = unicodedata.normalize("NFKD", text.casefold())
         lowered = "".join(_LETTERS.get(c, c) for c in decomposed if not unicodedata.combining(c))
+        if not lowered.isascii():
+            # Composed again, because Korean syllables come apart; only letters, digits and their marks, no emoji.
+            composed = unicodedata.normalize("NFC", lowered)
+            lowered = "".join(anyascii(c) if unicodedata.category(c)[0] in "LMN" else c for c in composed).lower()
     kept = "".join(c if c.isalnum() else "" if c in _APOSTROPHES else " " for c in lowered)
     return " ".join(kept.split())
 

@@ -30,7 +30,7 @@ SHIPPED_RULES = (
     BlockingRule("sound_month_day", ("given.sound", "surname.initial", "birth_month_day")),
     BlockingRule("whole_name", ("given.formal", "surname")),
     BlockingRule("name_sounds_area", ("given.initial", "surname.sound", "area")),
-    BlockingRule("organisation_area", ("organisation", "area")),
+    BlockingRule("organisation_area", ("organisation.words", "area")),
 )
 
 _PRIORS = (-20.0, -18.5, -18.0, -9.0, 0.0)

@@ -95,6 +95,10 @@ class Config(Struct, frozen=True, kw_only=True):
     batch_linger_ms: Annotated[
         float, Meta(ge=0, le=1000, description="Longest wait for more records before a commit, in milliseconds.")
     ] = 2
+    prepare_processes: Annotated[
+        int,
+        Meta(ge=0, le=64, description="Processes that prepare the records of large messages beside the server; 0 for none."),
+    ] = 1
     cache_records: Annotated[int, Meta(ge=0, description="Opened records kept in memory; 0 for none.")] = 100_000
     health_interval_seconds: Annotated[float, Meta(gt=0, description="Time between two checks of the store.")] = 2
     shutdown_grace_seconds: Annotated[

@@ -36,7 +36,7 @@ from goldenthread.server.health import HealthWatch
 from goldenthread.server.limits import Limiter
 from goldenthread.server.logs import configure_logs, logger
 from goldenthread.server.metrics import MeteredStore, Metrics, MetricsServer
-from goldenthread.server.services import add_services
+from goldenthread.server.services import Preparer, add_services
 from goldenthread.server.tls import server_credentials
 
 __all__ = ["Application", "Started", "run", "serve"]
@@ -262,12 +262,13 @@ class _EngineApplication:
     """The engine with the services that speak for it."""
 
     def __init__(self, engine: Engine, config: Config) -> None:
-        self._engine, self._config = engine, config
+        self._engine, self._preparer = engine, Preparer(config)
 
     def add_services(self, server: grpc.aio.Server) -> None:
-        add_services(server, self._engine, self._config)
+        add_services(server, self._engine, self._preparer)
 
     async def close(self) -> None:
+        await self._preparer.close()
         await self._engine.close()
 
 

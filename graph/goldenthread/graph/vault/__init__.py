@@ -1,5 +1,6 @@
 """Envelope encryption: seal before a store sees it, keep the keys apart, destroy a key to shred what it sealed."""
 
+from goldenthread.graph.vault.blinding import Blinder
 from goldenthread.graph.vault.key_store import (
     KEY_ID_BYTES,
     WRAPPED_BYTES,
@@ -16,6 +17,7 @@ __all__ = [
     "KEY_ID_BYTES",
     "SEAL_OVERHEAD",
     "WRAPPED_BYTES",
+    "Blinder",
     "FileRootKey",
     "KeyPurpose",
     "KeyStore",

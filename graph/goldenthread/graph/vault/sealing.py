@@ -13,7 +13,6 @@ costs it nothing, where GCM would break.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -25,6 +24,7 @@ from msgspec import Struct
 
 from goldenthread.graph.errors import StoreUnavailable, Tampered, VaultError, WrongKey
 from goldenthread.graph.model import NodeKind
+from goldenthread.graph.vault.blinding import Blinder
 from goldenthread.graph.vault.key_store import KEY_ID_BYTES, WRAPPED_BYTES, KeyPurpose, KeyStore, StoredTenant, TenantKey
 from goldenthread.graph.vault.root_key import FileRootKey, RootKey
 from goldenthread.graph.vault.sqlite_key_store import SqliteKeyStore
@@ -37,7 +37,6 @@ _NONCE_BYTES = 12
 _TAG_BYTES = 16
 _HEAD_BYTES = len(_FORMAT) + _NONCE_BYTES
 _MAX_EPOCH = 0xFFFF
-_MAX_DOMAINS = 4096
 
 SEAL_OVERHEAD = _HEAD_BYTES + _TAG_BYTES
 """How many bytes sealed bytes are longer than what they seal."""
@@ -69,11 +68,12 @@ class Prepared:
         return f"Prepared({len(self.items)} items)"
 
 
-class TenantVault:
+class TenantVault(Blinder):
     """Seal, open and blind for one tenant. Only the tenant's keys are kept in memory; data keys are fetched for each call."""
 
     def __init__(self, name: str, stored: StoredTenant, root: RootKey, store: KeyStore, opened: dict[TenantKey, bytes]) -> None:
         """Use `Vault.tenant`, which opens the keys."""
+        super().__init__(next((material for key, material in opened.items() if key.purpose is KeyPurpose.INDEX), b""))
         self._name = name
         self._number = stored.number
         self._root = root
@@ -82,8 +82,6 @@ class TenantVault:
         self._seal_context = b"goldenthread seal" + _FORMAT + tenant
         self._wrap_context = b"goldenthread data key" + _FORMAT + tenant
         self._kind_contexts: dict[int, bytes] = {}
-        self._index_key = b""
-        self._digests: dict[tuple[str, int], hashlib.blake2b] = {}
         self._wrappers: dict[int, AESGCMSIV] = {}
         self._take(opened)
 
@@ -95,23 +93,9 @@ class TenantVault:
         """The epoch whose key wraps new data keys."""
         return max(self._wrappers)
 
-    def blind(self, domain: str, text: str | bytes) -> bytes:
-        """Digest a value under the tenant's index key to 16 bytes: equal in equal domains, telling nothing without the key.
-
-        A str counts as its UTF-8. The digest is BLAKE2b in its keyed mode (RFC 7693) over the length of the domain, the domain
-        and the text, so that no two pairs of domain and text meet.
-        """
-        digest = self._digests.get((domain, 16)) or self._start_digest(domain, 16)
-        digest = digest.copy()
-        digest.update(text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text)
-        return digest.digest()
-
-    def digest(self, domain: str, data: bytes, size: int = 16) -> bytes:
-        """Digest as `blind` does to `size` bytes (1 to 64); digests of different sizes have nothing in common."""
-        digest = self._digests.get((domain, size)) or self._start_digest(domain, size)
-        digest = digest.copy()
-        digest.update(data)
-        return digest.digest()
+    def __reduce__(self) -> tuple[type[Blinder], tuple[bytes]]:
+        """Go to another process of this server as what blinds and can open nothing."""
+        return Blinder, (self._index_key,)
 
     async def seal(self, items: Sequence[SealRequest]) -> list[bytes]:
         """Seal each item under the data key of its id, which is made and durable first if there is none yet.
@@ -221,13 +205,6 @@ class TenantVault:
         await self._load(await self._store.add_tenant_keys(self._name, [key]))
         return self.epoch
 
-    def _start_digest(self, domain: str, size: int) -> hashlib.blake2b:
-        digest = hashlib.blake2b(_prefixed(domain.encode("utf-8", "surrogatepass")), key=self._index_key, digest_size=size)
-        if len(self._digests) >= _MAX_DOMAINS:
-            self._digests.clear()
-        self._digests[domain, size] = digest
-        return digest
-
     def _context(self, kind: int) -> bytes:
         context = self._kind_contexts.get(kind)
         if context is None:
@@ -275,8 +252,6 @@ class TenantVault:
         for key, material in opened.items():
             if key.purpose is KeyPurpose.SEAL:
                 self._wrappers[key.epoch] = AESGCMSIV(material)
-            elif key.purpose is KeyPurpose.INDEX:
-                self._index_key = material
 
 
 class Vault:

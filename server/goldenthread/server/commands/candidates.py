@@ -16,7 +16,8 @@ from msgspec import Struct
 from goldenthread.graph.model import Edge, EdgeKind
 from goldenthread.graph.store import EdgeRef, Reader
 from goldenthread.resolver.normalise import Profile
-from goldenthread.server.commands.tenants import Member, Tenant
+from goldenthread.server.commands.prepare_record import Member
+from goldenthread.server.commands.tenants import Tenant
 
 __all__ = ["Keyed", "Matching", "match_edges"]
 

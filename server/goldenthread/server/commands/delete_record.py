@@ -17,9 +17,10 @@ from goldenthread.server.commands.engine import Engine
 from goldenthread.server.commands.idempotency import Request, once
 from goldenthread.server.commands.ids import new_id
 from goldenthread.server.commands.linking import Change, relink
+from goldenthread.server.commands.prepare_record import consent_ids
 from goldenthread.server.commands.read_records import RecordKey, find_record
 from goldenthread.server.commands.tenants import Tenant
-from goldenthread.server.commands.upsert_records import consent_ids, order_of
+from goldenthread.server.commands.upsert_records import order_of
 from goldenthread.server.errors import NotFound
 
 __all__ = ["Deleted", "delete_record"]

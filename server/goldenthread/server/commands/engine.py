@@ -13,8 +13,9 @@ from goldenthread.graph.vault import Vault
 from goldenthread.server.commands.group_commit import GroupCommit
 from goldenthread.server.commands.ids import now
 from goldenthread.server.commands.models import DefaultModels, load_models, read_data_model, read_default_models
+from goldenthread.server.commands.prepare_record import PreparedUpsert
 from goldenthread.server.commands.tenants import Tenant
-from goldenthread.server.commands.upsert_records import PreparedUpsert, Upserted, commit_upserts
+from goldenthread.server.commands.upsert_records import Upserted, commit_upserts
 from goldenthread.server.config import Config
 from goldenthread.server.errors import ServerError
 

@@ -16,7 +16,8 @@ from goldenthread.server.commands.decide import DecisionView, open_decisions
 from goldenthread.server.commands.engine import Engine
 from goldenthread.server.commands.identities import living
 from goldenthread.server.commands.linking import component_parts, cut_part
-from goldenthread.server.commands.tenants import Member, Tenant
+from goldenthread.server.commands.prepare_record import Member
+from goldenthread.server.commands.tenants import Tenant
 from goldenthread.server.errors import NotFound
 
 __all__ = ["IdentityExplained", "MatchExplained", "Step", "explain_identity", "explain_match"]

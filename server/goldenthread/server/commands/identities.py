@@ -11,9 +11,9 @@ from goldenthread.graph.store import Reader, StoredIdentity
 from goldenthread.resolver.normalise import identifier_of
 from goldenthread.server.commands.as_of import Moment, read_at
 from goldenthread.server.commands.engine import Engine
+from goldenthread.server.commands.prepare_record import identifier_key
 from goldenthread.server.commands.read_records import BySourceKey, find_record
 from goldenthread.server.commands.tenants import Tenant
-from goldenthread.server.commands.upsert_records import identifier_key
 from goldenthread.server.errors import InvalidField, NotFound
 
 __all__ = [

@@ -20,7 +20,8 @@ from goldenthread.graph.store import ChangeSet, EdgeRef, Reader
 from goldenthread.resolver.clusters import Clustering, Decision, cluster
 from goldenthread.resolver.normalise import Profile
 from goldenthread.server.commands.ids import new_id
-from goldenthread.server.commands.tenants import Member, Tenant
+from goldenthread.server.commands.prepare_record import Member
+from goldenthread.server.commands.tenants import Tenant
 
 __all__ = ["Change", "Linked", "Part", "component_parts", "cut_part", "relink"]
 

@@ -10,8 +10,9 @@ from goldenthread.graph.model import Node, NodeKind, RecordContent
 from goldenthread.graph.store import Reader, RecordState
 from goldenthread.server.commands.as_of import Moment, read_at
 from goldenthread.server.commands.engine import Engine
+from goldenthread.server.commands.prepare_record import record_alias
 from goldenthread.server.commands.tenants import Tenant
-from goldenthread.server.commands.upsert_records import order_of, record_alias
+from goldenthread.server.commands.upsert_records import order_of
 from goldenthread.server.errors import NotFound
 
 __all__ = ["BySourceKey", "RecordKey", "RecordView", "find_record", "get_record", "list_records"]

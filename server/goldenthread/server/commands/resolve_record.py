@@ -12,8 +12,8 @@ from goldenthread.resolver.normalise import profile_of
 from goldenthread.resolver.scoring import PairExplanation
 from goldenthread.server.commands.as_of import Moment, read_at
 from goldenthread.server.commands.engine import Engine
+from goldenthread.server.commands.prepare_record import keys_of_profile
 from goldenthread.server.commands.tenants import Tenant
-from goldenthread.server.commands.upsert_records import keys_of_profile
 
 __all__ = ["Found", "Resolved", "resolve_record"]
 

@@ -10,34 +10,18 @@ from collections.abc import Iterable, Sequence
 from threading import Lock
 from typing import Generic, TypeVar
 
-import msgspec
-from msgspec import Struct
-
 from goldenthread.graph.errors import GraphError
 from goldenthread.graph.model import DataModel, Node, NodeKind, RecordContent
 from goldenthread.graph.store import Reader, RecordState
 from goldenthread.graph.vault import TenantVault
-from goldenthread.resolver.households import household_keys_of
-from goldenthread.resolver.normalise import NORMALISER_VERSION, Profile, profile_of
+from goldenthread.resolver.normalise import NORMALISER_VERSION, Profile
 from goldenthread.resolver.scoring import MatchModel, Scorer
+from goldenthread.server.commands.prepare_record import Member, SealedVersion, decode_version, member_of
 
-__all__ = ["Cache", "Member", "Tenant", "encode_version", "profile_digest"]
+__all__ = ["Cache", "Tenant"]
 
 K = TypeVar("K")
 V = TypeVar("V")
-
-_encode = msgspec.msgpack.Encoder().encode
-
-
-class _Sealed(Struct, frozen=True, array_like=True, gc=False):
-    """What is sealed of a record version: what the source said, and its profile, which takes longer to make than to open."""
-
-    content: RecordContent
-    normaliser: int
-    profile: Profile
-
-
-_decode = msgspec.msgpack.Decoder(_Sealed).decode
 
 
 class Cache(Generic[K, V]):
@@ -71,18 +55,6 @@ class Cache(Generic[K, V]):
                 self._values.pop(key, None)
 
 
-class Member(Struct, frozen=True, gc=False):
-    """What resolving needs of a record version.
-
-    `digest` names the profile; `order_key` is (source, source record id); `households` are (blind key, reason).
-    """
-
-    order_key: tuple[str, str]
-    digest: bytes
-    profile: Profile
-    households: tuple[tuple[bytes, str], ...]
-
-
 class Tenant:
     """One tenant as this server knows it."""
 
@@ -95,15 +67,6 @@ class Tenant:
         self.clustering = match_model.cluster_settings
         self.members: Cache[bytes, Member] = Cache(cache_records)  # by version id
         self.profiles: Cache[bytes, Profile] = Cache(cache_records)  # by digest
-
-    def member_of(self, content: RecordContent, profile: Profile | None = None) -> Member:
-        """Say what resolving needs of a record's content; normalise it unless its profile is known."""
-        if profile is None:
-            profile = profile_of(content.attributes, self.data_model.default_country)
-        households = tuple(
-            (self.vault.blind("household", f"{key.reason}\0{key.text}"), key.reason) for key in household_keys_of(profile)
-        )
-        return Member((content.source, content.source_record_id), profile_digest(self.vault, profile), profile, households)
 
     def remember(self, version: bytes, member: Member) -> None:
         """Keep a member for the next time its version is met."""
@@ -123,7 +86,7 @@ class Tenant:
         for state, sealed in zip(missing, await self._open([s.version for s in missing]), strict=True):
             if sealed is not None:
                 is_current = sealed.normaliser == NORMALISER_VERSION
-                member = self.member_of(sealed.content, sealed.profile if is_current else None)
+                member = member_of(self, sealed.content, sealed.profile if is_current else None)
                 self.remember(state.version.id, member)
                 found[state.record.id] = member
         return found
@@ -149,21 +112,11 @@ class Tenant:
         """Open the content of record versions; None for a tombstone and where the key is gone."""
         return [sealed.content if sealed is not None else None for sealed in await self._open(versions)]
 
-    async def _open(self, versions: Sequence[Node]) -> list[_Sealed | None]:
+    async def _open(self, versions: Sequence[Node]) -> list[SealedVersion | None]:
         alive = [v for v in versions if not v.properties["tombstone"]]
         opened = await self.vault.open([(v.id, NodeKind.RECORD_VERSION, _bytes(v, "sealed")) for v in alive])
-        found = {v.id: _decode(plain) for v, plain in zip(alive, opened, strict=True) if plain is not None}
+        found = {v.id: decode_version(plain) for v, plain in zip(alive, opened, strict=True) if plain is not None}
         return [found.get(v.id) for v in versions]
-
-
-def encode_version(content: RecordContent, member: Member) -> bytes:
-    """Encode a record version for sealing."""
-    return _encode(_Sealed(content, NORMALISER_VERSION, member.profile))
-
-
-def profile_digest(vault: TenantVault, profile: Profile) -> bytes:
-    """Name a profile: equal profiles, and only they, have equal digests; who lacks the key learns nothing from one."""
-    return vault.digest("profile", profile.encode(), 8)
 
 
 def _bytes(node: Node, name: str) -> bytes:

@@ -1,46 +1,28 @@
-"""Put records: prepare each alone, then commit many together, each resolved before it is acknowledged.
+"""Put prepared records: commit many together, each resolved before it is acknowledged.
 
-`prepare` is all that needs no store: normalising, blinding, encoding. `commit_upserts` runs in one transaction for a whole
-batch, in columns wherever it can.
+`commit_upserts` runs in one transaction for a whole batch, in columns wherever it can; see `prepare_record` for what comes
+before.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 from msgspec import Struct
 
-from goldenthread.graph.model import (
-    ConsentStatement,
-    Edge,
-    EdgeKind,
-    Node,
-    NodeKind,
-    RecordContent,
-    SemanticType,
-)
+from goldenthread.graph.model import Edge, EdgeKind, Node, NodeKind
 from goldenthread.graph.store import ChangeSet, EdgeRef, RecordState, Transaction
 from goldenthread.graph.vault import SealRequest
-from goldenthread.resolver.blocking import candidate_keys
-from goldenthread.resolver.normalise import IdentifierValue, Profile, identifier_of, identifiers
+from goldenthread.resolver.normalise import IdentifierValue
 from goldenthread.server.commands.candidates import Keyed, match_edges
 from goldenthread.server.commands.ids import new_id, timed_id
 from goldenthread.server.commands.linking import Change, relink
-from goldenthread.server.commands.tenants import Member, Tenant, encode_version
+from goldenthread.server.commands.prepare_record import PreparedUpsert
+from goldenthread.server.commands.tenants import Tenant
 from goldenthread.server.errors import RequestIdReused, ServerError
 
-__all__ = [
-    "PreparedUpsert",
-    "Upserted",
-    "commit_upserts",
-    "consent_ids",
-    "identifier_key",
-    "keys_of_profile",
-    "order_of",
-    "prepare",
-    "record_alias",
-]
+__all__ = ["Upserted", "commit_upserts", "order_of"]
 
 _encode = msgspec.msgpack.Encoder().encode
 
@@ -54,71 +36,6 @@ class Upserted(Struct, frozen=True, array_like=True):
     changed: bool
 
 
-class PreparedUpsert(Struct, frozen=True):
-    """A record ready to be committed. Everything but `content`, `member` and `identifiers` is opaque."""
-
-    content: RecordContent
-    has_observed_at: bool
-    member: Member
-    alias: bytes
-    source: bytes
-    digest: bytes
-    identifiers: dict[bytes, IdentifierValue]
-    blocks: tuple[bytes, ...]
-    consents: dict[bytes, ConsentStatement]
-    request: tuple[bytes, bytes, str] | None
-    """Id of the Request node, digest of the body, and the request_id itself."""
-
-    @property
-    def keys(self) -> list[bytes]:
-        """Every candidate key."""
-        return [*self.identifiers, *self.blocks]
-
-
-def record_alias(tenant: Tenant, source: str, source_record_id: str) -> bytes:
-    """Blind a record's own id at its source."""
-    return tenant.vault.blind("source-record", f"{source}\0{source_record_id}")
-
-
-def consent_ids(tenant: Tenant, content: RecordContent) -> dict[bytes, ConsentStatement]:
-    """Name the consent statements of a record: the same statement of the same record again is the same node."""
-    alias = record_alias(tenant, content.source, content.source_record_id)
-    return {tenant.vault.blind("consent", alias + _encode(statement)): statement for statement in content.consents}
-
-
-def identifier_key(tenant: Tenant, identifier: IdentifierValue) -> bytes:
-    """Blind an identifier: the id of its node."""
-    return tenant.vault.blind(f"identifier-{int(identifier.type)}", identifier.text)
-
-
-def keys_of_profile(tenant: Tenant, profile: Profile) -> tuple[dict[bytes, IdentifierValue], tuple[bytes, ...]]:
-    """Blind all candidate keys of a profile: its identifiers, and its blocking keys."""
-    found = {identifier_key(tenant, identifier): identifier for identifier in identifiers(profile)}
-    blocks = (tenant.vault.blind(f"block-{key.rule}", key.text) for key in candidate_keys(profile, tenant.match_model))
-    return found, tuple(dict.fromkeys(blocks))
-
-
-def prepare(tenant: Tenant, content: RecordContent, has_observed_at: bool, request_id: str, body: bytes) -> PreparedUpsert:
-    """Do everything for a record that needs no store. `body` is what the caller sent, to recognise a repeated request."""
-    vault = tenant.vault
-    member = tenant.member_of(content)
-    found, blocks = keys_of_profile(tenant, member.profile)
-    alias = record_alias(tenant, content.source, content.source_record_id)
-    said = _encode((content.party, content.attributes, content.consents))
-    return PreparedUpsert(
-        content,
-        has_observed_at,
-        member,
-        alias,
-        vault.blind("source", content.source),
-        vault.digest("content", said),
-        found,
-        blocks,
-        consent_ids(tenant, content),
-        (vault.blind("request", request_id), vault.digest("request-body", body), request_id) if request_id else None,
-    )
-
-
 class _Version(Struct):
     """A version that a batch brings, with where it stands among the record's versions."""
 
@@ -128,8 +45,7 @@ class _Version(Struct):
 
     @property
     def order(self) -> tuple[int, int, bytes]:
-        content = self.upsert.content
-        return content.observed_at, content.source_version, self.upsert.digest
+        return self.upsert.order
 
 
 class _Plan(Struct):
@@ -252,7 +168,7 @@ def _plan(
 
 
 def _add_version(tenant: Tenant, plan: _Plan, upsert: PreparedUpsert, place: int) -> None:
-    order = (upsert.content.observed_at, upsert.content.source_version, upsert.digest)
+    order = upsert.order
     newest = plan.current.order if plan.current is not None else order_of(plan.state.version) if plan.state else None
     for version in plan.versions:
         if version.order == order or (not upsert.has_observed_at and version.order[1:] == order[1:]):
@@ -303,10 +219,8 @@ def _version_changes(plan: _Plan, changes: ChangeSet) -> None:
     """Move what is current; put what is past. The nodes themselves wait for their sealing."""
     if plan.state is None and plan.versions:
         first = plan.versions[0].upsert
-        changes.put_nodes.append(Node(NodeKind.RECORD, plan.record, {"source": first.content.source}, first.alias))
-        changes.put_nodes.append(
-            Node(NodeKind.SOURCE, first.source, {"name": first.content.source, "party": int(first.content.party)})
-        )
+        changes.put_nodes.append(Node(NodeKind.RECORD, plan.record, {"source": first.member.order_key[0]}, first.alias))
+        changes.put_nodes.append(Node(NodeKind.SOURCE, first.source, {"name": first.member.order_key[0], "party": first.party}))
         changes.put_edges.append(Edge(EdgeKind.FROM, plan.record, first.source))
     for version in plan.versions:
         kind = EdgeKind.CURRENT if version is plan.current else EdgeKind.PAST
@@ -322,31 +236,30 @@ async def _seal(
 ) -> None:
     """Seal versions, new identifiers and consents, all keys durable in one step, and put their nodes and edges."""
     requests: list[SealRequest] = []
-    nodes: list[tuple[NodeKind, bytes, dict[str, int | str | bytes]]] = []
+    nodes: list[tuple[NodeKind, bytes, Mapping[str, int | str | bytes]]] = []
     for plan in plans:
         for version in plan.versions:
-            content = version.upsert.content
-            requests.append(SealRequest(version.id, NodeKind.RECORD_VERSION, encode_version(content, version.upsert.member)))
+            upsert = version.upsert
+            requests.append(SealRequest(version.id, NodeKind.RECORD_VERSION, upsert.plaintext))
             nodes.append(
                 (
                     NodeKind.RECORD_VERSION,
                     version.id,
                     {
-                        "observed_at": content.observed_at,
-                        "source_version": content.source_version,
-                        "digest": version.upsert.digest,
+                        "observed_at": upsert.observed_at,
+                        "source_version": upsert.source_version,
+                        "digest": upsert.digest,
                         "tombstone": 0,
-                        "profile": version.upsert.member.digest,
+                        "profile": upsert.member.digest,
                     },
                 )
             )
-            for consent_id, statement in version.upsert.consents.items():
-                requests.append(SealRequest(consent_id, NodeKind.CONSENT, _encode(statement)))
-                nodes.append((NodeKind.CONSENT, consent_id, _consent_properties(statement)))
-                changes.put_edges.append(Edge(EdgeKind.ABOUT, consent_id, plan.record))
-                point = _contact_point(tenant, version.upsert, statement)
-                if point is not None and version is plan.current:
-                    changes.put_edges.append(Edge(EdgeKind.ABOUT, consent_id, point))
+            for consent in upsert.consents:
+                requests.append(SealRequest(consent.id, NodeKind.CONSENT, consent.plaintext))
+                nodes.append((NodeKind.CONSENT, consent.id, consent.properties))
+                changes.put_edges.append(Edge(EdgeKind.ABOUT, consent.id, plan.record))
+                if consent.point is not None and version is plan.current:
+                    changes.put_edges.append(Edge(EdgeKind.ABOUT, consent.id, consent.point))
     new: dict[bytes, IdentifierValue] = {}
     for plan in moved:
         if plan.current is None:
@@ -367,23 +280,3 @@ async def _seal(
     sealed = await tenant.vault.seal(requests)
     for (kind, node_id, properties), cipher in zip(nodes, sealed, strict=True):
         changes.put_nodes.append(Node(kind, node_id, {**properties, "sealed": cipher}))
-
-
-def _consent_properties(statement: ConsentStatement) -> dict[str, int | str | bytes]:
-    return {
-        "purpose": statement.purpose,
-        "state": int(statement.state),
-        "channel": statement.channel,
-        "event_time": statement.event_time,
-    }
-
-
-def _contact_point(tenant: Tenant, upsert: PreparedUpsert, statement: ConsentStatement) -> bytes | None:
-    """Find the record's own identifier that a consent statement names, if it names one."""
-    if not statement.contact_point:
-        return None
-    for type in (SemanticType.EMAIL, SemanticType.PHONE):
-        identifier = identifier_of(type, statement.contact_point, "", tenant.data_model.default_country)
-        if identifier is not None and (key := identifier_key(tenant, identifier)) in upsert.identifiers:
-            return key
-    return None

@@ -5,10 +5,10 @@ from __future__ import annotations
 import grpc
 
 from goldenthread.server.commands import Engine
-from goldenthread.server.config import Config
 from goldenthread.server.services.explore import ExploreService
 from goldenthread.server.services.golden_records import GoldenRecordService
 from goldenthread.server.services.models import ModelService
+from goldenthread.server.services.preparing import Preparer
 from goldenthread.server.services.records import RecordService
 from goldenthread.server.services.resolution import ResolutionService
 from goldenthread.v1 import (
@@ -19,12 +19,12 @@ from goldenthread.v1 import (
     resolution_service_pb2_grpc,
 )
 
-__all__ = ["add_services"]
+__all__ = ["Preparer", "add_services"]
 
 
-def add_services(server: grpc.aio.Server, engine: Engine, config: Config) -> None:
+def add_services(server: grpc.aio.Server, engine: Engine, preparer: Preparer) -> None:
     """Register every service on a server."""
-    record_service_pb2_grpc.add_RecordServiceServicer_to_server(RecordService(engine, config), server)
+    record_service_pb2_grpc.add_RecordServiceServicer_to_server(RecordService(engine, preparer), server)
     resolution_service_pb2_grpc.add_ResolutionServiceServicer_to_server(ResolutionService(engine), server)
     golden_record_service_pb2_grpc.add_GoldenRecordServiceServicer_to_server(GoldenRecordService(engine), server)
     explore_service_pb2_grpc.add_ExploreServiceServicer_to_server(ExploreService(engine), server)

@@ -9,16 +9,16 @@ import grpc
 
 from goldenthread.server.commands import Engine
 from goldenthread.server.commands.delete_record import delete_record
-from goldenthread.server.commands.ids import name_of, now, parse_name
+from goldenthread.server.commands.ids import name_of, parse_name
+from goldenthread.server.commands.prepare_record import PreparedUpsert
 from goldenthread.server.commands.read_records import BySourceKey, RecordKey, get_record, list_records
 from goldenthread.server.commands.tenants import Tenant
-from goldenthread.server.commands.upsert_records import PreparedUpsert, Upserted, prepare
-from goldenthread.server.config import Config
+from goldenthread.server.commands.upsert_records import Upserted
 from goldenthread.server.errors import InvalidField, ServerError, status_of
-from goldenthread.server.limits import check_record_size
 from goldenthread.server.services.callers import calling_tenant, check_parent, request_of
-from goldenthread.server.services.edge import check, is_valid, page_size, page_start, page_token
-from goldenthread.server.services.translate import Reading, content_of, micros, moment_of, reading, record_to
+from goldenthread.server.services.edge import check, page_size, page_start, page_token
+from goldenthread.server.services.preparing import Preparer
+from goldenthread.server.services.translate import micros, moment_of, record_to
 from goldenthread.v1 import record_pb2, record_service_pb2_grpc
 from goldenthread.v1 import record_service_pb2 as pb
 
@@ -33,8 +33,8 @@ _Pending = tuple[int, list["ServerError | asyncio.Future[Upserted | ServerError]
 class RecordService(record_service_pb2_grpc.RecordServiceServicer):
     """Keep what sources say of customers."""
 
-    def __init__(self, engine: Engine, config: Config) -> None:
-        self._engine, self._config = engine, config
+    def __init__(self, engine: Engine, preparer: Preparer) -> None:
+        self._engine, self._preparer = engine, preparer
 
     async def UpsertRecord(  # noqa: N802 - the proto's name
         self,
@@ -42,7 +42,7 @@ class RecordService(record_service_pb2_grpc.RecordServiceServicer):
         context: grpc.aio.ServicerContext[pb.UpsertRecordRequest, pb.UpsertRecordResponse],
     ) -> pb.UpsertRecordResponse:
         tenant = await calling_tenant(self._engine)
-        prepared = self._prepare(tenant, request, reading(tenant.data_model, now()), is_checked=False)
+        prepared = self._preparer.prepare(tenant, request)
         if isinstance(prepared, ServerError):
             raise prepared
         (future,) = await self._engine.upsert(tenant, [prepared])
@@ -79,32 +79,13 @@ class RecordService(record_service_pb2_grpc.RecordServiceServicer):
         try:
             async for message in messages:
                 check_count(message)
-                prepared = await asyncio.to_thread(self._prepared, tenant, message)
+                prepared = await self._preparer.prepare_all(tenant, message)
                 good = [one for one in prepared if isinstance(one, PreparedUpsert)]
                 futures = iter(await self._engine.upsert(tenant, good))
                 await pending.put((first, [one if isinstance(one, ServerError) else next(futures) for one in prepared]))
                 first += len(prepared)
         finally:
             await pending.put(None)
-
-    def _prepared(self, tenant: Tenant, message: pb.BatchUpsertRecordsRequest) -> list[PreparedUpsert | ServerError]:
-        how = reading(tenant.data_model, now())
-        is_checked = is_valid(message)
-        return [self._prepare(tenant, request, how, is_checked=is_checked) for request in message.requests]
-
-    def _prepare(
-        self, tenant: Tenant, request: pb.UpsertRecordRequest, how: Reading, *, is_checked: bool
-    ) -> PreparedUpsert | ServerError:
-        """Check, type and prepare one record; a bad one is an answer, so that it fails alone."""
-        try:
-            check_record_size(request.record, self._config.max_record_bytes)
-            if not is_checked:
-                check(request)
-            content = content_of(request.record, how)
-        except ServerError as error:
-            return error
-        body = request_of(request, request.request_id).body if request.request_id else b""
-        return prepare(tenant, content, request.record.HasField("observed_at"), request.request_id, body)
 
     async def GetRecord(  # noqa: N802 - the proto's name
         self, request: pb.GetRecordRequest, context: grpc.aio.ServicerContext[pb.GetRecordRequest, pb.GetRecordResponse]

@@ -263,7 +263,7 @@ def test_an_interrupted_load_says_how_to_go_on_and_does(client: Client, run: Run
 
     assert process.returncode == 1
     assert "--resume c.state" in said
-    assert 0 < state["answered"] < 6_000
+    assert state["answered"] < 6_000
     assert ran.code == 0
     assert (ran.facts["answered_before"], ran.facts["kept"]) == (5_900, 100)
     assert not Path("c.state").exists()

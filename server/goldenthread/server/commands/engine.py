@@ -10,11 +10,11 @@ from typing import TypeVar
 from goldenthread.graph.model import DataModel
 from goldenthread.graph.store import Reader, Store, Transaction
 from goldenthread.graph.vault import Vault
-from goldenthread.server.commands.group_commit import GroupCommit
 from goldenthread.server.commands.ids import now
 from goldenthread.server.commands.models import DefaultModels, load_models, read_data_model, read_default_models
 from goldenthread.server.commands.prepare_record import PreparedUpsert
 from goldenthread.server.commands.tenants import Tenant
+from goldenthread.server.commands.together import Together
 from goldenthread.server.commands.upsert_records import Upserted, commit_upserts
 from goldenthread.server.config import Config
 from goldenthread.server.errors import ServerError
@@ -31,8 +31,9 @@ class Engine:
         self.store, self.vault, self.config = store, vault, config
         self._defaults = defaults
         self._tenants: dict[str, Tenant] = {}
-        self._commits: dict[str, GroupCommit[PreparedUpsert, Upserted | ServerError]] = {}
+        self._commits: dict[str, Together[PreparedUpsert, Upserted | ServerError]] = {}
         self._opening = asyncio.Lock()
+        self._closing: list[Callable[[], Awaitable[None]]] = []
 
     @classmethod
     async def open(cls, store: Store, vault: Vault, config: Config) -> Engine:
@@ -77,8 +78,9 @@ class Engine:
             async def run(batch: list[PreparedUpsert]) -> Sequence[Upserted | ServerError]:
                 return await self.write(tenant, lambda transaction, at: commit_upserts(transaction, tenant, batch, at))
 
-            commit = GroupCommit(run, batch=self.config.batch_records, linger_ms=self.config.batch_linger_ms)
+            commit = Together(run, batch=self.config.batch_records, linger_ms=self.config.batch_linger_ms)
             self._commits[tenant.name] = commit
+            self.on_close(commit.close)
         return await commit.put(upserts)
 
     def cache_counts(self) -> dict[str, tuple[int, int]]:
@@ -89,6 +91,10 @@ class Engine:
             "profiles": (sum(t.profiles.hits for t in tenants), sum(t.profiles.misses for t in tenants)),
         }
 
+    def on_close(self, close: Callable[[], Awaitable[None]]) -> None:
+        """Have something closed with the engine."""
+        self._closing.append(close)
+
     async def close(self) -> None:
-        """Commit what waits and stop. The store and the vault stay open: who opened them closes them."""
-        await asyncio.gather(*(commit.close() for commit in self._commits.values()))
+        """Finish what waits and stop. The store and the vault stay open: who opened them closes them."""
+        await asyncio.gather(*(close() for close in self._closing))

@@ -1,4 +1,7 @@
-"""Search by attributes, as if a record with them had come in; store nothing."""
+"""Search by attributes, as if a record with them had come in; store nothing.
+
+What concurrent callers ask is answered together: one read of the store, one scoring.
+"""
 
 from __future__ import annotations
 
@@ -8,16 +11,20 @@ import numpy as np
 from msgspec import Struct
 
 from goldenthread.graph.model import AttributeValue
-from goldenthread.resolver.normalise import profile_of
+from goldenthread.graph.store import Reader
+from goldenthread.resolver.normalise import Profile, profile_of
 from goldenthread.resolver.scoring import PairExplanation
 from goldenthread.server.commands.as_of import Moment, read_at
 from goldenthread.server.commands.engine import Engine
 from goldenthread.server.commands.prepare_record import keys_of_profile
 from goldenthread.server.commands.tenants import Tenant
+from goldenthread.server.commands.together import Together
 
-__all__ = ["Found", "Resolved", "resolve_record"]
+__all__ = ["Found", "Resolved", "Search", "SearchTogether", "resolve_record", "search_for"]
 
 _CHUNK = 32
+_TOGETHER = 64
+"""Searches that are answered in one go at most."""
 
 
 class Found(Struct, frozen=True):
@@ -36,46 +43,108 @@ class Resolved(Struct, frozen=True):
     revision: int
 
 
-async def resolve_record(
-    engine: Engine,
-    tenant: Tenant,
-    attributes: Sequence[AttributeValue],
-    most: int,
-    min_probability: float,
-    moment: Moment | None,
-) -> Resolved:
-    """Find who the attributes may belong to, one candidate an identity."""
+class Search(Struct, frozen=True):
+    """What is searched for, at most how many candidates, and how probable each must be."""
+
+    profile: Profile
+    keys: tuple[bytes, ...]
+    most: int
+    min_probability: float
+
+
+def search_for(tenant: Tenant, attributes: Sequence[AttributeValue], most: int, min_probability: float) -> Search:
+    """Prepare a search: all of it that needs no store."""
     profile = profile_of(attributes, tenant.data_model.default_country)
     identifiers, blocks = keys_of_profile(tenant, profile)
+    return Search(profile, (*identifiers, *blocks), most, min_probability)
+
+
+class SearchTogether:
+    """Answer the searches of one server's callers, those of a tenant that wait at the same time in one go."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._waiting: dict[str, Together[Search, Resolved]] = {}
+
+    async def resolve(self, tenant: Tenant, search: Search, moment: Moment | None) -> Resolved:
+        """Find who a search may be for, now or as of a moment."""
+        if moment is not None:
+            async with read_at(self._engine, tenant, moment) as reader:
+                return (await resolve_record(reader, tenant, [search]))[0]
+        together = self._waiting.get(tenant.name)
+        if together is None:
+
+            async def answer(searches: list[Search]) -> list[Resolved]:
+                async with self._engine.reader(tenant) as reader:
+                    return await resolve_record(reader, tenant, searches)
+
+            together = self._waiting[tenant.name] = Together(answer, batch=_TOGETHER, linger_ms=0)
+            self._engine.on_close(together.close)
+        (found,) = await together.put([search])
+        return await found
+
+
+class _Ranked(Struct):
+    """The records a search may mean, best first, as (weight, record), with the profile of each by its digest."""
+
+    search: Search
+    likely: list[tuple[int, bytes]]
+    digest_of: dict[bytes, bytes]
+    best: dict[bytes, Found]
+    looked: int = 0
+
+    @property
+    def is_done(self) -> bool:
+        return len(self.best) >= self.search.most or self.looked >= len(self.likely)
+
+
+async def resolve_record(reader: Reader, tenant: Tenant, searches: Sequence[Search]) -> list[Resolved]:
+    """Find who each search may be for, one candidate an identity."""
     model, scorer = tenant.match_model, tenant.scorer
-    async with read_at(engine, tenant, moment) as reader:
-        revision = reader.revision.number
-        postings = await reader.candidates([*identifiers, *blocks], model.generic_limit)
-        digest_of = {record: digest for posting in postings for record, digest in posting.records}
-        if not digest_of:
-            return Resolved(b"", (), revision)
-        profiles = await tenant.profiles_of(reader, list(digest_of.items()))
-        digests = list(profiles)
-        own = np.full(len(digests), len(digests), dtype=np.int32)
-        weights = scorer.weights([*profiles.values(), profile], np.arange(len(digests), dtype=np.int32), own)
-        weight_of = dict(zip(digests, weights.tolist(), strict=True))
-        ranked = sorted(
-            ((weight_of[digest], record) for record, digest in digest_of.items() if digest in weight_of),
-            key=lambda pair: (-pair[0], pair[1]),
-        )
-        best: dict[bytes, Found] = {}
-        likely = [pair for pair in ranked if scorer.probability(pair[0]) >= min_probability]
-        # Identities hold a handful of records, so the first chunk nearly always holds candidates enough.
-        for start in range(0, len(likely), _CHUNK):
-            chunk = [record for _, record in likely[start : start + _CHUNK]]
-            states = await reader.records(chunk)
+    keys = list(dict.fromkeys(key for search in searches for key in search.keys))
+    postings = {p.key: p.records for p in await reader.candidates(keys, model.generic_limit) if not p.is_generic}
+    digests_of = [{r: digest for key in s.keys for r, digest in postings.get(key, ())} for s in searches]
+    profiles = await tenant.profiles_of(reader, list({pair: None for one in digests_of for pair in one.items()}))
+    ranked = _rank(tenant, searches, digests_of, profiles)
+    # Identities hold a handful of records, so the first chunk nearly always holds candidates enough.
+    while open_ones := [one for one in ranked if not one.is_done]:
+        chunks = [[record for _, record in one.likely[one.looked : one.looked + _CHUNK]] for one in open_ones]
+        states = await reader.records(list({record: None for chunk in chunks for record in chunk}))
+        for one, chunk in zip(open_ones, chunks, strict=True):
+            one.looked += _CHUNK
             for record in chunk:
                 identity = states[record].identity if record in states else None
-                if identity is None or identity in best or len(best) == most:
+                if identity is None or identity in one.best or len(one.best) == one.search.most:
                     continue
-                best[identity] = Found(identity, record, scorer.explain(profile, profiles[digest_of[record]]))
-            if len(best) == most:
-                break
-    candidates = list(best.values())
-    links = bool(candidates) and candidates[0].explanation.weight >= model.link_weight
-    return Resolved(candidates[0].identity if links else b"", candidates, revision)
+                explanation = scorer.explain(one.search.profile, profiles[one.digest_of[record]])
+                one.best[identity] = Found(identity, record, explanation)
+    revision = reader.revision.number
+    resolved = []
+    for one in ranked:
+        candidates = list(one.best.values())
+        links = bool(candidates) and candidates[0].explanation.weight >= model.link_weight
+        resolved.append(Resolved(candidates[0].identity if links else b"", candidates, revision))
+    return resolved
+
+
+def _rank(
+    tenant: Tenant, searches: Sequence[Search], digests_of: Sequence[dict[bytes, bytes]], profiles: dict[bytes, Profile]
+) -> list[_Ranked]:
+    """Weigh every search against the profiles it may mean, all in one scoring."""
+    scorer = tenant.scorer
+    place = {digest: i for i, digest in enumerate(profiles)}
+    wanted = [sorted({place[digest] for digest in one.values() if digest in place}) for one in digests_of]
+    left = np.fromiter((i for places in wanted for i in places), np.int32)
+    own = len(place) + np.arange(len(searches), dtype=np.int32)
+    right = np.repeat(own, [len(places) for places in wanted])
+    weights = scorer.weights([*profiles.values(), *(s.profile for s in searches)], left, right).tolist()
+    ranked = []
+    at = 0
+    for search, places, digest_of in zip(searches, wanted, digests_of, strict=True):
+        weight_of = dict(zip(places, weights[at : at + len(places)], strict=True))
+        at += len(places)
+        likely = [(weight_of[place[digest]], record) for record, digest in digest_of.items() if digest in place]
+        likely = [pair for pair in likely if scorer.probability(pair[0]) >= search.min_probability]
+        likely.sort(key=lambda pair: (-pair[0], pair[1]))
+        ranked.append(_Ranked(search, likely, digest_of, {}))
+    return ranked

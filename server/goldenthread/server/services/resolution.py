@@ -19,7 +19,7 @@ from goldenthread.server.commands.identities import (
     list_identities,
 )
 from goldenthread.server.commands.ids import name_of, now, parse_name
-from goldenthread.server.commands.resolve_record import resolve_record
+from goldenthread.server.commands.resolve_record import SearchTogether, search_for
 from goldenthread.server.commands.tenants import Tenant
 from goldenthread.server.services.callers import calling_tenant, check_parent, request_of
 from goldenthread.server.services.edge import check, page_size, page_start, page_token
@@ -38,6 +38,7 @@ class ResolutionService(resolution_service_pb2_grpc.ResolutionServiceServicer):
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self._search = SearchTogether(engine)
 
     async def ResolveRecord(  # noqa: N802 - the proto's name
         self,
@@ -49,9 +50,8 @@ class ResolutionService(resolution_service_pb2_grpc.ResolutionServiceServicer):
         check_parent(tenant, request.parent)
         attributes = attributes_of(request.attributes, reading(tenant.data_model, now()))
         most = min(request.max_candidates or 10, _MAX_CANDIDATES)
-        resolved = await resolve_record(
-            self._engine, tenant, attributes, most, request.min_probability, moment_of(request.as_of)
-        )
+        search = search_for(tenant, attributes, most, request.min_probability)
+        resolved = await self._search.resolve(tenant, search, moment_of(request.as_of))
         return pb.ResolveRecordResponse(
             identity=name_of(tenant.name, "identities", resolved.identity) if resolved.identity else "",
             candidates=[

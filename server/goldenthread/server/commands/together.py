@@ -1,7 +1,7 @@
-"""Commit many callers' records in one transaction.
+"""Serve many callers at once: commit their records in one transaction, read what they ask for in one go.
 
-One task a tenant takes what waits, up to a limit, and commits it; while a transaction runs, the next batch gathers. A caller is
-answered only when its batch is durable. When a batch fails as a whole, nothing of it is kept and every caller of it is told.
+One task takes what waits, up to a limit, and works on it; meanwhile the next batch gathers. A caller is answered only when its
+batch is done (of records: durable). When a batch fails as a whole, nothing of it is kept and every caller of it is told.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Generic, TypeVar
 
 from goldenthread.server.errors import ShuttingDown
 
-__all__ = ["GroupCommit"]
+__all__ = ["Together"]
 
 Item = TypeVar("Item")
 Outcome = TypeVar("Outcome")
@@ -22,17 +22,20 @@ _WAITING_BATCHES = 4
 """Batches that may wait; past that, callers wait before they are let in, and a stream stops being read."""
 
 
-class GroupCommit(Generic[Item, Outcome]):
-    """Gather items of concurrent callers into batches and commit each batch once."""
+class Together(Generic[Item, Outcome]):
+    """Gather items of concurrent callers into batches and work on each batch once.
 
-    def __init__(self, commit: Callable[[list[Item]], Awaitable[Sequence[Outcome]]], *, batch: int, linger_ms: float) -> None:
-        self._commit, self._batch, self._linger = commit, batch, linger_ms / 1_000
+    A batch waits for more up to `linger_ms`; with 0 it takes what is there.
+    """
+
+    def __init__(self, work: Callable[[list[Item]], Awaitable[Sequence[Outcome]]], *, batch: int, linger_ms: float) -> None:
+        self._work, self._batch, self._linger = work, batch, linger_ms / 1_000
         self._waiting: asyncio.Queue[tuple[Item, asyncio.Future[Outcome]]] = asyncio.Queue(batch * _WAITING_BATCHES)
         self._is_closing = False
         self._task = asyncio.create_task(self._run())
 
     async def put(self, items: Sequence[Item]) -> list[asyncio.Future[Outcome]]:
-        """Let items in, in order; return a future for each, done when its batch is durable.
+        """Let items in, in order; return a future for each, done when its batch is.
 
         Raises:
             ShuttingDown: the server stops; none of the items that were not let in is kept.
@@ -48,7 +51,7 @@ class GroupCommit(Generic[Item, Outcome]):
         return futures
 
     async def close(self) -> None:
-        """Let nothing more in, commit what waits, and stop."""
+        """Let nothing more in, finish what waits, and stop."""
         self._is_closing = True
         await self._waiting.join()
         self._task.cancel()
@@ -64,6 +67,10 @@ class GroupCommit(Generic[Item, Outcome]):
     async def _gather(self) -> list[tuple[Item, asyncio.Future[Outcome]]]:
         """Take what waits, and give callers that were just answered the time to send their next record."""
         taken = [await self._waiting.get()]
+        while len(taken) < self._batch and not self._waiting.empty():
+            taken.append(self._waiting.get_nowait())
+        if not self._linger or len(taken) == self._batch:
+            return taken
         with suppress(TimeoutError):
             async with asyncio.timeout(self._linger):
                 while len(taken) < self._batch:
@@ -72,7 +79,7 @@ class GroupCommit(Generic[Item, Outcome]):
 
     async def _answer(self, taken: Sequence[tuple[Item, asyncio.Future[Outcome]]]) -> None:
         try:
-            outcomes = await self._commit([item for item, _ in taken])
+            outcomes = await self._work([item for item, _ in taken])
         except Exception as error:  # noqa: BLE001 - whatever it is belongs to the callers, and must not end this task
             for _, future in taken:
                 if not future.cancelled():

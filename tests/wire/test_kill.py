@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import select
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from random import Random
 
 import grpc
@@ -166,3 +169,21 @@ def test_a_kill_during_deletions_leaves_each_record_whole_or_gone(
     assert {id: answer.record for id, answer in put_all(server, requests).items()} == {
         id: answer.record for id, answer in answers.items()
     }
+
+
+def test_no_process_outlives_a_server_that_is_killed(make_server: StartServer) -> None:
+    server = make_server()
+    with server.client() as client:
+        records = [Record("crm", str(i), {"surname": f"Smith{i}"}) for i in range(2_000)]
+        assert all(result.error is None for result in client.upsert_stream(records))
+    assert server.process is not None
+    helpers = [int(pid) for pid in Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children").read_text().split()]
+    watched = [os.pidfd_open(pid) for pid in helpers]
+
+    server.kill()
+
+    assert helpers
+    for handle in watched:
+        ended, _, _ = select.select([handle], [], [], 30)
+        assert ended
+        os.close(handle)

@@ -74,6 +74,15 @@ class Preparer:
         self._started: Future[int] | None = None
         self._contexts: dict[str, tuple[DataModel, object, bytes]] = {}
 
+    @property
+    def is_running(self) -> bool:
+        """Whether the other process has started: large messages are prepared there from now on."""
+        return self._started is not None and self._started.done()
+
+    async def start(self) -> None:
+        """Start the other process and wait until it runs; without this, the first large message starts it."""
+        await asyncio.wrap_future(self._start())
+
     def prepare(self, tenant: Tenant, request: pb.UpsertRecordRequest) -> PreparedUpsert | ServerError:
         """Check, type and prepare one record; a bad one is an answer."""
         return _prepare(tenant, request, reading(tenant.data_model, now()), self._most_bytes, is_checked=False)
@@ -99,17 +108,19 @@ class Preparer:
         self, tenant: Tenant, message: pb.BatchUpsertRecordsRequest
     ) -> Sequence[PreparedUpsert | None] | None:
         """Prepare in the other process; None while it starts."""
-        if self._pool is None:
-            self._pool = ProcessPoolExecutor(self._processes, get_context("spawn"), _begin)
-            self._started = self._pool.submit(os.getpid)
-        if self._started is None or not self._started.done():
+        if not self._start().done() or self._pool is None:
             return None
-        self._started.result()
         work = self._pool.submit(
             _prepare_in_process, self._context_of(tenant), message.SerializeToString(), now(), self._most_bytes
         )
         prepared: bytes = await asyncio.wrap_future(work)
         return _decode(prepared)
+
+    def _start(self) -> Future[int]:
+        if self._started is None:
+            self._pool = ProcessPoolExecutor(self._processes, get_context("spawn"), _begin)
+            self._started = self._pool.submit(os.getpid)
+        return self._started
 
     def _context_of(self, tenant: Tenant) -> bytes:
         known = self._contexts.get(tenant.name)

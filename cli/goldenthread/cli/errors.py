@@ -34,6 +34,7 @@ _TOLD = {
     "goldenthread.server.config": "ConfigError",
     "goldenthread.graph.errors": "GraphError",
     "goldenthread.resolver.bulk.errors": "ReadError",
+    "goldenthread.resolver.bulk.spark.errors": "SparkError",
 }
 """Roots of error trees whose messages are one sentence without personal data, by the module that defines them."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,9 +12,21 @@ from goldenthread.cli.connect import JsonOption
 from goldenthread.cli.files import ColumnsOption, FilesArgument, IgnoreOption, RecordIdOption, SourceColumnOption
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from goldenthread.resolver.bulk.guess import ColumnGuess
     from goldenthread.resolver.bulk.link import LinkResult
+    from goldenthread.resolver.bulk.read import Table
+    from goldenthread.resolver.scoring import MatchModel
 
 __all__ = ["add_commands"]
+
+
+class Engine(Enum):
+    """What runs a linking; the results are equal."""
+
+    MACHINE = "machine"
+    SPARK = "spark"
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -49,6 +62,17 @@ def link(
         bool, typer.Option("--with-values", help="Write values of records into report and sample, which are personal.")
     ] = False,
     skip_ragged: Annotated[bool, typer.Option("--skip-ragged", help="Leave out rows with too many or few fields.")] = False,
+    engine: Annotated[Engine, typer.Option("--engine", help="Run on this machine, or on Spark with equal results.")] = (
+        Engine.MACHINE
+    ),
+    master: Annotated[
+        str | None,
+        typer.Option("--master", help="Spark's master, as spark://host:7077 or yarn; else local[*].", show_default=False),
+    ] = None,
+    spark_conf: Annotated[
+        list[str] | None,
+        typer.Option("--spark-conf", help="NAME=VALUE for Spark, as spark.driver.memory=12g.", show_default=False),
+    ] = None,
     json: JsonOption = False,
 ) -> None:
     """Say who is who in files, without a server.
@@ -61,6 +85,8 @@ def link(
       goldenthread link customers.csv --out people.parquet
 
       goldenthread link crm.csv shop.parquet --out people.csv --ignore truth_id --write-columns columns.yaml
+
+      goldenthread link customers.parquet --out people.parquet --engine spark --master spark://host:7077
     """
     from time import perf_counter
 
@@ -70,7 +96,6 @@ def link(
     from goldenthread.cli.report_file import check_report, look_again
     from goldenthread.resolver.bulk.guess import compared_columns
     from goldenthread.resolver.bulk.guess_file import to_yaml
-    from goldenthread.resolver.bulk.link import link as link_table
     from goldenthread.resolver.scoring import MatchModel
 
     if out.suffix.lower() not in (".parquet", ".csv"):
@@ -78,6 +103,7 @@ def link(
     if not out.absolute().parent.is_dir():
         raise CommandError(f"There is no folder {out.parent}.", "Make it, or write elsewhere.")
     check_report(report_to)
+    settings = _spark_settings(engine, master, spark_conf or [])
     given = None
     if model is not None:
         try:
@@ -96,9 +122,11 @@ def link(
         write_columns.write_text(to_yaml(guess), encoding="utf-8")
     table.columns.update(compared_columns(table, guess))
     table.record_id_column = guess.record_id
-    types = {column.name: column.type for column in guess.attributes}
     with output.stages() as tell:
-        result = link_table(table, types, model=given, default_country=guess.default_country, progress=tell)
+        if engine is Engine.SPARK:
+            result = _link_on_spark(table, guess, given, tell, master, settings)
+        else:
+            result = _link_here(table, guess, given, tell)
     for warning in result.report.warnings:
         output.warn(warning)
     _write(result, out)
@@ -127,6 +155,43 @@ def link(
         f"{report.records:,} records are {report.identities:,} identities "
         f"({report.candidate_pairs:,} pairs compared, {facts['seconds']} s). Wrote {out}."
     )
+
+
+def _link_here(table: Table, guess: ColumnGuess, model: MatchModel | None, tell: Callable[[str, float], None]) -> LinkResult:
+    from goldenthread.resolver.bulk.link import link as link_table
+
+    types = {column.name: column.type for column in guess.attributes}
+    return link_table(table, types, model=model, default_country=guess.default_country, progress=tell)
+
+
+def _link_on_spark(
+    table: Table,
+    guess: ColumnGuess,
+    model: MatchModel | None,
+    tell: Callable[[str, float], None],
+    master: str | None,
+    settings: dict[str, str],
+) -> LinkResult:
+    from goldenthread.resolver.bulk.spark import LOCAL, link_on_spark, spark_session
+
+    types = {column.name: column.type for column in guess.attributes}
+    with spark_session(master or LOCAL, settings) as session:
+        return link_on_spark(session, table, types, model=model, default_country=guess.default_country, progress=tell)
+
+
+def _spark_settings(engine: Engine, master: str | None, given: list[str]) -> dict[str, str]:
+    """Read settings for Spark."""
+    from goldenthread.cli.errors import UsageError
+
+    if engine is not Engine.SPARK and (master or given):
+        raise UsageError("--master and --spark-conf are for Spark.", "Add --engine spark, or leave them out.")
+    settings = {}
+    for setting in given:
+        name, equals, value = setting.partition("=")
+        if not (name and equals):
+            raise UsageError(f"--spark-conf {setting} is not NAME=VALUE.", "Write it as spark.driver.memory=12g.")
+        settings[name] = value
+    return settings
 
 
 def _write(result: LinkResult, out: Path) -> None:

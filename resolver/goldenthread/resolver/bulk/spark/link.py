@@ -1,0 +1,363 @@
+"""Link the records of a table on Spark: the same functions as on one machine, spread over executors in Arrow batches.
+
+normalise   rows become profiles; equal ones are one point, known by its first row
+block       points become candidate keys, sorted by key, so that pairs are made of a stream; generic keys are dropped as counted
+score       pairs meet their profiles and are weighed
+cluster     links become components (GraphX), and each is cut
+
+Only numbers come back, and profiles if a model must be learned, which one machine does as it would for itself.
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial, reduce
+from threading import Event, Thread
+from typing import TYPE_CHECKING
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from goldenthread.graph.model import SemanticType
+from goldenthread.resolver.bulk.link import (
+    Choice,
+    LinkReport,
+    LinkResult,
+    Progress,
+    Records,
+    RuleReport,
+    choose_model,
+)
+from goldenthread.resolver.bulk.pairs import IDENTIFIERS
+from goldenthread.resolver.bulk.spark import tasks
+from goldenthread.resolver.bulk.spark.components import connected_components
+from goldenthread.resolver.bulk.spark.errors import SparkFailed, WorkersDiffer
+from goldenthread.resolver.normalise import Profile
+from goldenthread.resolver.scoring import MatchModel
+
+if TYPE_CHECKING:
+    from pyspark import SparkContext
+    from pyspark.sql import DataFrame, SparkSession
+
+__all__ = ["link_on_spark", "weigh"]
+
+Longs = NDArray[np.int64]
+
+_PARTS = "spark.sql.shuffle.partitions"
+_ROWS_PER_PART = 50_000
+_POLL_SECONDS = 0.5
+
+
+def link_on_spark(
+    session: SparkSession,
+    table: Records,
+    columns: Mapping[str, SemanticType | None],
+    *,
+    model: MatchModel | None = None,
+    default_country: str = "US",
+    progress: Progress | None = None,
+    seed: int = 0,
+) -> LinkResult:
+    """Link all rows of a table, with exactly the result of `goldenthread.resolver.bulk.link.link`.
+
+    Raises:
+        SparkFailed: a stage failed.
+        WorkersDiffer: executors have other versions of what normalises and scores.
+    """
+    linking = _Linking(session, progress or _silent)
+    with _parted(session, table.rows):
+        try:
+            return linking.link(table, columns, model, default_country, seed)
+        finally:
+            linking.forget()
+
+
+def _silent(stage: str, share: float) -> None:
+    """Report progress to nobody."""
+
+
+class _Linking:
+    """One linking: what it keeps on executors until it ends."""
+
+    def __init__(self, session: SparkSession, report: Progress) -> None:
+        self.session, self.report = session, report
+        self.kept: list[DataFrame] = []
+
+    def keep(self, frame: DataFrame) -> DataFrame:
+        """Have executors keep a frame, on disk where memory is short, so that it is made once."""
+        from pyspark import StorageLevel
+
+        self.kept.append(frame.persist(StorageLevel.MEMORY_AND_DISK))
+        return frame
+
+    def forget(self) -> None:
+        """Let go of what is kept, unless the session is already gone."""
+        if self.session.sparkContext._jsc is not None:
+            for frame in self.kept:
+                frame.unpersist()
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Run a stage: tell how far it is, and tell a failure without what Spark says of it."""
+        from pyspark.errors import PySparkException
+
+        self.report(name, 0.0)
+        with _watched(self.session.sparkContext, name, self.report):
+            try:
+                yield
+            except Exception as error:  # py4j's errors have no types of their own; others pass
+                if isinstance(error, PySparkException) or type(error).__module__.startswith("py4j"):
+                    raise _told(name, str(error)) from None
+                raise
+        self.report(name, 1.0)
+
+    def link(
+        self,
+        table: Records,
+        columns: Mapping[str, SemanticType | None],
+        model: MatchModel | None,
+        default_country: str,
+        seed: int,
+    ) -> LinkResult:
+        sources = table.columns[table.source_column]
+        record_ids = (
+            table.columns[table.record_id_column] if table.record_id_column else [str(i + 1) for i in range(table.rows)]
+        )
+        with self.stage("normalise"):
+            rows = _rows(self.session, table, columns, sources, record_ids)
+            placed = self.keep(self._placed(rows, [(n, k) for n, k in columns.items() if k is not None], default_country))
+            again = placed.where("row <> point").select("row", "point").toArrow()
+        point_of = np.arange(table.rows, dtype=np.int64)
+        point_of[again.column("row").to_numpy()] = again.column("point").to_numpy()
+        points = np.flatnonzero(point_of == np.arange(table.rows))
+        choice = Choice(model) if model is not None else self._choose(placed, point_of, default_country, seed)
+        model = choice.model
+        carried = self.session.sparkContext.broadcast(model.to_json())
+        try:
+            pairs, rules, candidates = self._block(placed, carried, model)
+            links, tied = self._score(placed, pairs, carried, model)
+            first_of, reviews = self._cluster(placed, links, carried, point_of, tied)
+        finally:
+            carried.unpersist()
+        _, identities = np.unique(first_of, return_inverse=True)
+        return LinkResult(
+            record_ids=list(record_ids),
+            sources=list(sources),
+            identities=identities.astype(np.int64),
+            model=model,
+            report=LinkReport(
+                records=table.rows,
+                distinct_profiles=len(points),
+                identities=int(identities.max(initial=-1)) + 1,
+                candidate_pairs=candidates,
+                links=self.link_count,
+                rules=rules,
+                expected_matches=choice.expected_matches,
+                iterations=choice.iterations,
+                learned=choice.learned,
+                needs_review=reviews,
+                warnings=choice.warnings,
+            ),
+        )
+
+    def _placed(self, rows: DataFrame, columns: list[tuple[str, SemanticType]], default_country: str) -> DataFrame:
+        """Normalise rows and find the point of each; a profile stays with its first row alone."""
+        from pyspark.sql import Window
+        from pyspark.sql import functions as F  # noqa: N812  # the name it has wherever Spark is used
+
+        profiled = _on_executors(
+            rows,
+            partial(tasks.make_profiles, columns=columns, default_country=default_country),
+            "row long, high long, low long, source string, record_id string, profile binary",
+        )
+        equal = Window.partitionBy("high", "low").orderBy("row")
+        # A frame that runs from the first row to this one is computed in passing, however many rows are equal.
+        placed = profiled.select(
+            "row",
+            F.min("row").over(equal.rowsBetween(Window.unboundedPreceding, Window.currentRow)).alias("point"),
+            F.lead("row").over(equal).isNotNull().alias("repeated"),
+            "source",
+            "record_id",
+            "profile",
+        )
+        return placed.withColumn("profile", F.when(F.col("row") == F.col("point"), F.col("profile")))
+
+    def _choose(self, placed: DataFrame, point_of: Longs, default_country: str, seed: int) -> Choice:
+        """Fetch the distinct profiles, in order of first row, and learn from them as one machine does."""
+        with self.stage("fetch"):
+            found = placed.where("row = point").select("row", "profile").toArrow()
+        rows = found.column("row").to_numpy()
+        order = np.argsort(rows)
+        decoder = msgspec.msgpack.Decoder(Profile)
+        distinct = [decoder.decode(text) for text in found.column("profile").take(pa.array(order)).to_pylist()]
+        counts = np.bincount(np.searchsorted(rows[order], point_of), minlength=len(distinct))
+        return choose_model(distinct, counts, default_country, seed, self.report)
+
+    def _block(
+        self, placed: DataFrame, carried: tasks.ModelBytes, model: MatchModel
+    ) -> tuple[DataFrame, tuple[RuleReport, ...], int]:
+        """Make the candidate pairs, each once with a bit for every rule that made it; and the report on the rules."""
+        from pyspark.sql import Observation
+        from pyspark.sql import functions as F  # noqa: N812
+
+        words = tasks.mask_words(len(model.rules))
+        masks = [f"mask{w}" for w in range(words)]
+        bits = [(masks[r // tasks.RULES_PER_WORD], 1 << r % tasks.RULES_PER_WORD) for r in range(len(model.rules) + 1)]
+        keys = _on_executors(
+            placed.where("row = point").select("point", "repeated", "profile"),
+            partial(tasks.make_keys, model=carried),
+            "high long, low long, rule int, point long, repeated boolean",
+        )
+        made = _on_executors(
+            keys.repartition("high", "low").sortWithinPartitions("high", "low", "point"),
+            partial(tasks.make_pairs, generic_limit=model.generic_limit, words=words),
+            ", ".join(["left long", "right long", *(f"{m} long" for m in masks)]),
+        )
+        seen = Observation("generic keys")
+        counted = made.observe(
+            seen, *[F.sum((F.col("left") < 0).cast("int") * (F.col(m) == b).cast("int")).alias(f"rule{r}")
+                    for r, (m, b) in enumerate(bits)],
+        )  # fmt: skip
+        pairs = self.keep(
+            counted.where("left >= 0").groupBy("left", "right").agg(*[F.expr(f"bit_or({m})").alias(m) for m in masks])
+        )
+        between = F.col("left") < F.col("right")
+        with self.stage("block"):
+            figures = pairs.agg(
+                F.count(F.when(between, 1)).alias("all"),
+                *[F.count(F.when(between & (F.col(m).bitwiseAND(b) != 0), 1)).alias(f"by{r}") for r, (m, b) in enumerate(bits)],
+                *[
+                    F.count(F.when(between & reduce(lambda x, y: x & y, [F.col(o) == (b if o == m else 0) for o in masks]), 1))
+                    .alias(f"only{r}")
+                    for r, (m, b) in enumerate(bits)
+                ],
+            ).collect()[0]  # fmt: skip
+            generic = seen.get
+        names = [IDENTIFIERS, *(rule.name for rule in model.rules)]
+        reports = tuple(
+            RuleReport(name, figures[f"by{r}"], figures[f"only{r}"], int(generic[f"rule{r}"] or 0))
+            for r, name in enumerate(names)
+        )
+        return pairs, reports, figures["all"]
+
+    def _score(
+        self, placed: DataFrame, pairs: DataFrame, carried: tasks.ModelBytes, model: MatchModel
+    ) -> tuple[DataFrame, Longs]:
+        """Weigh the pairs; answer those that are links, and the repeated points whose rows are one person."""
+        profiles = placed.where("row = point").select("point", "profile")
+        strong = self.keep(weigh(pairs, profiles, carried).where(f"weight >= {model.link_weight}").select("left", "right"))
+        with self.stage("score"):
+            links = strong.where("left < right")
+            self.link_count = links.count()
+            tied: Longs = strong.where("left = right").select("left").toArrow().column("left").to_numpy()
+        return links, tied
+
+    def _cluster(
+        self, placed: DataFrame, links: DataFrame, carried: tasks.ModelBytes, point_of: Longs, tied: Longs
+    ) -> tuple[Longs, int]:
+        """Answer for each row the first row of its identity, and how many components need a review."""
+        rows = np.arange(len(point_of), dtype=np.int64)
+        # Equal rows are one person where their profile says enough, and where it is linked to others.
+        first_of = np.where(np.isin(point_of, tied), point_of, rows)
+        if not self.link_count:
+            return first_of, 0
+        with self.stage("connect"), connected_components(self.session, links) as labelled:
+            of_points = self.keep(labelled)
+            of_points.count()
+        with self.stage("cluster"):
+            members = placed.join(of_points, "point").select("component", "row", "point", "source", "record_id", "profile")
+            cut = _on_executors(
+                members.repartition("component").sortWithinPartitions("component", "row"),
+                partial(tasks.cut_components, model=carried),
+                "row long, first long, review boolean",
+            ).toArrow()
+        first_of[cut.column("row").to_numpy()] = cut.column("first").to_numpy()
+        return first_of, int(cut.column("review").to_numpy(zero_copy_only=False).sum())
+
+
+def weigh(pairs: DataFrame, profiles: DataFrame, model: tasks.ModelBytes) -> DataFrame:
+    """Weigh pairs (left, right) of points, whose profiles are (point, profile): left, right, weight."""
+    of_left = profiles.withColumnsRenamed({"point": "left", "profile": "left_profile"})
+    of_right = profiles.withColumnsRenamed({"point": "right", "profile": "right_profile"})
+    met = pairs.select("left", "right").join(of_left, "left").join(of_right, "right")
+    return _on_executors(
+        met.select("left", "right", "left_profile", "right_profile"),
+        partial(tasks.weigh_pairs, model=model),
+        "left long, right long, weight long",
+    )
+
+
+def _rows(
+    session: SparkSession, table: Records, columns: Mapping[str, SemanticType | None], sources: list[str], record_ids: list[str]
+) -> DataFrame:
+    """Hand a table to Spark; columns get numbers for names, because names show in plans."""
+    used = [name for name, kind in columns.items() if kind is not None]
+    texts = {f"c{k}": pa.array(table.columns[name], pa.string()) for k, name in enumerate(used)}
+    whole = pa.table(
+        {
+            "row": pa.array(np.arange(table.rows, dtype=np.int64)),
+            "source": pa.array(sources, pa.string()),
+            "record_id": pa.array(record_ids, pa.string()),
+            **texts,
+        }
+    )
+    return session.createDataFrame(whole)
+
+
+def _on_executors(frame: DataFrame, task: tasks.Task, schema: str) -> DataFrame:
+    """Have executors work through a frame in Arrow batches."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # PySpark's remarks on the versions of pandas, of which nothing is used
+        return frame.mapInArrow(tasks.Guarded(task, tasks.installed()), schema)
+
+
+def _told(stage: str, message: str) -> SparkFailed | WorkersDiffer:
+    """Tell a failure by what our task said of it, or by the first type of error that Spark names."""
+    if found := re.search(re.escape(tasks.DIFFERENT) + r"([^\n]*)", message):
+        return WorkersDiffer(found[1])
+    found = re.search(re.escape(tasks.FAILED) + r"([\w.: ]*)", message) or re.search(
+        r"\b([A-Za-z]*OutOfMemoryError)\b", message
+    ) or re.search(r"([A-Za-z]+(?:Exception|Error))\b", message)  # fmt: skip
+    return SparkFailed(stage, found[1].strip() if found else "")
+
+
+@contextmanager
+def _parted(session: SparkSession, rows: int) -> Iterator[None]:
+    """Part what is shuffled by how much there is, unless the user said how: Spark's 200 parts are many for few rows."""
+    if session.sparkContext.getConf().contains(_PARTS):
+        yield
+        return
+    before = session.conf.get(_PARTS)
+    session.conf.set(_PARTS, max(2 * session.sparkContext.defaultParallelism, rows // _ROWS_PER_PART))
+    try:
+        yield
+    finally:
+        if session.sparkContext._jsc is not None and before is not None:
+            session.conf.set(_PARTS, before)
+
+
+@contextmanager
+def _watched(context: SparkContext, name: str, report: Progress) -> Iterator[None]:
+    """Report the share of finished tasks while Spark works."""
+    done = Event()
+
+    def watch() -> None:
+        tracker = context.statusTracker()
+        while not done.wait(_POLL_SECONDS):
+            known = [tracker.getStageInfo(stage) for stage in tracker.getActiveStageIds()]
+            tasks_of = [(info.numCompletedTasks, info.numTasks) for info in known if info]
+            if tasks_of:
+                report(name, sum(ready for ready, _ in tasks_of) / max(1, sum(total for _, total in tasks_of)))
+
+    watcher = Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        done.set()
+        watcher.join()

@@ -356,7 +356,7 @@ def test_an_identity_is_found_by_its_identifiers_however_they_are_written(client
     assert by_email.identity.name == kept.identity
     assert {by_phone.identity.name, *by_phone.others} == {kept.identity, other.identity}
     with pytest.raises(NotFound):
-        client.get_identity(identifier=IdentifierKey(SemanticType.EMAIL, "nobody@example.org"))
+        client.get_identity(identifier=IdentifierKey(SemanticType.EMAIL, "someone.else@example.org"))
 
 
 def test_walks_lead_from_one_person_to_another_over_what_they_share(client: Client) -> None:

@@ -203,6 +203,7 @@ def _model(
         link_weight=lesson.link_weight,
         min_average=lesson.min_average,
         libraries=library_versions(),
+        refinement=lesson.refinement,
     )
 
 

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
-from msgspec import Struct
+from msgspec import Struct, UnsetType
 from numpy.typing import NDArray
 
 from goldenthread.resolver.learning.em import Fit
 from goldenthread.resolver.learning.evidence import Feature
+from goldenthread.resolver.scoring.refinement import Refinement
 
 __all__ = ["Comparable", "Lesson"]
 
@@ -57,6 +58,7 @@ class Lesson(Struct):
 
     priors: tuple[int, ...]
     tables: list[tuple[tuple[int, ...], ...]]
+    refinement: Refinement | UnsetType
     link_weight: int
     min_average: int
     matches: NDArray[np.float64]

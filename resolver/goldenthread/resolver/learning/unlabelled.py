@@ -1,4 +1,4 @@
-"""Learn without labels: the latent classes from patterns of levels."""
+"""Learn without labels: the latent classes from patterns of levels, then self-training on the groups that they find."""
 
 from __future__ import annotations
 
@@ -10,14 +10,13 @@ from numpy.typing import NDArray
 from goldenthread.resolver.learning.em import MATCH, fit, patterns
 from goldenthread.resolver.learning.evidence import gather_evidence
 from goldenthread.resolver.learning.seen import Comparable, Lesson
+from goldenthread.resolver.learning.self_training import self_train
 from goldenthread.resolver.scoring.model import WEIGHT_SCALE, fixed_point
 
 __all__ = ["learn_without_labels"]
 
 _CHUNK = 1 << 21
 _LEAST_PRIOR = 1e-12
-_LINK_WEIGHT, _MIN_AVERAGE = WEIGHT_SCALE, -2 * WEIGHT_SCALE
-"""The operating point of latent classes alone, whose probabilities are not calibrated."""
 
 
 def learn_without_labels(table: Comparable, seed: int, progress: Callable[[str, float], None]) -> Lesson:
@@ -28,12 +27,16 @@ def learn_without_labels(table: Comparable, seed: int, progress: Callable[[str, 
     seen, counts, pattern_of = patterns(levels)
     total = table.profiles * (table.profiles - 1) / 2
     fitted = fit(seen, counts, evidence, total)
+    priors = tuple(round(float(np.log2(max(p, _LEAST_PRIOR))) * WEIGHT_SCALE) for p in fitted.priors)
+    tables = [tuple(fixed_point(row.tolist()) for row in rows) for rows in fitted.tables]
+    trained = self_train(table, levels, priors, tables, seed)
     progress("learn", 1.0)
     return Lesson(
-        priors=tuple(round(float(np.log2(max(p, _LEAST_PRIOR))) * WEIGHT_SCALE) for p in fitted.priors),
-        tables=[tuple(fixed_point(row.tolist()) for row in rows) for rows in fitted.tables],
-        link_weight=_LINK_WEIGHT,
-        min_average=_MIN_AVERAGE,
+        priors=trained.priors,
+        tables=trained.tables,
+        refinement=trained.refinement,
+        link_weight=trained.link_weight,
+        min_average=trained.min_average,
         matches=fitted.posteriors[pattern_of, MATCH],
         fit=fitted,
         warnings=fitted.warnings,

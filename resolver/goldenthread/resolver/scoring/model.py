@@ -9,7 +9,7 @@ from importlib.metadata import version
 from math import log2
 
 import msgspec
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from goldenthread.resolver import comparisons
 from goldenthread.resolver.blocking import BlockingRule
@@ -17,6 +17,7 @@ from goldenthread.resolver.clusters import ClusterSettings
 from goldenthread.resolver.comparisons import AnyComparison
 from goldenthread.resolver.normalise import NORMALISER_VERSION
 from goldenthread.resolver.scoring.frequencies import FrequencyTable, Lookup
+from goldenthread.resolver.scoring.refinement import Refinement
 
 __all__ = [
     "CLASSES",
@@ -62,7 +63,7 @@ class MatchModel(Struct, frozen=True):
     Weights are fixed point (see WEIGHT_SCALE). `generic_limit` is the number of distinct profiles above which a shared key
     stops making candidates. A pair at `link_weight` links by itself; groups join while the average of all their pairs is at
     least `min_average`; from `review_weight` on a pair is worth a steward's look; parts of more than `max_component` profiles
-    are cut at a higher weight.
+    are cut at a higher weight. `refinement` is what learning added to the weight of the latent classes, if anything.
     """
 
     name: str
@@ -78,6 +79,7 @@ class MatchModel(Struct, frozen=True):
     max_component: int = 1000
     normaliser_version: int = NORMALISER_VERSION
     libraries: tuple[tuple[str, str], ...] = ()
+    refinement: Refinement | UnsetType = UNSET
 
     @property
     def version(self) -> str:
@@ -110,6 +112,8 @@ class MatchModel(Struct, frozen=True):
                 raise ModelUnreadable(f"comparison kind {spec.kind!r} is unknown") from None
             if len(spec.tables) != len(CLASSES) or any(len(t) != len(levels) for t in spec.tables):
                 raise ModelUnreadable(f"comparison {spec.name!r} has other levels")
+        if model.refinement is not UNSET and not model.refinement.fits([len(spec.tables[0]) for spec in model.comparisons]):
+            raise ModelUnreadable("its refinement has other levels")
         return model
 
     @staticmethod

@@ -6,15 +6,16 @@ from collections.abc import Sequence
 from threading import Lock
 
 import numpy as np
-from msgspec import Struct
+from msgspec import UNSET, Struct
 from numpy.typing import NDArray
 
 from goldenthread.resolver.comparisons import MISSING
 from goldenthread.resolver.normalise import Profile
 from goldenthread.resolver.scoring.coded import NONE, SEVERAL, CodedProfiles
 from goldenthread.resolver.scoring.model import CLASSES, WEIGHT_SCALE, AnyComparison, MatchModel
+from goldenthread.resolver.scoring.refinement import CALIBRATION, Refiner
 
-__all__ = ["Contribution", "PairExplanation", "Scorer"]
+__all__ = ["Contribution", "PairExplanation", "Scorer", "weigh_by_classes"]
 
 _SMALL_BATCH = 48
 """Pairs up to which a plain loop beats NumPy's call overhead."""
@@ -27,6 +28,18 @@ _REMEMBERED = 20_000
 
 _CODED = 200_000
 """Profiles whose rows of codes are remembered between calls: a row is small."""
+
+
+def weigh_by_classes(
+    levels: NDArray[np.int8], priors: Sequence[int], tables: Sequence[Sequence[Sequence[int]]]
+) -> NDArray[np.int64]:
+    """Weigh pairs by the latent classes alone: one person against the best other; `levels` has shape (pairs, comparisons)."""
+    totals = np.repeat(np.asarray(priors, np.int64)[:, None], len(levels), axis=1)
+    for k, table in enumerate(tables):
+        if levels[:, k].any():
+            totals += np.asarray(table, np.int64)[:, levels[:, k]]
+    weights: NDArray[np.int64] = totals[0] - totals[1:].max(axis=0)
+    return weights
 
 
 class Contribution(Struct, frozen=True):
@@ -62,7 +75,7 @@ class Scorer:
         self.comparisons: tuple[AnyComparison, ...] = model.build_comparisons()
         self._tables = [spec.tables for spec in model.comparisons]
         self._by_level = [list(zip(*tables, strict=True)) for tables in self._tables]
-        self._arrays = [np.asarray(t, np.int64) for t in self._tables]
+        self._refiner = None if model.refinement is UNSET else Refiner(model.refinement)
         self._features: dict[Profile, list[tuple[object, ...]]] = {}
         self._coded = CodedProfiles(self.comparisons, _CODED)
         self._coding = Lock()
@@ -93,14 +106,18 @@ class Scorer:
                 strangers += u
         return levels, (match, family, address, namesakes, strangers)
 
+    def _weight(self, levels: Sequence[int], totals: tuple[int, ...]) -> int:
+        weight = totals[0] - max(totals[1:])
+        return weight if self._refiner is None else self._refiner.refine(levels, weight)
+
     def weights(self, profiles: Sequence[Profile], left: NDArray[np.int32], right: NDArray[np.int32]) -> NDArray[np.int64]:
         """Weigh the pairs (profiles[left[i]], profiles[right[i]]).
 
         Symmetric, and independent of what else is in the batch. Shape of the result: that of `left`.
         """
         if len(left) <= _SMALL_BATCH:
-            totals = (self._totals(profiles[i], profiles[j])[1] for i, j in zip(left.tolist(), right.tolist(), strict=True))
-            return np.fromiter((t[0] - max(t[1:]) for t in totals), np.int64, len(left))
+            pairs = zip(left.tolist(), right.tolist(), strict=True)
+            return np.fromiter((self._weight(*self._totals(profiles[i], profiles[j])) for i, j in pairs), np.int64, len(left))
         with self._coding:
             coded = self._coded if len(profiles) <= _CODED else CodedProfiles(self.comparisons, len(profiles))
             rows = coded.rows(profiles)
@@ -128,12 +145,8 @@ class Scorer:
 
     def weigh_levels(self, levels: NDArray[np.int8]) -> NDArray[np.int64]:
         """Weigh pairs by their levels, of shape (pairs, comparisons): what every path to a weight ends in."""
-        totals = np.repeat(np.asarray(self.model.priors, np.int64)[:, None], len(levels), axis=1)
-        for k, table in enumerate(self._arrays):
-            if levels[:, k].any():
-                totals += table[:, levels[:, k]]
-        weights: NDArray[np.int64] = totals[0] - totals[1:].max(axis=0)
-        return weights
+        weights = weigh_by_classes(levels, self.model.priors, self._tables)
+        return weights if self._refiner is None else self._refiner.refine_many(levels, weights)
 
     def explain(self, a: Profile, b: Profile) -> PairExplanation:
         """Explain the weight of one pair; comparisons without evidence (a side missing) are left out."""
@@ -141,24 +154,38 @@ class Scorer:
         best = max(totals[1:])
         # On a tie the plainest explanation is named.
         against = next(c for c in (4, 3, 1, 2) if totals[c] == best)
-        contributions = tuple(
+        refinement = self.model.refinement
+        extra = (0,) * 0 if refinement is UNSET else tuple(t[x] for t, x in zip(refinement.tables, levels, strict=True))
+        contributions = [
             Contribution(
                 comparison=c.name,
                 level=c.levels[level],
-                weight=tables[0][level] - tables[against][level],
+                weight=(tables[0][level] - tables[against][level] if level else 0) + (extra[k] if extra else 0),
                 rarity=_rarity_of(c.levels[level]),
             )
-            for c, tables, level in zip(self.comparisons, self._tables, levels, strict=True)
-            if level != MISSING
-        )
-        weight = totals[0] - best
-        return PairExplanation(
-            weight=weight,
-            prior=self.model.priors[0] - self.model.priors[against],
-            against=CLASSES[against],
-            probability=self.probability(weight),
-            contributions=contributions,
-        )
+            for k, (c, tables, level) in enumerate(zip(self.comparisons, self._tables, levels, strict=True))
+            if level != MISSING or (extra and extra[k])
+        ]
+        prior = self.model.priors[0] - self.model.priors[against]
+        if refinement is not UNSET:
+            prior += refinement.constant
+            contributions += self._together(levels)
+        weight = self._weight(levels, totals)
+        calibration = weight - prior - sum(c.weight for c in contributions)
+        if calibration:
+            contributions.append(Contribution(CALIBRATION, "", calibration, 0))
+        return PairExplanation(weight, prior, CLASSES[against], self.probability(weight), tuple(contributions))
+
+    def _together(self, levels: Sequence[int]) -> list[Contribution]:
+        """List what pairs of comparisons say beyond what each says; what is nothing is left out."""
+        found = []
+        refinement = self.model.refinement
+        for i in () if refinement is UNSET else refinement.interactions:
+            one, other = self.comparisons[i.left], self.comparisons[i.right]
+            x, y = levels[i.left], levels[i.right]
+            if weight := i.table[x][y]:
+                found.append(Contribution(f"{one.name} & {other.name}", f"{one.levels[x]}, {other.levels[y]}", weight, 0))
+        return found
 
     def probability(self, weight: int) -> float:
         """Turn a weight into the probability that the pair is one person."""

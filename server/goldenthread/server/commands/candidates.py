@@ -22,6 +22,7 @@ from goldenthread.server.commands.tenants import Tenant
 __all__ = ["Keyed", "Matching", "match_edges"]
 
 Pair = tuple[bytes, bytes]
+_NOBODY: Mapping[bytes, bytes] = {}
 
 
 class Keyed(Struct):
@@ -63,8 +64,8 @@ class _Keys:
                     self._added[key][keyed.record] = keyed.member.digest
         self.stored: set[bytes] = set()
         self.was_generic: set[bytes] = set()
-        self.before: dict[bytes, dict[bytes, bytes]] = {}
-        self.after: dict[bytes, dict[bytes, bytes]] = {}
+        self.before: dict[bytes, Mapping[bytes, bytes]] = {}
+        self.after: dict[bytes, Mapping[bytes, bytes]] = {}
         """Records by key, with their profiles; only of keys that are not generic after the change."""
 
     @property
@@ -79,29 +80,35 @@ class _Keys:
             return
         postings = {posting.key: posting for posting in await self._reader.candidates(wanted, self._limit)}
         # A generic key that loses records may stop being generic: read just enough more to know.
-        losing = [key for key, posting in postings.items() if posting.is_generic and self._removed[key]]
+        losing = [key for key, posting in postings.items() if posting.is_generic and key in self._removed]
         freed: dict[bytes, dict[bytes, bytes]] = {}
         if losing:
             most = self._limit + max(len(self._removed[key]) for key in losing)
             found = await self._reader.candidates(losing, most)
             freed = {posting.key: dict(posting.records) for posting in found if not posting.is_generic}
         for key in wanted:
+            added = self._added.get(key, _NOBODY)
             posting = postings.get(key)
-            if posting is not None:
-                self.stored.add(key)
-                if posting.is_generic:
-                    self.was_generic.add(key)
-                    if key not in freed:
-                        continue
-                else:
-                    self.before[key] = dict(posting.records)
+            if posting is None:  # most keys of new records: nobody has had them
+                self.before[key] = _NOBODY
+                if len(added) <= self._limit or len(set(added.values())) <= self._limit:
+                    self.after[key] = added
+                continue
+            self.stored.add(key)
+            if not posting.is_generic:
+                on = self.before[key] = dict(posting.records)
             else:
-                self.before[key] = {}
-            on = dict(freed.get(key, self.before.get(key, {})))
-            for record in self._removed.get(key, ()):
-                on.pop(record, None)
-            on.update(self._added.get(key, {}))
-            if len(set(on.values())) <= self._limit:
+                self.was_generic.add(key)
+                if key not in freed:
+                    continue
+                on = freed[key]
+            removed = self._removed.get(key)
+            if added or removed:
+                on = {**on, **added}
+                for record in removed or ():
+                    if record not in added:
+                        on.pop(record, None)
+            if len(on) <= self._limit or len(set(on.values())) <= self._limit:
                 self.after[key] = on
 
     def crossed_up(self) -> list[bytes]:

@@ -6,6 +6,7 @@ before.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 
 import msgspec
@@ -72,20 +73,18 @@ async def commit_upserts(
     moved = [plan for plan in plans if plan.current is not None and not _keeps_profile(plan)]
     keyed = await _keyed(transaction, moved)
     matching = await match_edges(transaction, tenant, keyed)
-    linked = await relink(
-        transaction,
-        tenant,
-        Change(
-            fresh={plan.record: plan.current.upsert.member for plan in moved if plan.current is not None},
-            put_matches=matching.put,
-            end_matches=matching.end,
-        ),
-        at,
-    )
     _key_changes(keyed, changes)
     for plan in plans:
         _version_changes(plan, changes)
-    await _seal(tenant, plans, moved, matching.known_keys, changes)
+    change = Change(
+        fresh={plan.record: plan.current.upsert.member for plan in moved if plan.current is not None},
+        put_matches=matching.put,
+        end_matches=matching.end,
+    )
+    # Sealing waits for the key store's disk, linking for the graph's.
+    linked, _ = await asyncio.gather(
+        relink(transaction, tenant, change, at), _seal(tenant, plans, moved, matching.known_keys, changes)
+    )
     changes.end_edges += [*matching.end, *linked.changes.end_edges]
     changes.put_nodes += linked.changes.put_nodes
     changes.put_edges += [*matching.put, *linked.changes.put_edges]

@@ -1,0 +1,138 @@
+"""Correct the weights of latent classes by what the data show: a table a comparison, and tables of two comparisons together.
+
+An additive model with pairwise interactions (Lou et al., "Accurate intelligible models with pairwise interactions", 2013) over
+levels, fitted as a penalised logistic regression around the weight of the latent classes: where data are few, that one stands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import combinations
+
+import numpy as np
+from msgspec import Struct
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+from scipy.sparse import csr_array
+
+from goldenthread.resolver.scoring.model import WEIGHT_SCALE
+from goldenthread.resolver.scoring.refinement import Interaction, Refinement
+
+__all__ = ["LN2", "Correction", "fit_correction", "in_fixed_point", "log_odds"]
+
+Floats = NDArray[np.float64]
+Levels = NDArray[np.int8]
+
+LN2 = float(np.log(2.0))
+"""Natural log-odds of one bit of weight."""
+
+_PENALTY = 2.0
+_SCALE_PENALTY = 20.0
+_MOST_INTERACTIONS = 10
+_LEAST_GAIN = 8.0
+_MAX_ITERATIONS = 120
+
+
+class Correction(Struct):
+    """What is added to `scale` times the weight of the latent classes: log-odds (natural) by level and by pairs of levels."""
+
+    constant: float
+    scale: float
+    tables: list[Floats]
+    interactions: list[tuple[int, int, Floats]]
+
+
+def log_odds(correction: Correction, levels: Levels, base: Floats) -> Floats:
+    """Give the corrected log-odds of pairs from their levels and the log-odds `base` of the latent classes."""
+    out: Floats = correction.constant + correction.scale * base
+    for k, table in enumerate(correction.tables):
+        out = out + table[levels[:, k]]
+    for a, b, cells in correction.interactions:
+        out = out + cells[levels[:, a], levels[:, b]]
+    return out
+
+
+def in_fixed_point(correction: Correction) -> Refinement:
+    """Turn a correction, its scale aside, into what a match model holds."""
+
+    def fixed(values: Floats) -> tuple[int, ...]:
+        return tuple(round(v) for v in (values * (WEIGHT_SCALE / LN2)).tolist())
+
+    return Refinement(
+        constant=round(correction.constant * WEIGHT_SCALE / LN2),
+        tables=tuple(fixed(table) for table in correction.tables),
+        interactions=tuple(Interaction(a, b, tuple(fixed(row) for row in cells)) for a, b, cells in correction.interactions),
+    )
+
+
+class _Design:
+    """One-hot columns of levels and pairs of levels; the first column is constant and the second the base."""
+
+    def __init__(self, levels: Levels, base: Floats, sizes: Sequence[int], pairs: Sequence[tuple[int, int]]) -> None:
+        self.sizes, self.pairs = sizes, pairs
+        columns, at = [], 0
+        for k, size in enumerate(sizes):
+            columns.append(at + levels[:, k].astype(np.int32))
+            at += size
+        for a, b in pairs:
+            columns.append(at + levels[:, a].astype(np.int32) * sizes[b] + levels[:, b])
+            at += sizes[a] * sizes[b]
+        self.width = at
+        rows, each = len(levels), len(columns)
+        indices = np.stack(columns, axis=1).ravel() if columns else np.zeros(0, np.int32)
+        ones = np.ones(len(indices), np.float64)
+        self.one_hot = csr_array((ones, indices, np.arange(0, rows * each + 1, each)), shape=(rows, at))
+        self.back = self.one_hot.T.tocsr()
+        self.base = base
+
+    def fit(self, yes: Floats, no: Floats, start: Floats) -> Floats:
+        penalty = np.concatenate([[0.0, _SCALE_PENALTY], np.full(self.width, _PENALTY)])
+        aim = np.concatenate([[0.0, 1.0], np.zeros(self.width)])
+        total = yes + no
+
+        def loss(x: Floats) -> tuple[float, Floats]:
+            z = x[0] + x[1] * self.base + self.one_hot @ x[2:]
+            value = float(total @ np.logaddexp(0.0, z) - yes @ z)
+            error = total / (1.0 + np.exp(-np.clip(z, -500, 500))) - yes
+            off = x - aim
+            gradient = np.concatenate([[error.sum(), error @ self.base], self.back @ error]) + penalty * off
+            return value + 0.5 * float(penalty @ off**2), gradient
+
+        found = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": _MAX_ITERATIONS, "maxcor": 20})
+        return np.asarray(found.x, np.float64)
+
+
+def fit_correction(
+    levels: Levels, base: Floats, yes: Floats, no: Floats, sizes: Sequence[int], most_interactions: int = _MOST_INTERACTIONS
+) -> Correction:
+    """Fit to patterns of levels, of which `yes` pairs are said to be one person and `no` are not; `sizes` counts levels."""
+    start = np.zeros(2 + sum(sizes))
+    start[1] = 1.0
+    design = _Design(levels, base, sizes, ())
+    x = design.fit(yes, no, start)
+    pairs = _choose_interactions(design, x, levels, yes, no, most_interactions)
+    if pairs:
+        design = _Design(levels, base, sizes, pairs)
+        x = design.fit(yes, no, np.concatenate([x, np.zeros(2 + design.width - len(x))]))
+    parts = np.split(x[2:], np.cumsum([*sizes, *(sizes[a] * sizes[b] for a, b in pairs)])[:-1])
+    tables = parts[: len(sizes)]
+    cells = [(a, b, part.reshape(sizes[a], sizes[b])) for (a, b), part in zip(pairs, parts[len(sizes) :], strict=True)]
+    return Correction(float(x[0]), float(x[1]), tables, cells)
+
+
+def _choose_interactions(
+    design: _Design, x: Floats, levels: Levels, yes: Floats, no: Floats, most: int
+) -> list[tuple[int, int]]:
+    """Choose the pairs of comparisons whose cells would lower the loss most by one step of Newton's."""
+    z = x[0] + x[1] * design.base + design.one_hot @ x[2:]
+    p = 1.0 / (1.0 + np.exp(-np.clip(z, -500, 500)))
+    error, bend = (yes + no) * p - yes, (yes + no) * p * (1.0 - p)
+    gains = []
+    for a, b in combinations(range(len(design.sizes)), 2):
+        cell = levels[:, a].astype(np.int64) * design.sizes[b] + levels[:, b]
+        size = design.sizes[a] * design.sizes[b]
+        slope, curve = np.bincount(cell, weights=error, minlength=size), np.bincount(cell, weights=bend, minlength=size)
+        gain = 0.5 * float((slope**2 / (curve + _PENALTY)).sum())
+        if gain > _LEAST_GAIN:
+            gains.append((-gain, a, b))
+    return sorted((a, b) for _, a, b in sorted(gains)[:most])

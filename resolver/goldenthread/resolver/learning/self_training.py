@@ -1,0 +1,146 @@
+"""Train on the groups that the latent classes find, and choose the operating point by what the groups would be worth.
+
+The groups know more than a pair does: a pair that looks doubtful by itself is one person where both are linked to a third.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from msgspec import UNSET, Struct, UnsetType
+from numpy.typing import NDArray
+
+from goldenthread.resolver.learning.em import patterns
+from goldenthread.resolver.learning.groups import Sample, groups_at, join_all, sample_components, through_others
+from goldenthread.resolver.learning.refine import LN2, fit_correction, in_fixed_point
+from goldenthread.resolver.learning.seen import Comparable
+from goldenthread.resolver.scoring.model import WEIGHT_SCALE
+from goldenthread.resolver.scoring.refinement import Refinement, Refiner
+from goldenthread.resolver.scoring.scorer import weigh_by_classes
+
+__all__ = ["LINK_WEIGHT", "MIN_AVERAGE", "SelfTrained", "self_train"]
+
+Floats = NDArray[np.float64]
+Weights = NDArray[np.int64]
+Tables = Sequence[tuple[tuple[int, ...], ...]]
+
+LINK_WEIGHT, MIN_AVERAGE = WEIGHT_SCALE, -3 * WEIGHT_SCALE
+"""The operating point where nothing better can be told from the data."""
+
+_COMPONENTS_AT = tuple(bits * WEIGHT_SCALE for bits in range(-1, 9))
+_LINK_WEIGHTS = tuple(bits * WEIGHT_SCALE for bits in (-1, 0, 1, 2, 3))
+_MIN_AVERAGES = tuple(bits * WEIGHT_SCALE for bits in (-8, -6, -5, -4, -3, -2, -1, 0, 1, 2))
+_PATH_SHARE = 0.6
+"""How far what links a pair over a third counts against what the pair says itself, where it says more for one person."""
+
+_LEAST_MATCHES = 60.0
+"""Pairs within groups below which training on them would be guesswork."""
+
+_LEAST_AGREEMENT = 0.85
+"""The least share (F1) of pairs that the groups before and after training must have in common."""
+
+_SCALES = (0.3, 3.0)
+
+
+class SelfTrained(Struct):
+    """What self-training settled on; `refinement` is unset, and `classes` are as given, where its guard refused it."""
+
+    priors: tuple[int, ...]
+    tables: list[tuple[tuple[int, ...], ...]]
+    refinement: Refinement | UnsetType
+    link_weight: int
+    min_average: int
+    expected_f1: float
+
+
+def self_train(table: Comparable, levels: NDArray[np.int8], priors: tuple[int, ...], tables: Tables, seed: int) -> SelfTrained:
+    """Train on the groups of a sample of components and choose the operating point; `levels` are those of the candidates.
+
+    Refuses, leaving the latent classes as they are, when there are too few matches or when training would overturn what it
+    was trained on.
+    """
+    plain = SelfTrained(priors, list(tables), UNSET, LINK_WEIGHT, MIN_AVERAGE, 0.0)
+    weights = weigh_by_classes(levels, priors, tables)
+    n, left, right = table.profiles, table.left, table.right
+    sample = sample_components(n, left, right, lambda at: weights >= at, _COMPONENTS_AT, seed)
+    if not len(sample.left):
+        return plain
+    # A pair to a profile outside the sample counts from one of its sides only, as often as a component is sampled.
+    kept = np.flatnonzero(sample.chosen[left])
+    packed = left[kept].astype(np.int64) * n + right[kept]
+    inside = np.isin(packed, sample.left.astype(np.int64) * n + sample.right)
+    kept = kept[~inside]
+    own = table.levels(sample.left, sample.right)
+    own_weights = weigh_by_classes(own, priors, tables)
+    before = groups_at(n, join_all(sample, own_weights, table.counts, LINK_WEIGHT), MIN_AVERAGE)
+    together = before[sample.left] == before[sample.right]
+    if together.sum() < _LEAST_MATCHES:
+        return plain
+    every = np.concatenate([own, levels[kept]])
+    seen, counts, pattern_of = patterns(every)
+    yes = np.bincount(pattern_of[: len(own)], weights=together.astype(np.float64), minlength=len(seen)).astype(np.float64)
+    base = weigh_by_classes(seen, priors, tables) / WEIGHT_SCALE * LN2
+    correction = fit_correction(seen, base, yes, counts.astype(np.float64) - yes, [len(t[0]) for t in tables])
+    if not _SCALES[0] <= correction.scale <= _SCALES[1]:
+        return plain
+    scaled_priors = tuple(round(p * correction.scale) for p in priors)
+    scaled = [tuple(tuple(round(p * correction.scale) for p in row) for row in rows) for rows in tables]
+    refinement = in_fixed_point(correction)
+    refiner = Refiner(refinement)
+
+    def refined(some: NDArray[np.int8]) -> Weights:
+        return refiner.refine_many(some, weigh_by_classes(some, scaled_priors, scaled))
+
+    own_weights, outside = refined(own), refined(levels[kept])
+    link_weight, min_average, expected, after = _choose(table, sample, own_weights, kept, outside)
+    if _agreement(together, after[sample.left] == after[sample.right]) < _LEAST_AGREEMENT:
+        return plain
+    return SelfTrained(scaled_priors, scaled, refinement, link_weight, min_average, expected)
+
+
+def _choose(
+    table: Comparable, sample: Sample, own: Weights, kept: NDArray[np.int64], outside: Weights
+) -> tuple[int, int, float, NDArray[np.int64]]:
+    """Choose the operating point whose groups have the best expected F1; answer it, that F1, and the groups."""
+    counts = table.counts
+    equal = counts[sample.chosen]
+    surely = float((equal * (equal - 1) // 2).sum())
+    probable = _collective(sample, own)
+    records = (counts[sample.left] * counts[sample.right]).astype(np.float64)
+    others = counts[table.left[kept]] * counts[table.right[kept]]
+    possible = surely + float(probable @ records) + float(_probabilities(outside) @ others)
+    # Of settings that are as good as the best, within the error of what is expected, the one nearest the default.
+    doubt = float((probable * (1.0 - probable)) @ records**2) ** 0.5 / max(possible, 1.0)
+    found: list[tuple[float, float, int, int]] = []
+    for link_weight in _LINK_WEIGHTS:
+        joins = join_all(sample, own, counts, link_weight)
+        for min_average in _MIN_AVERAGES:
+            groups = groups_at(table.profiles, joins, min_average)
+            same = groups[sample.left] == groups[sample.right]
+            right, claimed = surely + float(probable[same] @ records[same]), surely + float(records[same].sum())
+            far = abs(link_weight - LINK_WEIGHT) + abs(min_average - MIN_AVERAGE) / 2
+            found.append((2.0 * right / max(claimed + possible, 1.0), far, link_weight, min_average))
+    best = max(found)[0]
+    f1, _, link_weight, min_average = min((f for f in found if f[0] >= best - doubt), key=lambda f: (f[1], -f[0], f[2]))
+    groups = groups_at(table.profiles, join_all(sample, own, counts, link_weight), min_average)
+    return link_weight, min_average, f1, groups
+
+
+def _collective(sample: Sample, weights: Weights) -> Floats:
+    """Estimate how probably pairs of a component are one person, given the others: log-odds mixed with the way over a third."""
+    own = weights / WEIGHT_SCALE
+    way = np.clip(through_others(sample, _probabilities(weights)), 1e-9, 1 - 1e-9)
+    other = np.log2(way / (1.0 - way))
+    mixed = np.where(other > own, _PATH_SHARE * other + (1.0 - _PATH_SHARE) * own, own)
+    return _probabilities(mixed * WEIGHT_SCALE)
+
+
+def _probabilities(weights: Weights | Floats) -> Floats:
+    out: Floats = 1.0 / (1.0 + np.exp2(np.clip(-weights / WEIGHT_SCALE, -60.0, 60.0)))
+    return out
+
+
+def _agreement(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
+    """Compute F1 of the pairs that two groupings put together."""
+    return 2.0 * float((one & other).sum()) / max(float(one.sum() + other.sum()), 1.0)

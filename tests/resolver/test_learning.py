@@ -1,0 +1,136 @@
+"""Learning refines a model in integers that add up, and leaves it alone where the data are too few to tell."""
+
+from __future__ import annotations
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from goldenthread.graph.model import AttributeValue, SemanticType
+from goldenthread.resolver.learning.groups import groups_at, join_all, sample_components, through_others
+from goldenthread.resolver.learning.refine import fit_correction, log_odds
+from goldenthread.resolver.normalise import Profile, profile_of
+from goldenthread.resolver.scoring import MatchModel, ModelUnreadable, Scorer
+from goldenthread.resolver.scoring.refinement import Interaction, Refinement, Refiner
+
+SIZES = (3, 4, 2)
+CELLS = st.integers(-1_000_000, 1_000_000)
+
+
+@st.composite
+def refinements(draw: st.DrawFn) -> Refinement:
+    befores = sorted(draw(st.sets(CELLS, max_size=5)))
+    afters = sorted(draw(st.lists(CELLS, min_size=len(befores), max_size=len(befores))))
+    return Refinement(
+        constant=draw(CELLS),
+        tables=tuple(tuple(draw(CELLS) for _ in range(size)) for size in SIZES),
+        interactions=(Interaction(0, 2, tuple(tuple(draw(CELLS) for _ in range(SIZES[2])) for _ in range(SIZES[0]))),),
+        calibration=tuple(zip(befores, afters, strict=True)),
+    )
+
+
+def refined_model(constant: int = 5) -> MatchModel:
+    """The shipped model with a refinement of every kind of part."""
+    model = MatchModel.shipped()
+    sizes = [len(spec.tables[0]) for spec in model.comparisons]
+    cells = tuple(tuple(100 * i - 7 * j for j in range(sizes[1])) for i in range(sizes[0]))
+    tables = tuple(tuple(3 * k + level for level in range(size)) for k, size in enumerate(sizes))
+    knots = ((-5_000_000, -2_000_000), (0, 10), (5_000_000, 900_000))
+    return msgspec.structs.replace(model, refinement=Refinement(constant, tables, (Interaction(0, 1, cells),), knots))
+
+
+@given(refinements(), st.lists(st.tuples(*(st.integers(0, n - 1) for n in SIZES), CELLS), min_size=1, max_size=20))
+@settings(max_examples=60, deadline=None)
+def test_one_pair_and_many_are_refined_alike_and_a_heavier_pair_never_gets_lighter(refinement, pairs):
+    refiner = Refiner(refinement)
+    levels = np.array([pair[:3] for pair in pairs], np.int8)
+    weights = np.array([pair[3] for pair in pairs], np.int64)
+
+    many = refiner.refine_many(levels, weights).tolist()
+
+    assert refinement.fits(SIZES)
+    assert many == [refiner.refine(pair[:3], pair[3]) for pair in pairs]
+    assert all(refiner.refine(pair[:3], pair[3] + 1000) >= weight for pair, weight in zip(pairs, many, strict=True))
+
+
+def test_a_refined_model_survives_json_and_one_without_is_as_before():
+    model = refined_model()
+
+    again = MatchModel.from_json(model.to_json())
+
+    assert again == model
+    assert again.version != MatchModel.shipped().version
+    assert b"refinement" not in MatchModel.shipped().to_json()
+
+
+def test_a_refinement_of_other_levels_is_refused():
+    model = refined_model()
+    broken = msgspec.structs.replace(model, refinement=Refinement(0, ((0,),)))
+
+    with pytest.raises(ModelUnreadable):
+        MatchModel.from_json(broken.to_json())
+
+
+@given(st.data())
+@settings(max_examples=30, deadline=None)
+def test_the_parts_of_a_refined_weight_add_up(data):
+    def person(given: str, surname: str, born: str) -> Profile:
+        kinds = (SemanticType.GIVEN_NAME, SemanticType.SURNAME, SemanticType.BIRTH_DATE)
+        values = zip(kinds, (given, surname, born), strict=True)
+        return profile_of([AttributeValue(kind.name, kind, text) for kind, text in values if text], "US")
+
+    names = st.sampled_from(["", "Anna", "Ana", "Robert", "Bob"])
+    surnames, dates = st.sampled_from(["", "Smith", "Smyth", "Zuse"]), st.sampled_from(["", "1960-06-22"])
+    people = [person(data.draw(names), data.draw(surnames), data.draw(dates)) for _ in range(2)]
+    scorer = Scorer(refined_model())
+
+    explanation = scorer.explain(people[0], people[1])
+
+    assert explanation.weight == scorer.weights(people, np.array([0], np.int32), np.array([1], np.int32))[0]
+    assert explanation.prior + sum(c.weight for c in explanation.contributions) == explanation.weight
+
+
+def test_without_data_a_correction_leaves_the_latent_classes_as_they_are():
+    levels = np.array([[1, 1], [2, 2]], np.int8)
+    base = np.array([3.0, -3.0])
+
+    correction = fit_correction(levels, base, np.zeros(2), np.zeros(2), (3, 3))
+
+    assert log_odds(correction, levels, base) == pytest.approx(base)
+
+
+def test_a_correction_learns_what_two_comparisons_say_only_together():
+    levels = np.array([[x, y] for x in (1, 2) for y in (1, 2)], np.int8)
+    yes, no = np.array([900.0, 100.0, 100.0, 900.0]), np.array([100.0, 900.0, 900.0, 100.0])
+
+    correction = fit_correction(levels, np.zeros(4), yes, no, (3, 3))
+
+    assert [(a, b) for a, b, _ in correction.interactions] == [(0, 1)]
+    assert (log_odds(correction, levels, np.zeros(4)) > 0).tolist() == [True, False, False, True]
+
+
+def chain_of_three() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Weights of the pairs 0-1, 0-2, 1-2: the ends of the chain look apart."""
+    return np.array([0, 0, 1], np.int32), np.array([1, 2, 2], np.int32), np.array([500, -300, 400], np.int64)
+
+
+def test_one_run_of_joins_answers_every_least_average():
+    left, right, weights = chain_of_three()
+    sample = sample_components(4, left, right, lambda at: weights >= at, (100,), 0)
+
+    joins = join_all(sample, weights, np.ones(4, np.int64), 100)
+
+    assert groups_at(4, joins, 0).tolist() == [0, 0, 0, 3]
+    assert groups_at(4, joins, 60).tolist() == [0, 0, 2, 3]
+    assert groups_at(4, joins, 501).tolist() == [0, 1, 2, 3]
+
+
+def test_two_ends_are_as_probable_as_the_way_over_the_middle():
+    left, right, weights = chain_of_three()
+    sample = sample_components(3, left, right, lambda at: weights >= at, (100,), 0)
+
+    ways = through_others(sample, np.array([0.9, 0.1, 0.8]))
+
+    assert ways == pytest.approx([0.08, 0.72, 0.09])

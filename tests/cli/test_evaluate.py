@@ -108,6 +108,21 @@ def test_reports_are_written_whole_without_personal_values(linked: Path, run: Ru
     assert not list(linked.parent.glob("*.part"))
 
 
+def test_a_pair_that_was_asked_for_is_explained(customers: Path, run: Run) -> None:
+    ran = run("link", customers, "--out", "people.csv", "--ignore", "person", "--report", "r.html", "--pair", "n1", "n250")
+
+    assert ran.code == 0, ran.err
+    assert "<code>n1</code> and <code>n250</code>" in (customers.parent / "r.html").read_text()
+
+
+def test_a_pair_of_unknown_records_is_refused(customers: Path, run: Run) -> None:
+    ran = run("link", customers, "--out", "people.csv", "--ignore", "person", "--report", "r.html", "--pair", "n1", "secret")
+
+    assert ran.code == 1
+    assert "--pair" in ran.err
+    assert "secret" not in ran.err
+
+
 @pytest.mark.parametrize(
     ("said", "problem"),
     [("maybe", "row 2: the label is none of 1, 0 and empty"), ("", "has no label yet")],

@@ -18,7 +18,7 @@ from goldenthread.resolver.bulk.read import Table
 from goldenthread.resolver.differences import differences
 from goldenthread.resolver.evaluate import evaluate
 from goldenthread.resolver.report import Findings, Survey, charts, render, survey
-from goldenthread.resolver.report.sections import calibration_error
+from goldenthread.resolver.report.weights import calibration_error
 from goldenthread.resolver.scoring import MatchModel
 
 TYPES: dict[str, SemanticType | None] = {

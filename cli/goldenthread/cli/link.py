@@ -53,6 +53,9 @@ def link(
     report_to: Annotated[
         Path | None, typer.Option("--report", help="HTML file to report to: charts, doubtful pairs.", show_default=False)
     ] = None,
+    pair: Annotated[
+        tuple[str, str] | None, typer.Option("--pair", help="Two record ids to explain in the report.", show_default=False)
+    ] = None,
     sample: Annotated[
         Path | None,
         typer.Option("--sample", help="CSV to write pairs to label to, for `evaluate --labels`.", show_default=False),
@@ -133,7 +136,7 @@ def link(
     if report_to is not None or sample is not None:
         look_again(
             table, guess, result, names=[file.name for file in files],
-            report=report_to, with_values=with_values, sample=sample, sample_pairs=sample_pairs,
+            report=report_to, with_values=with_values, pair=pair, sample=sample, sample_pairs=sample_pairs,
         )  # fmt: skip
     if write_model is not None:
         write_model.write_bytes(result.model.to_json())

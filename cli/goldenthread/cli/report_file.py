@@ -36,6 +36,7 @@ def look_again(
     names: Sequence[str],
     report: Path | None,
     with_values: bool,
+    pair: tuple[str, str] | None,
     sample: Path | None,
     sample_pairs: int,
 ) -> None:
@@ -45,9 +46,10 @@ def look_again(
     from goldenthread.resolver.report import Findings, survey
 
     types = {column.name: column.type for column in guess.attributes}
+    asked = [] if pair is None else [(_row_of(result.record_ids, pair[0]), _row_of(result.record_ids, pair[1]))]
     with output.stages() as tell:
         tell("survey", 0.0)
-        found = survey(table, types, result.identities, result.model, default_country=guess.default_country)
+        found = survey(table, types, result.identities, result.model, default_country=guess.default_country, asked=asked)
     values = {name: table.columns[name] for name in types} if with_values else {}
     if sample is not None:
         records = list(zip(result.sources, result.record_ids, strict=True))
@@ -68,6 +70,13 @@ def look_again(
             warnings=(*table.warnings, *guess.warnings, *result.report.warnings),
         )
         write_report(report, findings)
+
+
+def _row_of(record_ids: Sequence[str], record: str) -> int:
+    """Find the first row of a record."""
+    if record not in record_ids:
+        raise CommandError("A record of --pair is not in the files.", "Give two record ids.")
+    return record_ids.index(record)
 
 
 def shown_records(

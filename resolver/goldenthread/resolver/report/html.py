@@ -38,9 +38,10 @@ def note(text: str, style: str = "") -> str:
     return f"<p{said}>{escape(text)}</p>"
 
 
-def figure(svg: str, caption: str) -> str:
-    """Frame a chart with what it shows."""
-    return f"<figure>{svg}<figcaption>{escape(caption)}</figcaption></figure>"
+def figure(svg: str, caption: str, *, tall: bool = False) -> str:
+    """Frame a chart with what it shows; a tall one may be broken by the end of a page."""
+    style = ' class="tall"' if tall else ""
+    return f"<figure{style}>{svg}<figcaption>{escape(caption)}</figcaption></figure>"
 
 
 def key(entries: Sequence[tuple[str, str]]) -> str:

@@ -17,6 +17,7 @@ from goldenthread.resolver.evaluate import Evaluation
 from goldenthread.resolver.report import sections
 from goldenthread.resolver.report.sections import Shown
 from goldenthread.resolver.report.survey import Survey
+from goldenthread.resolver.report.weights import weights
 from goldenthread.resolver.sampled import Estimate
 from goldenthread.resolver.scoring import MatchModel
 
@@ -71,7 +72,7 @@ def render(found: Findings) -> str:
     if found.model is not None:
         parts.append(sections.comparisons(found.model))
     if found.survey is not None and found.model is not None:
-        parts.append(sections.weights(found.survey, found.model))
+        parts.append(weights(found.survey, found.model))
     true_sizes = None if found.truth is None else np.unique(np.asarray(found.truth), return_counts=True)[1]
     parts.append(sections.identities(sizes, true_sizes))
     if found.survey is not None and found.model is not None:

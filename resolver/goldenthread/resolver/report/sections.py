@@ -14,15 +14,15 @@ from goldenthread.resolver.bulk.link import LinkReport
 from goldenthread.resolver.differences import Difference
 from goldenthread.resolver.evaluate import Evaluation
 from goldenthread.resolver.report import charts
-from goldenthread.resolver.report.charts import Bar, Line, Step, number
-from goldenthread.resolver.report.html import Cell, Id, Share, figure, key, note, section, table, tiles
+from goldenthread.resolver.report.charts import Bar, Step, number
+from goldenthread.resolver.report.html import Cell, Id, Share, figure, note, section, table, tiles
 from goldenthread.resolver.report.survey import NotedPair, Survey
 from goldenthread.resolver.sampled import Estimate
 from goldenthread.resolver.scoring import CLASSES, WEIGHT_SCALE, MatchModel
 
 __all__ = [
-    "Shown", "blocking", "calibration_error", "columns", "comparisons", "differing", "identities", "measured", "model_card",
-    "pairs", "summary", "weights",
+    "Shown", "blocking", "columns", "comparisons", "differing", "identities", "measured", "model_card",
+    "pairs", "summary",
 ]  # fmt: skip
 
 Section = tuple[str, str, str]
@@ -33,8 +33,6 @@ _MATCH, _STRANGERS = CLASSES.index("match"), CLASSES.index("strangers")
 _LISTED = 15
 _RARE = 2e-4
 """Probability under which, for both sides, a level says nothing worth a line."""
-
-_BINS = 10
 
 
 def summary(sizes: NDArray[np.int64], report: LinkReport | None, survey: Survey | None, warnings: Sequence[str]) -> Section:
@@ -170,101 +168,13 @@ def comparisons(model: MatchModel) -> Section:
         "Match weights: bits of evidence for one person against strangers. Each bit doubles the odds. Levels that end in a "
         "number are exact agreements by how common the value is, 0 the rarest. "
         + (f"Left out are {rare} levels that practically never occur." if rare else ""),
+        tall=True,
     )
     text = (
         "How often a level occurs among records of one person (m, to the left) and among strangers (u, to the right). A "
         "comparison whose sides look alike says nothing."
     )
     return section("comparisons", "What agreement is worth", weights, note(text), f'<div class="small">{"".join(small)}</div>')
-
-
-def weights(survey: Survey, model: MatchModel) -> Section:
-    """Chart how weights are spread, what another threshold would bring, and whether probabilities can be believed."""
-    link = model.link_weight / WEIGHT_SCALE
-    bits = np.clip(survey.bits, -25.0, 35.0)
-    low, high = int(np.floor(bits.min(initial=0.0))), int(np.ceil(bits.max(initial=1.0)))
-    place = np.clip(np.floor(bits).astype(np.int64) - low, 0, max(high - low - 1, 0))
-    joined = np.bincount(place, weights=survey.times * survey.same_identity, minlength=high - low)
-    apart = np.bincount(place, weights=survey.times * ~survey.same_identity, minlength=high - low)
-    data = [
-        Bar(str(low + i), (("a", a), ("b", b)), f"{low + i} to {low + i + 1} bits: {number(a)} joined, {number(b)} apart")
-        for i, (a, b) in enumerate(zip(joined.tolist(), apart.tolist(), strict=True))
-    ]
-    spread = charts.bars("Pairs by weight", data, "weight in bits", [(link - low, "link")])
-    lines, text = _threshold_lines(survey, low, high)
-    parts = [
-        figure(
-            key([("a", "one identity"), ("b", "kept apart")]) + spread,
-            "Pairs by weight; heights are logarithmic, a bar is divided in proportion. Two humps far apart are easy data.",
-        ),
-        figure(
-            charts.curves(
-                "Precision, recall and F1 by threshold", lines, "pairs from this weight on, in bits", [(link, "link")]
-            ),
-            text,
-        ),
-    ]
-    bins = _calibration_bins(survey)
-    if bins:
-        error = calibration_error(survey)
-        chart = charts.calibration("Calibration of the model's probabilities", bins)
-        said = f"Pairs on the diagonal are as likely one person as the model says. Expected calibration error {error:.3f}."
-        parts.append(figure(chart, said))
-    else:
-        parts.append(note("Whether the model's probabilities can be believed shows only with the truth.", "fine"))
-    return section("weights", "Weights and thresholds", *parts)
-
-
-def _threshold_lines(survey: Survey, low: int, high: int) -> tuple[list[Line], str]:
-    edges = np.linspace(low, high, min(4 * (high - low), 160) + 1)
-    right = survey.probabilities if survey.true is None else survey.true.astype(np.float64)
-    place = np.searchsorted(edges, np.clip(survey.bits, low, high), side="right") - 1
-    pairs = np.bincount(place, weights=survey.times, minlength=len(edges))[::-1].cumsum()[::-1]
-    good = np.bincount(place, weights=survey.times * right, minlength=len(edges))[::-1].cumsum()[::-1]
-    every = float(survey.true_pairs) if survey.true_pairs is not None else float(good[0])
-    precision = np.divide(good, pairs, out=np.ones_like(good), where=pairs > 0)
-    recall = np.minimum(good / every, 1.0) if every else np.ones_like(good)
-    f1 = np.divide(2 * precision * recall, precision + recall, out=np.zeros_like(good), where=precision + recall > 0)
-    lines = [
-        Line(name, style, tuple(zip(edges.tolist(), y.tolist(), strict=True)))
-        for name, style, y in (("precision", "precision", precision), ("recall", "recall", recall), ("F1", "f1", f1))
-    ]
-    if survey.true is None:
-        text = (
-            "Estimated from the model's own probabilities, of the pairs that were compared: as far as the model can be "
-            "believed. Single pairs are counted here; clustering looks at whole groups and usually does better."
-        )
-    else:
-        text = (
-            "Measured against the truth, for single pairs from each weight on. Clustering looks at whole groups and usually "
-            "does better than any threshold."
-        )
-    return lines, text
-
-
-def _bin_of(survey: Survey) -> NDArray[np.int64]:
-    return np.minimum((survey.probabilities * _BINS).astype(np.int64), _BINS - 1)
-
-
-def _calibration_bins(survey: Survey) -> list[tuple[float, float, float]]:
-    """Answer probability said, share true and pairs of each bin that has any; nothing without the truth."""
-    if survey.true is None:
-        return []
-    bins = _bin_of(survey)
-    pairs = np.bincount(bins, weights=survey.times, minlength=_BINS)
-    said = np.bincount(bins, weights=survey.times * survey.probabilities, minlength=_BINS)
-    true = np.bincount(bins, weights=survey.times * survey.true, minlength=_BINS)
-    return [(float(s / n), float(t / n), float(n)) for s, t, n in zip(said, true, pairs, strict=True) if n]
-
-
-def calibration_error(survey: Survey) -> float:
-    """Average how far the share that is true lies from the probability said, by ten bins of probability, each by its pairs.
-
-    Naeini, Cooper and Hauskrecht, "Obtaining well calibrated probabilities using Bayesian binning", 2015.
-    """
-    bins = _calibration_bins(survey)
-    total = sum(n for _, _, n in bins)
-    return sum(abs(said - true) * n for said, true, n in bins) / total if total else 0.0
 
 
 def identities(sizes: NDArray[np.int64], true_sizes: NDArray[np.int64] | None) -> Section:
@@ -309,7 +219,7 @@ def identities(sizes: NDArray[np.int64], true_sizes: NDArray[np.int64] | None) -
 
 def pairs(survey: Survey, model: MatchModel, shown: Shown) -> Section:
     """Show the pairs that are worth a look, each with its waterfall."""
-    groups = (
+    groups: tuple[tuple[str, str, Sequence[NotedPair]], ...] = (
         (
             "Weakest links",
             "Pairs that hold an identity together and are its weakest: if anything was joined wrongly, look here.",
@@ -327,6 +237,8 @@ def pairs(survey: Survey, model: MatchModel, shown: Shown) -> Section:
         ),
     )
     parts = []
+    if survey.asked:
+        groups = (("Asked for", "Pairs that whoever made this report asked for.", survey.asked), *groups)
     for title, text, noted in groups:
         inside = "".join(_noted(pair, model, shown) for pair in noted) or note("There are none.", "fine")
         parts += [f"<h3>{escape(title)}</h3>", note(text), inside]

@@ -81,6 +81,7 @@ class Survey(Struct):
     weakest_links: tuple[NotedPair, ...]
     kept_apart: tuple[NotedPair, ...]
     bridges: tuple[NotedPair, ...]
+    asked: tuple[NotedPair, ...] = ()
 
 
 class _Units(Struct):
@@ -101,12 +102,14 @@ def survey(
     *,
     default_country: str = "US",
     truth: Sequence[str] | None = None,
+    asked: Sequence[tuple[int, int]] = (),
     seed: int = 0,
     most_rows: int = MOST_ROWS,
 ) -> Survey:
     """Look at the pairs that a linking of this table with this model compared or joined.
 
-    `identities`, numbers from 0, and `truth` are one label a row. The same input and seed give the same survey.
+    `identities`, numbers from 0, and `truth` are one label a row; `asked` are pairs of rows to explain whatever they
+    weigh. The same input and seed give the same survey.
     """
     scorer = Scorer(model)
     rows, share = _sampled_rows(identities, seed, most_rows)
@@ -151,6 +154,9 @@ def survey(
         weakest_links=picker.weakest_links(),
         kept_apart=picker.kept_apart(n_candidates, model),
         bridges=picker.bridges(model),
+        asked=tuple(
+            NotedPair(i, j, scorer.explain(*_profiles(table, types, np.array([i, j]), default_country))) for i, j in asked
+        ),
     )
 
 

@@ -200,6 +200,17 @@ def test_names_that_look_like_markup_are_text(world: World) -> None:
     assert "x &lt; y" in page
 
 
+def test_a_learned_model_is_reported_with_its_refinement() -> None:
+    world = World()
+    result = link(world.table, TYPES)
+    found = survey(world.table, TYPES, result.identities, result.model)
+
+    page = render(world.findings(identities=result.identities, model=result.model, report=result.report, survey=found))
+
+    assert f"Model {result.model.version}" in page
+    assert ("knots of calibration" in page) == (result.model.refinement is not msgspec.UNSET)
+
+
 def test_a_report_of_a_result_alone_says_what_there_is() -> None:
     found = Findings(names=["r.csv"], when="now", identities=np.array([0, 0, 1]), shown=lambda row: (str(row), ()))
 

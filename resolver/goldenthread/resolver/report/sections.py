@@ -7,6 +7,7 @@ from html import escape
 
 import msgspec
 import numpy as np
+from msgspec import UNSET
 from numpy.typing import NDArray
 
 from goldenthread.resolver.bulk.guess_file import ColumnGuess
@@ -148,7 +149,8 @@ def blocking(report: LinkReport | None, survey: Survey) -> Section:
 def comparisons(model: MatchModel) -> Section:
     """Chart what each comparison's levels weigh, and how often each occurs."""
     groups, small, rare = [], [], 0
-    for spec, comparison in zip(model.comparisons, model.build_comparisons(), strict=True):
+    for k, (spec, comparison) in enumerate(zip(model.comparisons, model.build_comparisons(), strict=True)):
+        learned = model.refinement.tables[k] if model.refinement is not UNSET else (0,) * len(comparison.levels)
         steps, rows = [], []
         for level, name in enumerate(comparison.levels):
             if level:
@@ -156,7 +158,7 @@ def comparisons(model: MatchModel) -> Section:
                 if max(m, u) < _RARE:
                     rare += 1
                     continue
-                bits = (spec.tables[_MATCH][level] - spec.tables[_STRANGERS][level]) / WEIGHT_SCALE
+                bits = (spec.tables[_MATCH][level] - spec.tables[_STRANGERS][level] + learned[level]) / WEIGHT_SCALE
                 shown = name.replace("_", " ")
                 steps.append(Step(shown, bits, f"{spec.name}, {shown}: {bits:+.2f} bits, m {m:.4g}, u {u:.4g}"))
                 rows.append((shown, m, u))
@@ -251,7 +253,7 @@ def _noted(pair: NotedPair, model: MatchModel, shown: Shown) -> str:
         Step("prior", why.prior / WEIGHT_SCALE, f"before looking, against {why.against}: {why.prior / WEIGHT_SCALE:+.2f} bits")
     ]
     for c in why.contributions:
-        label = f"{c.comparison}: {c.level}".replace("_", " ")
+        label = (f"{c.comparison}: {c.level}" if c.level else c.comparison).replace("_", " ")
         steps.append(Step(label, c.weight / WEIGHT_SCALE, f"{label}: {c.weight / WEIGHT_SCALE:+.2f} bits"))
     total = why.weight / WEIGHT_SCALE
     (left, x), (right, y) = shown(pair.left), shown(pair.right)
@@ -305,16 +307,19 @@ def differing(
 
 def model_card(model: MatchModel, report: LinkReport | None) -> Section:
     """Say which model it was, in all its settings but the long ones."""
-    long = ("comparisons", "rules", "frequencies", "priors")
+    long = ("comparisons", "rules", "frequencies", "priors", "refinement")
     rows: list[list[Cell]] = [["version", Id(model.version)]]
     for field in model.__struct_fields__:
-        if field not in long:
-            value = getattr(model, field)
+        value = getattr(model, field)
+        if field not in long and value is not UNSET:
             shown = (
                 f"{value / WEIGHT_SCALE:g} bits" if field in ("link_weight", "min_average", "review_weight") else _plain(value)
             )
             rows.append([field.replace("_", " "), Id(shown)])
     rows.append(["priors", Id(", ".join(f"{c} {p / WEIGHT_SCALE:.1f}" for c, p in zip(CLASSES, model.priors, strict=True)))])
+    if model.refinement is not UNSET:
+        knots, together = len(model.refinement.calibration), len(model.refinement.interactions)
+        rows.append(["refinement", f"of every level, of {together} pairs of comparisons, and {knots} knots of calibration"])
     rows.append(["comparisons", Id(", ".join(spec.name for spec in model.comparisons))])
     rows.append(["rules", Id(", ".join(rule.name for rule in model.rules))])
     if report is not None and report.learned:

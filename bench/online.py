@@ -2,7 +2,7 @@
 
 Records of the simulated customers are streamed into a real server on an empty store: first a tenth of them, then all into
 another, each a whole population in random order; then 5,000 records of other customers, the same on both. Printed: records a
-second over the whole load, its first tenth, and of those 5,000; what one of these cost on the large store against the small one;
+second over the whole load, its first tenth, and of those 5,000; what one of these cost on the large store against the small;
 `ResolveRecord` latency with eight callers, and bytes a record on disk. The client runs on the same machine and is part of every
 figure.
 """

@@ -52,6 +52,13 @@ _IDENTIFYING = frozenset({"given_name", "surname", "birth_date", "government_num
 _MOST_DISAGREEMENT = 0.3
 """The largest chance that one person's given name, birth date or number differs: above it the class is not one of persons."""
 
+_ALSO_IDENTIFYING = frozenset({"email", "phone", "account_number", "street", "middle_name", "organisation", "area"})
+_LEAST_IDENTIFYING = 2
+_MOSTLY = 0.5
+_LEAST_MATCHED = 5.0
+_MOST_OF_ONE = 50.0
+"""Different records of one person, on average, above which the class of one person is no longer that."""
+
 _MAX_ITERATIONS = 200
 _TOLERANCE, _OTHER_TOLERANCE = 1e-4, 5e-3
 """Relative changes of the expected matches, and of the other classes, below which learning has settled."""
@@ -62,7 +69,10 @@ _CHANCE_FLOOR = 0.02
 
 
 class Fit(Struct):
-    """What was learned: class priors over all pairs, level probabilities `tables[k][class, level]`, and how it went."""
+    """What was learned: class priors over all pairs, level probabilities `tables[k][class, level]`, and how it went.
+
+    Where `is_of_people` is false, the class of one person is one of something else, as families, and must not be used.
+    """
 
     priors: Floats
     tables: list[Floats]
@@ -71,6 +81,7 @@ class Fit(Struct):
     converged: bool
     posteriors: Floats
     warnings: tuple[str, ...]
+    is_of_people: bool
 
 
 def patterns(levels: NDArray[np.int8]) -> tuple[NDArray[np.int8], NDArray[np.int64], NDArray[np.int64]]:
@@ -127,9 +138,17 @@ def _start(evidence: Sequence[Evidence]) -> list[Floats]:
     return tables
 
 
-def fit(seen: NDArray[np.int8], counts: NDArray[np.int64], evidence: Sequence[Evidence], total_pairs: float) -> Fit:
+def fit(
+    seen: NDArray[np.int8],
+    counts: NDArray[np.int64],
+    evidence: Sequence[Evidence],
+    total_pairs: float,
+    *,
+    is_anchored: bool = False,
+) -> Fit:
     """Fit class priors and level probabilities to patterns of levels `seen`, each occurring `counts` times among candidates.
 
+    Anchored, what identifies one person is held to what is expected of it, so that the class cannot become another.
     Does not raise on data that cannot tell the classes apart: `warnings` says so.
     """
     tables = _start(evidence)
@@ -153,13 +172,14 @@ def fit(seen: NDArray[np.int8], counts: NDArray[np.int64], evidence: Sequence[Ev
         shifts = np.abs(np.log((new + 10) / (masses + 10)))
         masses = new
         for k, e in enumerate(evidence):
-            tables[k] = _maximised(e, seen[:, k], mass, tables[k])
+            tables[k] = _maximised(e, seen[:, k], mass, tables[k], is_anchored=is_anchored)
         if shifts[MATCH] < _TOLERANCE and shifts.max() < _OTHER_TOLERANCE and iteration > 5:
             converged = True
             break
     posteriors = _posteriors(seen, tables, masses / masses.sum())
-    warnings = _judge(evidence, tables, masses, weights, posteriors, converged)
-    return Fit(masses / masses.sum(), tables, float(masses[MATCH]), iteration, converged, posteriors, warnings)
+    profiles = (1.0 + (1.0 + 8.0 * total_pairs) ** 0.5) / 2.0
+    warnings, is_of_people = _judge(evidence, seen, profiles, masses, weights, posteriors, converged)
+    return Fit(masses / masses.sum(), tables, float(masses[MATCH]), iteration, converged, posteriors, warnings, is_of_people)
 
 
 def _posteriors(seen: NDArray[np.int8], tables: Sequence[Floats], priors: Floats) -> Floats:
@@ -172,7 +192,7 @@ def _posteriors(seen: NDArray[np.int8], tables: Sequence[Floats], priors: Floats
     return out
 
 
-def _maximised(e: Evidence, levels: NDArray[np.int8], mass: Floats, old: Floats) -> Floats:
+def _maximised(e: Evidence, levels: NDArray[np.int8], mass: Floats, old: Floats, *, is_anchored: bool) -> Floats:
     """Estimate one comparison's probabilities from the classes' shares of the patterns."""
     size = len(e.levels)
     by_class = np.stack([np.bincount(levels, weights=mass[:, c], minlength=size) for c in range(STRANGERS)])
@@ -180,7 +200,7 @@ def _maximised(e: Evidence, levels: NDArray[np.int8], mass: Floats, old: Floats)
     chance = _normalised(np.maximum(remaining, np.maximum(_CHANCE_FLOOR * e.pairs, 0.5)))
     match = _normalised(by_class[MATCH] + e.strength * e.expected)
     if e.name in _IDENTIFYING:
-        match = _bounded(match, e.disagreements)
+        match = _normalised(e.expected.copy()) if is_anchored else _bounded(match, e.disagreements)
     out = np.stack([match, chance, chance, chance, chance])
     for c, shares in _SHARES.items():
         if e.name in shares:
@@ -214,18 +234,38 @@ def _namesakes(e: Evidence, seen: Floats, chance: Floats, old: Floats) -> Floats
 
 
 def _judge(
-    evidence: Sequence[Evidence], tables: Sequence[Floats], masses: Floats, weights: Floats, posteriors: Floats, converged: bool
-) -> tuple[str, ...]:
-    """Say what is wrong with a fit, in plain words."""
+    evidence: Sequence[Evidence],
+    seen: NDArray[np.int8],
+    profiles: float,
+    masses: Floats,
+    weights: Floats,
+    posteriors: Floats,
+    converged: bool,
+) -> tuple[tuple[str, ...], bool]:
+    """Say what is wrong with a fit, in plain words, and whether its class of one person still is that."""
     found = []
+    is_of_people = True
     if not converged:
         found.append(f"Learning did not settle in {_MAX_ITERATIONS} rounds; results may be poor.")
-    if masses[MATCH] > 0.5 * weights.sum():
-        found.append("More than half of all candidate pairs look like one person; are columns missing that tell people apart?")
-    for e, table in zip(evidence, tables, strict=True):
-        if e.name in _IDENTIFYING and table[MATCH, list(e.disagreements)].sum() >= _MOST_DISAGREEMENT - 1e-6:
+    each = 1.0 + 2.0 * float(masses[MATCH]) / max(profiles, 1.0)
+    if each > _MOST_OF_ONE:
+        is_of_people = False
+        found.append(
+            f"There would be {each:,.0f} different records of each person on average; are columns missing that tell them apart?"
+        )
+    matched = posteriors[:, MATCH] * weights
+    for k, e in enumerate(evidence):
+        known = float(matched[seen[:, k] != MISSING].sum())
+        apart = float(matched[np.isin(seen[:, k], e.disagreements)].sum())
+        is_telling = e.name in _IDENTIFYING and known > max(0.5 * float(matched.sum()), _LEAST_MATCHED)
+        if is_telling and apart > _MOSTLY * known:
+            is_of_people = False
             found.append(f"Pairs that look like one person mostly differ in {e.name}; they may be related people.")
     unsure = float(((posteriors[:, MATCH] > 0.05) & (posteriors[:, MATCH] < 0.95)) @ weights)
     if unsure > 0.5 * max(masses[MATCH], 1.0):
         found.append("Many pairs can be told neither one person nor two; more columns would help.")
-    return tuple(found)
+    told = [e for e in evidence if e.name in _IDENTIFYING or e.name in _ALSO_IDENTIFYING]
+    if len(told) < _LEAST_IDENTIFYING:
+        names = " and ".join(e.name for e in told) or "nothing that does"
+        found.append(f"Only {names} could be compared of what tells people apart; namesakes may be taken for one person.")
+    return tuple(found), is_of_people

@@ -85,8 +85,8 @@ class _Design:
         self.back = self.one_hot.T.tocsr()
         self.base = base
 
-    def fit(self, yes: Floats, no: Floats, start: Floats) -> Floats:
-        penalty = np.concatenate([[0.0, _SCALE_PENALTY], np.full(self.width, _PENALTY)])
+    def fit(self, yes: Floats, no: Floats, start: Floats, least: float) -> Floats:
+        penalty = np.concatenate([[0.0, max(_SCALE_PENALTY, least)], np.full(self.width, least)])
         aim = np.concatenate([[0.0, 1.0], np.zeros(self.width)])
         total = yes + no
 
@@ -103,17 +103,27 @@ class _Design:
 
 
 def fit_correction(
-    levels: Levels, base: Floats, yes: Floats, no: Floats, sizes: Sequence[int], most_interactions: int = _MOST_INTERACTIONS
+    levels: Levels,
+    base: Floats,
+    yes: Floats,
+    no: Floats,
+    sizes: Sequence[int],
+    *,
+    most_interactions: int = _MOST_INTERACTIONS,
+    penalty: float = _PENALTY,
 ) -> Correction:
-    """Fit to patterns of levels, of which `yes` pairs are said to be one person and `no` are not; `sizes` counts levels."""
+    """Fit to patterns of levels, of which `yes` pairs are said to be one person and `no` are not; `sizes` counts levels.
+
+    The larger the penalty, the nearer to the weight that was there.
+    """
     start = np.zeros(2 + sum(sizes))
     start[1] = 1.0
     design = _Design(levels, base, sizes, ())
-    x = design.fit(yes, no, start)
-    pairs = _choose_interactions(design, x, levels, yes, no, most_interactions)
+    x = design.fit(yes, no, start, penalty)
+    pairs = _choose_interactions(design, x, levels, yes, no, most_interactions) if most_interactions else []
     if pairs:
         design = _Design(levels, base, sizes, pairs)
-        x = design.fit(yes, no, np.concatenate([x, np.zeros(2 + design.width - len(x))]))
+        x = design.fit(yes, no, np.concatenate([x, np.zeros(2 + design.width - len(x))]), penalty)
     parts = np.split(x[2:], np.cumsum([*sizes, *(sizes[a] * sizes[b] for a, b in pairs)])[:-1])
     tables = parts[: len(sizes)]
     cells = [(a, b, part.reshape(sizes[a], sizes[b])) for (a, b), part in zip(pairs, parts[len(sizes) :], strict=True)]

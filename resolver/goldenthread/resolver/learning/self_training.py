@@ -19,7 +19,16 @@ from goldenthread.resolver.scoring.model import WEIGHT_SCALE
 from goldenthread.resolver.scoring.refinement import Refinement, Refiner
 from goldenthread.resolver.scoring.scorer import weigh_by_classes
 
-__all__ = ["LINK_WEIGHT", "MIN_AVERAGE", "SelfTrained", "self_train"]
+__all__ = [
+    "LINK_WEIGHT",
+    "MIN_AVERAGE",
+    "Pool",
+    "SelfTrained",
+    "choose_operating_point",
+    "collective",
+    "sample_pool",
+    "self_train",
+]
 
 Floats = NDArray[np.float64]
 Weights = NDArray[np.int64]
@@ -54,6 +63,33 @@ class SelfTrained(Struct):
     expected_f1: float
 
 
+def refined(levels: NDArray[np.int8], priors: Sequence[int], tables: Tables, refinement: Refinement | UnsetType) -> Weights:
+    """Weigh pairs by their levels, of shape (pairs, comparisons), as a scorer would."""
+    weights = weigh_by_classes(levels, priors, tables)
+    return weights if isinstance(refinement, UnsetType) else Refiner(refinement).refine_many(levels, weights)
+
+
+class Pool(Struct):
+    """Some components with all pairs within them, `own` levels, and the candidate pairs, by position, that lead out of them."""
+
+    table: Comparable
+    sample: Sample
+    own: NDArray[np.int8]
+    kept: NDArray[np.int64]
+    outside: NDArray[np.int8]
+
+
+def sample_pool(table: Comparable, levels: NDArray[np.int8], weights: Weights, seed: int) -> Pool:
+    """Sample components by the weights of the candidate pairs, whose levels are given."""
+    n, left, right = table.profiles, table.left, table.right
+    sample = sample_components(n, left, right, lambda at: weights >= at, _COMPONENTS_AT, seed)
+    # A pair to a profile outside the sample counts from one of its sides only, as often as a component is sampled.
+    kept = np.flatnonzero(sample.chosen[left])
+    packed = left[kept].astype(np.int64) * n + right[kept]
+    kept = kept[~np.isin(packed, sample.left.astype(np.int64) * n + sample.right)]
+    return Pool(table, sample, table.levels(sample.left, sample.right), kept, levels[kept])
+
+
 def self_train(table: Comparable, levels: NDArray[np.int8], priors: tuple[int, ...], tables: Tables, seed: int) -> SelfTrained:
     """Train on the groups of a sample of components and choose the operating point; `levels` are those of the candidates.
 
@@ -61,23 +97,17 @@ def self_train(table: Comparable, levels: NDArray[np.int8], priors: tuple[int, .
     was trained on.
     """
     plain = SelfTrained(priors, list(tables), UNSET, LINK_WEIGHT, MIN_AVERAGE, 0.0)
-    weights = weigh_by_classes(levels, priors, tables)
-    n, left, right = table.profiles, table.left, table.right
-    sample = sample_components(n, left, right, lambda at: weights >= at, _COMPONENTS_AT, seed)
-    if not len(sample.left):
+    n = table.profiles
+    pool = sample_pool(table, levels, weigh_by_classes(levels, priors, tables), seed)
+    sample, own = pool.sample, pool.own
+    if not len(own):
         return plain
-    # A pair to a profile outside the sample counts from one of its sides only, as often as a component is sampled.
-    kept = np.flatnonzero(sample.chosen[left])
-    packed = left[kept].astype(np.int64) * n + right[kept]
-    inside = np.isin(packed, sample.left.astype(np.int64) * n + sample.right)
-    kept = kept[~inside]
-    own = table.levels(sample.left, sample.right)
     own_weights = weigh_by_classes(own, priors, tables)
     before = groups_at(n, join_all(sample, own_weights, table.counts, LINK_WEIGHT), MIN_AVERAGE)
     together = before[sample.left] == before[sample.right]
     if together.sum() < _LEAST_MATCHES:
         return plain
-    every = np.concatenate([own, levels[kept]])
+    every = np.concatenate([own, pool.outside])
     seen, counts, pattern_of = patterns(every)
     yes = np.bincount(pattern_of[: len(own)], weights=together.astype(np.float64), minlength=len(seen)).astype(np.float64)
     base = weigh_by_classes(seen, priors, tables) / WEIGHT_SCALE * LN2
@@ -87,29 +117,25 @@ def self_train(table: Comparable, levels: NDArray[np.int8], priors: tuple[int, .
     scaled_priors = tuple(round(p * correction.scale) for p in priors)
     scaled = [tuple(tuple(round(p * correction.scale) for p in row) for row in rows) for rows in tables]
     refinement = in_fixed_point(correction)
-    refiner = Refiner(refinement)
-
-    def refined(some: NDArray[np.int8]) -> Weights:
-        return refiner.refine_many(some, weigh_by_classes(some, scaled_priors, scaled))
-
-    own_weights, outside = refined(own), refined(levels[kept])
-    link_weight, min_average, expected, after = _choose(table, sample, own_weights, kept, outside)
+    new = [refined(some, scaled_priors, scaled, refinement) for some in (own, pool.outside)]
+    link_weight, min_average, expected, after = choose_operating_point(pool, new[0], new[1])
     if _agreement(together, after[sample.left] == after[sample.right]) < _LEAST_AGREEMENT:
         return plain
     return SelfTrained(scaled_priors, scaled, refinement, link_weight, min_average, expected)
 
 
-def _choose(
-    table: Comparable, sample: Sample, own: Weights, kept: NDArray[np.int64], outside: Weights
-) -> tuple[int, int, float, NDArray[np.int64]]:
-    """Choose the operating point whose groups have the best expected F1; answer it, that F1, and the groups."""
-    counts = table.counts
+def choose_operating_point(pool: Pool, own: Weights, outside: Weights) -> tuple[int, int, float, NDArray[np.int64]]:
+    """Choose the link weight and least average whose groups have the best expected F1; answer them, that F1, and the groups.
+
+    `own` are the weights of the pairs within the components, `outside` of those that lead out of them.
+    """
+    table, sample, kept, counts = pool.table, pool.sample, pool.kept, pool.table.counts
     equal = counts[sample.chosen]
     surely = float((equal * (equal - 1) // 2).sum())
-    probable = _collective(sample, own)
+    probable = collective(sample, own)
     records = (counts[sample.left] * counts[sample.right]).astype(np.float64)
     others = counts[table.left[kept]] * counts[table.right[kept]]
-    possible = surely + float(probable @ records) + float(_probabilities(outside) @ others)
+    possible = surely + float(probable @ records) + float(probabilities(outside) @ others)
     # Of settings that are as good as the best, within the error of what is expected, the one nearest the default.
     doubt = float((probable * (1.0 - probable)) @ records**2) ** 0.5 / max(possible, 1.0)
     found: list[tuple[float, float, int, int]] = []
@@ -127,16 +153,16 @@ def _choose(
     return link_weight, min_average, f1, groups
 
 
-def _collective(sample: Sample, weights: Weights) -> Floats:
+def collective(sample: Sample, weights: Weights) -> Floats:
     """Estimate how probably pairs of a component are one person, given the others: log-odds mixed with the way over a third."""
     own = weights / WEIGHT_SCALE
-    way = np.clip(through_others(sample, _probabilities(weights)), 1e-9, 1 - 1e-9)
+    way = np.clip(through_others(sample, probabilities(weights)), 1e-9, 1 - 1e-9)
     other = np.log2(way / (1.0 - way))
     mixed = np.where(other > own, _PATH_SHARE * other + (1.0 - _PATH_SHARE) * own, own)
-    return _probabilities(mixed * WEIGHT_SCALE)
+    return probabilities(mixed * WEIGHT_SCALE)
 
 
-def _probabilities(weights: Weights | Floats) -> Floats:
+def probabilities(weights: Weights | Floats) -> Floats:
     out: Floats = 1.0 / (1.0 + np.exp2(np.clip(-weights / WEIGHT_SCALE, -60.0, 60.0)))
     return out
 

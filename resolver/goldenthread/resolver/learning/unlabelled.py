@@ -17,6 +17,7 @@ __all__ = ["learn_without_labels"]
 
 _CHUNK = 1 << 21
 _LEAST_PRIOR = 1e-12
+_ANCHORED = "That fit was dropped; learning was repeated with what identifies a person held to what is usual."
 
 
 def learn_without_labels(table: Comparable, seed: int, progress: Callable[[str, float], None]) -> Lesson:
@@ -27,6 +28,10 @@ def learn_without_labels(table: Comparable, seed: int, progress: Callable[[str, 
     seen, counts, pattern_of = patterns(levels)
     total = table.profiles * (table.profiles - 1) / 2
     fitted = fit(seen, counts, evidence, total)
+    warnings = fitted.warnings
+    if not fitted.is_of_people:
+        fitted = fit(seen, counts, evidence, total, is_anchored=True)
+        warnings = (*warnings, _ANCHORED, *(w for w in fitted.warnings if w not in warnings))
     priors = tuple(round(float(np.log2(max(p, _LEAST_PRIOR))) * WEIGHT_SCALE) for p in fitted.priors)
     tables = [tuple(fixed_point(row.tolist()) for row in rows) for rows in fitted.tables]
     trained = self_train(table, levels, priors, tables, seed)
@@ -39,7 +44,7 @@ def learn_without_labels(table: Comparable, seed: int, progress: Callable[[str, 
         min_average=trained.min_average,
         matches=fitted.posteriors[pattern_of, MATCH],
         fit=fitted,
-        warnings=fitted.warnings,
+        warnings=warnings,
     )
 
 

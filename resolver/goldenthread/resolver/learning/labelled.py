@@ -1,0 +1,259 @@
+"""Learn from what stewards said of some pairs, on top of what was learned without them, and choose which pairs to ask about.
+
+The labels bend the weights that were there: a logistic regression on the same levels, held near those weights by a penalty
+that cross-validation chooses, the strongest that does as well as the best. So a few labels change little, and none change
+nothing. Logistic regression on levels may be fitted to labels of any choice of pairs, because the choice looks at levels alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+import numpy as np
+from msgspec import Struct, UnsetType
+from numpy.typing import NDArray
+from sklearn.model_selection import StratifiedKFold
+
+from goldenthread.resolver.learning.em import patterns
+from goldenthread.resolver.learning.refine import LN2, Correction, fit_correction, in_fixed_point, log_odds
+from goldenthread.resolver.learning.seen import Comparable, Lesson
+from goldenthread.resolver.learning.self_training import (
+    Pool,
+    choose_operating_point,
+    probabilities,
+    refined,
+    sample_pool,
+)
+from goldenthread.resolver.scoring.model import WEIGHT_SCALE
+from goldenthread.resolver.scoring.refinement import Interaction, Refinement
+
+__all__ = ["Labels", "Metrics", "PairToLabel", "TooFewLabels", "learn_with_labels", "pairs_to_label"]
+
+Floats = NDArray[np.float64]
+
+_LEAST_LABELS = 20
+_LEAST_OF_EACH = 5
+_FOLDS = 5
+_PENALTIES = (100.0, 30.0, 10.0, 3.0)
+_MOST_BITS = 40
+"""Weights are clipped to so many bits either way, so that no pair is beyond all doubt."""
+
+_RANDOM_SHARE = 0.25
+"""Share of the pairs asked about that is drawn evenly over the weights, to see how well calibrated they are."""
+
+_BINS = 10
+
+
+class TooFewLabels(ValueError):
+    """There are too few labels of a kind to learn from; label more pairs."""
+
+    def __init__(self, matches: int, others: int) -> None:
+        self.matches, self.others = matches, others
+        super().__init__(
+            f"There are {matches} pairs labelled one person and {others} labelled two; at least {_LEAST_LABELS} labels are "
+            f"needed, {_LEAST_OF_EACH} of each: label more pairs."
+        )
+
+
+class Labels(Struct):
+    """Pairs of profiles, by number, and whether they are one person."""
+
+    left: NDArray[np.int32]
+    right: NDArray[np.int32]
+    is_match: NDArray[np.bool_]
+
+
+class Metrics(Struct, frozen=True):
+    """How well the weights tell the labelled pairs apart, before and after; those after are of folds not trained on.
+
+    `calibration_error` is the expected calibration error over ten equal bins of probability.
+    """
+
+    labels: int
+    matches: int
+    log_loss_before: float
+    log_loss_after: float
+    calibration_error_before: float
+    calibration_error_after: float
+    penalty: float
+    expected_f1: float
+
+
+class PairToLabel(Struct, frozen=True):
+    """A pair of profiles to ask about, its probability of being one person, and why it is asked: `doubt` or `calibration`."""
+
+    left: int
+    right: int
+    probability: float
+    why: str
+
+
+def learn_with_labels(table: Comparable, lesson: Lesson, labels: Labels, seed: int) -> tuple[Lesson, Metrics]:
+    """Learn from labels on top of a lesson without; the rules of the lesson stand.
+
+    Raises: TooFewLabels.
+    """
+    yes = labels.is_match.astype(np.float64)
+    if len(yes) < _LEAST_LABELS or min(yes.sum(), len(yes) - yes.sum()) < _LEAST_OF_EACH:
+        raise TooFewLabels(int(yes.sum()), int(len(yes) - yes.sum()))
+    sizes = [len(rows[0]) for rows in lesson.tables]
+    levels = table.levels(labels.left, labels.right)
+    base = _weigh(lesson, levels) / WEIGHT_SCALE * LN2
+    penalty, held_out = _choose_penalty(levels, base, yes, sizes, seed)
+    loss, new_loss = _log_loss(base, yes), _log_loss(held_out, yes)
+    learned = lesson
+    if penalty:
+        fitted = fit_correction(levels, base, yes, 1.0 - yes, sizes, most_interactions=0, penalty=penalty)
+        learned = _bent(lesson, fitted)
+    pool = sample_pool(table, *_candidates(table, lesson), seed)
+    link_weight, min_average, expected = learned.link_weight, learned.min_average, 0.0
+    if len(pool.own):
+        chosen = choose_operating_point(pool, _weigh(learned, pool.own), _weigh(learned, pool.outside))
+        link_weight, min_average, expected = chosen[:3]
+    learned = msgspec.structs.replace(learned, link_weight=link_weight, min_average=min_average)
+    metrics = Metrics(
+        len(yes), int(yes.sum()), loss, new_loss, calibration_error(_sigmoid(base), yes),
+        calibration_error(_sigmoid(held_out), yes), penalty, expected,
+    )  # fmt: skip
+    return learned, metrics
+
+
+def _weigh(lesson: Lesson, levels: NDArray[np.int8]) -> NDArray[np.int64]:
+    return refined(levels, lesson.priors, lesson.tables, lesson.refinement)
+
+
+def _candidates(table: Comparable, lesson: Lesson) -> tuple[NDArray[np.int8], NDArray[np.int64]]:
+    levels = table.levels(table.left, table.right)
+    return levels, _weigh(lesson, levels)
+
+
+def _choose_penalty(
+    levels: NDArray[np.int8], base: Floats, yes: Floats, sizes: Sequence[int], seed: int
+) -> tuple[float, Floats]:
+    """Choose the strongest penalty whose held-out loss is within a standard error of the best; 0 keeps the weights as they are.
+
+    Answers it with the held-out log-odds.
+    """
+    folds = list(StratifiedKFold(_FOLDS, shuffle=True, random_state=seed).split(levels, yes))
+    tried: list[tuple[float, Floats]] = [(0.0, base)]
+    for penalty in _PENALTIES:
+        held_out = np.zeros(len(yes))
+        for train, test in folds:
+            fitted = fit_correction(
+                levels[train], base[train], yes[train], 1.0 - yes[train], sizes, most_interactions=0, penalty=penalty
+            )
+            held_out[test] = log_odds(fitted, levels[test], base[test])
+        tried.append((penalty, held_out))
+    losses = [_losses(z, yes) for _, z in tried]
+    best = min(range(len(tried)), key=lambda i: float(losses[i].mean()))
+    for i, own in enumerate(losses):
+        worse = own - losses[best]
+        if worse.mean() <= worse.std() / len(yes) ** 0.5:
+            return tried[i]
+    return tried[best]
+
+
+def _bent(lesson: Lesson, fitted: Correction) -> Lesson:
+    """Add a correction to a lesson: all of its parts are scaled, then the tables are added."""
+    scale = fitted.scale
+    added = in_fixed_point(fitted)
+    old = lesson.refinement
+    if isinstance(old, UnsetType):
+        old = Refinement(0, tuple((0,) * len(rows[0]) for rows in lesson.tables))
+    tables = tuple(
+        tuple(round(a * scale) + b for a, b in zip(one, other, strict=True))
+        for one, other in zip(old.tables, added.tables, strict=True)
+    )
+    interactions = tuple(
+        Interaction(i.left, i.right, tuple(tuple(round(cell * scale) for cell in row) for row in i.table))
+        for i in old.interactions
+    )
+    most = _MOST_BITS * WEIGHT_SCALE
+    return msgspec.structs.replace(
+        lesson,
+        priors=tuple(round(p * scale) for p in lesson.priors),
+        tables=[tuple(tuple(round(cell * scale) for cell in row) for row in rows) for rows in lesson.tables],
+        refinement=Refinement(
+            round(old.constant * scale) + added.constant, tables, interactions, ((-most, -most), (most, most))
+        ),
+    )
+
+
+def _sigmoid(z: Floats) -> Floats:
+    out: Floats = 1.0 / (1.0 + np.exp(-np.clip(z, -50.0, 50.0)))
+    return out
+
+
+def _losses(z: Floats, yes: Floats) -> Floats:
+    out: Floats = np.logaddexp(0.0, z) - yes * z
+    return out
+
+
+def _log_loss(z: Floats, yes: Floats) -> float:
+    return float(_losses(z, yes).mean())
+
+
+def calibration_error(probable: Floats, yes: Floats) -> float:
+    """Compute the expected calibration error: how far probabilities are from shares, over ten bins, weighted by their size."""
+    place = np.minimum((probable * _BINS).astype(np.int64), _BINS - 1)
+    gaps = np.bincount(place, weights=probable - yes, minlength=_BINS)
+    return float(np.abs(gaps).sum() / max(len(yes), 1))
+
+
+def pairs_to_label(table: Comparable, lesson: Lesson, count: int, seed: int, known: Labels | None = None) -> list[PairToLabel]:
+    """Choose the pairs worth a steward's minute, in random order: doubtful ones on which much depends, no two alike.
+
+    A quarter is drawn evenly over the weights, to see how well calibrated they are. Pairs that are `known` are left out.
+    """
+    pool = sample_pool(table, *_candidates(table, lesson), seed)
+    left = np.concatenate([pool.sample.left, table.left[pool.kept]])
+    right = np.concatenate([pool.sample.right, table.right[pool.kept]])
+    weights = _weigh(lesson, np.concatenate([pool.own, pool.outside]))
+    probable = probabilities(weights)
+    n = table.profiles
+    taken = set() if known is None else set(_packed(known.left, known.right, n).tolist())
+    packed = _packed(left, right, n)
+    fresh = np.fromiter((p not in taken for p in packed.tolist()), np.bool_, len(packed))
+    rng = np.random.default_rng(seed)
+    chosen = _doubtful(pool, probable, fresh, count - round(_RANDOM_SHARE * count), rng)
+    chosen_set = set(chosen)
+    rest = np.array([i for i in np.flatnonzero(fresh).tolist() if i not in chosen_set], np.int64)
+    even = _evenly(rest, weights, count - len(chosen), rng)
+    found = [PairToLabel(int(left[i]), int(right[i]), float(probable[i]), "doubt") for i in chosen]
+    found += [PairToLabel(int(left[i]), int(right[i]), float(probable[i]), "calibration") for i in even]
+    return [found[i] for i in rng.permutation(len(found)).tolist()]
+
+
+def _packed(left: NDArray[np.int32], right: NDArray[np.int32], n: int) -> NDArray[np.int64]:
+    return np.minimum(left, right).astype(np.int64) * n + np.maximum(left, right)
+
+
+def _doubtful(pool: Pool, probable: Floats, fresh: NDArray[np.bool_], count: int, rng: np.random.Generator) -> list[int]:
+    """Take pairs of the most doubtful patterns of levels, the more so the more pairs have them: any pair of a pattern alike.
+
+    Were pairs taken for what their component says, the labels would not tell what the levels are worth elsewhere.
+    """
+    _, counts, pattern_of = patterns(np.concatenate([pool.own, pool.outside]))
+    shuffled = rng.permutation(len(pattern_of))
+    shuffled = shuffled[fresh[shuffled]]
+    # The n-th pair of a pattern is worth as much less as n pairs tell of it already.
+    order = shuffled[np.argsort(pattern_of[shuffled], kind="stable")]
+    firsts = np.flatnonzero(np.diff(pattern_of[order], prepend=-1))
+    turn = np.arange(len(order)) - np.repeat(firsts, np.diff(firsts, append=len(order)))
+    worth = probable[order] * (1.0 - probable[order]) * counts[pattern_of[order]] ** 0.5 / (1.0 + turn)
+    chosen: list[int] = order[np.argsort(-worth, kind="stable")[:count]].tolist()
+    return chosen
+
+
+def _evenly(rows: NDArray[np.int64], weights: NDArray[np.int64], count: int, rng: np.random.Generator) -> list[int]:
+    """Draw rows evenly over bins of their weight."""
+    if count <= 0 or not len(rows):
+        return []
+    place = np.clip(weights[rows] // (2 * WEIGHT_SCALE), -8, 8)
+    shuffled = rng.permutation(len(rows))
+    order = shuffled[np.argsort(place[shuffled], kind="stable")]
+    firsts = np.flatnonzero(np.diff(place[order], prepend=-99))
+    turn = np.arange(len(order)) - np.repeat(firsts, np.diff(firsts, append=len(order)))
+    chosen: list[int] = rows[order[np.argsort(turn, kind="stable")[:count]]].tolist()
+    return chosen

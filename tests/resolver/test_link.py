@@ -9,9 +9,7 @@ import numpy as np
 import pytest
 
 from goldenthread.graph.model import SemanticType
-from goldenthread.resolver.blocking import BlockingRule
 from goldenthread.resolver.bulk.link import LinkResult, link
-from goldenthread.resolver.bulk.pairs import candidate_pairs, key_pairs
 from goldenthread.resolver.normalise import Profile
 from goldenthread.resolver.scoring import MatchModel, Scorer
 
@@ -228,36 +226,6 @@ def test_a_column_typed_none_is_ignored(town):
     result = link(town, types, default_country="GB")
 
     assert all(c.name != "email" for c in result.model.comparisons)
-
-
-def test_a_phone_shared_by_too_many_profiles_makes_no_candidates():
-    profiles = [Profile(given=(f"name{i}",), phones=("+14155552671",)) for i in range(30)]
-
-    few = key_pairs(None, profiles, generic_limit=30)
-    many = key_pairs(None, profiles, generic_limit=29)
-
-    assert len(few.packed) == 30 * 29 // 2
-    assert (len(many.packed), many.generic_keys) == (0, 1)
-
-
-def test_candidate_pairs_are_those_of_a_brute_force_comparison():
-    random = Random(1)
-    profiles = [
-        Profile(given=(random.choice("abcd"),), surname=(random.choice("wxyz"),), birth_dates=(f"19{i % 7}0-01-01",))
-        for i in range(40)
-    ]
-    profiles = list(dict.fromkeys(profiles))
-    rules = (BlockingRule("a", ("given", "surname")), BlockingRule("b", ("birth_date", "given")))
-
-    left, right, _ = candidate_pairs(rules, profiles, generic_limit=50)
-
-    expected = {
-        (i, j)
-        for i, p in enumerate(profiles)
-        for j, q in enumerate(profiles)
-        if i < j and p.given == q.given and (p.surname == q.surname or p.birth_dates == q.birth_dates)
-    }
-    assert set(zip(left.tolist(), right.tolist(), strict=True)) == expected
 
 
 def test_identical_columns_of_names_in_any_script_are_linked_alike():

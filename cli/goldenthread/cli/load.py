@@ -211,7 +211,7 @@ def _check_sources(table: Table) -> None:
 def _records(
     table: Table,
     guess: ColumnGuess,
-    values: Mapping[str, list[str]],
+    values: Mapping[str, Sequence[str]],
     attributes: Mapping[str, Attribute],
     source: str,
     party: Party,

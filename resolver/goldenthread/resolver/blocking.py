@@ -20,7 +20,7 @@ from goldenthread.resolver.normalise.text import CACHE_SIZE
 
 __all__ = ["PARTS", "BlockingRule", "CandidateKey", "HasRules", "candidate_keys", "part_values", "rule_keys"]
 
-_MAX_KEYS_PER_RULE = 16
+MAX_KEYS_PER_RULE = 16
 """Conjunctions of a rule for one profile: a record of many names must not flood the index."""
 
 
@@ -121,7 +121,7 @@ def part_values(part: str, profile: Profile) -> Sequence[str]:
 def rule_keys(rule: BlockingRule, profile: Profile) -> Sequence[str]:
     """List the texts of a rule's keys for a profile, distinct and in order."""
     if len(rule.parts) == 1:
-        return sorted({v for v in part_values(rule.parts[0], profile) if v})[:_MAX_KEYS_PER_RULE]
+        return sorted({v for v in part_values(rule.parts[0], profile) if v})[:MAX_KEYS_PER_RULE]
     columns: list[Sequence[str]] = []
     for part in rule.parts:
         values = part_values(part, profile)
@@ -131,7 +131,7 @@ def rule_keys(rule: BlockingRule, profile: Profile) -> Sequence[str]:
     if all(len(c) == 1 for c in columns):
         parts = [c[0] for c in columns]
         return ("\x1f".join(parts),) if all(parts) else ()
-    return sorted({"\x1f".join(parts) for parts in product(*columns) if all(parts)})[:_MAX_KEYS_PER_RULE]
+    return sorted({"\x1f".join(parts) for parts in product(*columns) if all(parts)})[:MAX_KEYS_PER_RULE]
 
 
 def candidate_keys(profile: Profile, model: HasRules) -> tuple[CandidateKey, ...]:

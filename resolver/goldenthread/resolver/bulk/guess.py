@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import permutations
 
 from msgspec.structs import replace
@@ -24,6 +25,7 @@ from goldenthread.graph.model import (
 from goldenthread.resolver.bulk.column_dates import date_order, is_date, write_dates
 from goldenthread.resolver.bulk.guess_file import ColumnGuess, Format, GuessedColumn, Role, from_yaml, to_yaml
 from goldenthread.resolver.bulk.read import Table
+from goldenthread.resolver.bulk.text_column import TextColumn
 from goldenthread.resolver.bulk.vocabulary import vocabulary
 from goldenthread.resolver.normalise.nicknames import NICKNAMES
 from goldenthread.resolver.normalise.text import fold
@@ -39,8 +41,9 @@ def guess_columns(table: Table) -> ColumnGuess:
     """Guess every column of a table, in its order. The same table always gets the same guess."""
     warnings: list[str] = []
     samples = {name: _sample(values) for name, values in table.columns.items()}
-    distinct = {name: len(set(values) - {""}) for name, values in table.columns.items()}
-    filled = {name: table.rows - values.count("") for name, values in table.columns.items()}
+    encoded = {name: TextColumn.of(values) for name, values in table.columns.items()}
+    distinct = {name: column.distinct for name, column in encoded.items()}
+    filled = {name: column.filled for name, column in encoded.items()}
     country = _country(table, samples)
     record_id = table.record_id_column or _record_id(table, filled, distinct, warnings)
     found: list[GuessedColumn] = []
@@ -62,17 +65,21 @@ def guess_columns(table: Table) -> ColumnGuess:
     return ColumnGuess(tuple(found), country, tuple(warnings))
 
 
-def compared_columns(table: Table, guess: ColumnGuess) -> dict[str, list[str]]:
+def compared_columns(table: Table, guess: ColumnGuess) -> dict[str, Sequence[str]]:
     """Give the values of all attribute columns, written as normalising reads them (dates as 1980-12-31, 12345.0 as 12345)."""
-    columns: dict[str, list[str]] = {}
+    columns: dict[str, Sequence[str]] = {}
     for column in guess.attributes:
         values = table.columns[column.name]
         if column.format == "decimal":
-            values = [value[: value.index(".")] if _DECIMAL.fullmatch(value) else value for value in values]
+            values = TextColumn.of(values).mapped(_without_decimals)
         elif column.format:
-            values = write_dates(values, column.format)
+            values = TextColumn.of(values).mapped(partial(write_dates, order=column.format))
         columns[column.name] = values
     return columns
+
+
+def _without_decimals(values: Sequence[str]) -> list[str]:
+    return [value[: value.index(".")] if _DECIMAL.fullmatch(value) else value for value in values]
 
 
 def data_model(guess: ColumnGuess) -> DataModel:

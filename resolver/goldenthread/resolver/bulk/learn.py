@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from itertools import combinations
 from random import Random
 
@@ -11,9 +10,21 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from goldenthread.resolver.blocking import BlockingRule, part_values
-from goldenthread.resolver.bulk.pairs import KeyPairs, candidate_pairs, key_pairs, merge, pairs_in_groups, unpack
-from goldenthread.resolver.comparisons import BINS, batch_levels, kinds
+from goldenthread.resolver.blocking import BlockingRule
+from goldenthread.resolver.bulk.frame import Feature as Values
+from goldenthread.resolver.bulk.frame import Frame
+from goldenthread.resolver.bulk.levels import ColumnLevels, feature_of
+from goldenthread.resolver.bulk.pairs import (
+    Block,
+    PairCounts,
+    block_of_codes,
+    count_pairs,
+    first_codes,
+    identifier_block,
+    pairs_of,
+    stream_pairs,
+)
+from goldenthread.resolver.comparisons import BINS, AnyComparison, kinds
 from goldenthread.resolver.learning import Feature, Lesson, learn_without_labels
 from goldenthread.resolver.normalise import Profile
 from goldenthread.resolver.scoring.frequencies import FrequencyTable, Lookup, bin_of, table_of_counts
@@ -45,6 +56,12 @@ _LEAST_GAIN = 0.001
 _FEW_VALUES = 40
 _MANY_WORDS = 8
 
+_MOST_CHOSEN = 63
+"""Rules that learning looks at together: a bit each, identifiers included."""
+
+_NEARLY_NONE = 1e-4
+"""Probabilities of a match below this are left out where rules are weighed against each other."""
+
 _PARTS_OF = {
     "given_name": ("given.sound", "given.initial"),
     "surname": ("surname.sound", "surname.prefix"),
@@ -65,20 +82,17 @@ _TRIPLES = (
 
 
 class Learned(Struct):
-    """A model learned from profiles, the pairs it makes of them, and what the report says about it."""
+    """A model learned from profiles, and what learning says about it."""
 
     model: MatchModel
-    left: NDArray[np.int32]
-    right: NDArray[np.int32]
-    made: tuple[KeyPairs, ...]
     lesson: Lesson
 
 
 class _Column(Struct):
-    """One comparison with the feature of every profile and how common its values are."""
+    """One comparison with the levels of its values, and how common these are."""
 
     feature: Feature
-    values: list[tuple[object, ...]]
+    levels: ColumnLevels  # type: ignore[type-arg]  # of any values
     table: FrequencyTable
 
 
@@ -99,69 +113,88 @@ class _Compared(Struct):
         return [column.feature for column in self.columns]
 
     def levels(self, left: NDArray[np.int32], right: NDArray[np.int32]) -> NDArray[np.int8]:
-        levels = np.zeros((len(left), len(self.columns)), np.int8)
+        levels = np.empty((len(left), len(self.columns)), np.int8, order="F")
         for k, column in enumerate(self.columns):
-            levels[:, k] = batch_levels(column.feature.comparison, column.values, left, right)  # type: ignore[misc]  # its own
+            levels[:, k] = column.levels.levels(left, right)
         return levels
 
 
 def learn(
-    profiles: Sequence[Profile],
-    counts: NDArray[np.int64],
-    default_country: str,
-    seed: int,
-    progress: Callable[[str, float], None],
-    name: str,
+    frame: Frame, counts: NDArray[np.int64], default_country: str, seed: int, progress: Callable[[str, float], None], name: str
 ) -> Learned:
     """Learn from distinct profiles, at least two, each of which `counts` records have, without labels."""
     rng = Random(seed)  # noqa: S311  # sampling and a salt that is stored beside its hashes: no secret
-    columns = _columns(profiles, rng)
     progress("block", 0.0)
-    made = _choose_rules(profiles, [c.feature.comparison.name for c in columns], progress)
-    left, right = unpack(merge(made), len(profiles))
+    columns = _columns(frame, rng)
+    blocks = _choose_rules(frame, [c.feature.comparison.name for c in columns], progress)
+    chunks = list(stream_pairs(blocks, frame.rows, PairCounts.zero(len(blocks))))
+    left = np.concatenate([np.zeros(0, np.int32), *(c.left for c in chunks)])
+    right = np.concatenate([np.zeros(0, np.int32), *(c.right for c in chunks)])
+    masks = np.concatenate([np.zeros(0, np.uint64), *(c.masks for c in chunks)])
+    del chunks
     lesson = learn_without_labels(_Compared(columns, counts, left, right), seed, progress)
-    kept = _prune(made, left, right, lesson.matches, len(profiles))
-    # First values were enough to choose by; the pairs that count are those any program makes from the chosen rules.
-    rules = tuple(BlockingRule(made[i].rule, tuple(made[i].rule.split("+"))) for i in kept if i)
-    left, right, made = candidate_pairs(rules, profiles, _GENERIC_LIMIT)
-    return Learned(_model(columns, lesson, rules, default_country, name), left, right, made, lesson)
+    kept = _prune([block.pairs for block in blocks], masks, lesson.matches)
+    rules = tuple(BlockingRule(blocks[i].rule, tuple(blocks[i].rule.split("+"))) for i in kept if i)
+    return Learned(_model(columns, lesson, rules, default_country, name), lesson)
 
 
-def _columns(profiles: Sequence[Profile], rng: Random) -> list[_Column]:
+def _columns(frame: Frame, rng: Random) -> list[_Column]:
     """Choose what to compare: every feature that enough profiles have and that takes more than one value."""
-    least = max(2, len(profiles) // 200)
+    least = max(2, frame.rows // 200)
     found = []
-    for kind, name in _available(profiles):
+    for kind, name in _available(frame):
         comparison = build_comparison(kind, name)
-        features: list[tuple[object, ...]] = [comparison.values(p) for p in profiles]
-        known = sum(1 for f in features if f)
-        if known < least or len({v for f in features for v in f}) < 2:
+        values: Values[Hashable] = feature_of(comparison, frame)  # type: ignore[arg-type]  # of its own values
+        known = int(np.count_nonzero(values.codes))
+        if known < least or len(_used(values)) < 2:
             continue
-        counts: Counter[str] = Counter()
-        for f in features:
-            counts.update({t for v in f for t in comparison.frequency_texts(v)})  # type: ignore[arg-type]  # its own values
-        table = table_of_counts(name, counts, known, rng.randbytes(16), _LEAST_COUNT)
-        pairs, borne = _agreements(comparison.binned, counts, known)
-        found.append(_Column(Feature(build_comparison(kind, name, Lookup(table)), pairs, borne), features, table))
+        common, pairs, borne = _agreements(comparison, values, known)
+        table = table_of_counts(name, common, known, rng.randbytes(16), _LEAST_COUNT)
+        comparison = build_comparison(kind, name, Lookup(table))
+        found.append(_Column(Feature(comparison, pairs, borne), ColumnLevels(comparison, values), table))
     return found
 
 
-def _agreements(binned: Sequence[str], counts: Counter[str], known: int) -> tuple[dict[str, float], list[float]]:
-    """Count the pairs of profiles that agree exactly, by level, and the share of profiles bearing a value of each bin."""
+def _used(values: Values[Hashable]) -> NDArray[np.integer]:
+    """Number the values that some profile has."""
+    there = np.bincount(values.codes, minlength=values.entries) > 0
+    if values.starts is None:
+        return np.flatnonzero(there[1:])
+    return np.unique(values.members[np.repeat(there, values.sizes())])
+
+
+def _agreements(
+    comparison: AnyComparison, values: Values[Hashable], known: int
+) -> tuple[dict[str, float], dict[str, float], list[float]]:
+    """Count profiles by common text, pairs that agree exactly by level, and the share of each bin."""
+    texts_of: Callable[[Hashable], Sequence[str]] = comparison.frequency_texts  # type: ignore[assignment]  # its own values
+    counts: dict[str, int] = {}
+    get = counts.get
+    for entry, count in zip(values.all_entries(), np.bincount(values.codes, minlength=values.entries).tolist(), strict=True):
+        if count:
+            for text in texts_of(entry[0]) if len(entry) == 1 else {t for v in entry for t in texts_of(v)}:
+                counts[text] = get(text, 0) + count
+    binned = comparison.binned
     exact: dict[str, float] = {}
     borne = [0.0] * BINS
     for text, count in counts.items():
         head = binned[0] if len(binned) == 1 or text.startswith("P") else binned[1]
         number = bin_of(count / known) if count >= _LEAST_COUNT else 0
-        exact[f"{head}_{number}"] = exact.get(f"{head}_{number}", 0.0) + count * (count - 1) / 2
+        if count > 1:
+            exact[f"{head}_{number}"] = exact.get(f"{head}_{number}", 0.0) + count * (count - 1) / 2
         borne[number] += count
     total = sum(borne) or 1.0
-    return exact, [b / total for b in borne]
+    common = {text: float(count) for text, count in counts.items() if count >= _LEAST_COUNT}
+    return common, exact, [b / total for b in borne]
 
 
-def _available(profiles: Sequence[Profile]) -> list[tuple[str, str]]:
+def _has_area(profile: Profile) -> Sequence[str]:
+    return ("area",) if any(a[3] or a[5] for a in profile.addresses) else ()
+
+
+def _available(frame: Frame) -> list[tuple[str, str]]:
     """List kinds and names of the comparisons that the profiles' features allow."""
-    has_area = sum(1 for p in profiles if any(a[3] or a[5] for a in p.addresses)) * 2 > len(profiles)
+    has_area = int(np.count_nonzero(frame.derive(_has_area).codes)) * 2 > frame.rows
     found = [
         ("name", "given_name"), ("name", "surname"), ("name", "middle_name"), ("whole_name", "whole_name"),
         ("generation", "name_suffix"),
@@ -172,16 +205,15 @@ def _available(profiles: Sequence[Profile]) -> list[tuple[str, str]]:
         found.append(("organisation", "organisation"))
     if not has_area:
         found.append(("text", "region"))
-    values: dict[str, set[str]] = {}
-    for p in profiles:
-        for key, text in p.others:
-            values.setdefault(key, set()).add(text)
-    found += [(_kind_of_texts(texts), key) for key, texts in sorted(values.items())]
+    for key, values in frame.others.items():
+        used = _used(values)  # type: ignore[arg-type]  # texts are values
+        if len(used):
+            found.append((_kind_of_texts([values.values[i] for i in used.tolist()]), key))
     told = {name: kind for kind, made in sorted(kinds().items()) for name in made.compares}
     return [(told.get(name, kind), name) for kind, name in found]
 
 
-def _kind_of_texts(texts: set[str]) -> str:
+def _kind_of_texts(texts: Sequence[str]) -> str:
     """Choose how a free attribute is compared, by how many different texts it has and how long they are."""
     if len(texts) <= _FEW_VALUES:
         return "category"
@@ -207,14 +239,14 @@ def _model(
     )
 
 
-def _choose_rules(
-    profiles: Sequence[Profile], compared: Sequence[str], progress: Callable[[str, float], None]
-) -> tuple[KeyPairs, ...]:
-    """Choose blocking rules by measured pairs, cheapest first, until the budget is spent; a rule must add pairs of its own."""
-    n = len(profiles)
+def _choose_rules(frame: Frame, compared: Sequence[str], progress: Callable[[str, float], None]) -> list[Block]:
+    """Choose blocking rules by measured pairs, cheapest first, until the budget is spent; a rule must add pairs of its own.
+
+    First values are enough to choose by; identifiers, which are always blocked on, come first.
+    """
+    n = frame.rows
     budget = min(_MOST_PAIRS, max(_LEAST_PAIRS, _PAIRS_PER_PROFILE * n))
-    others = {key for p in profiles for key, _ in p.others}
-    fields = {name: _PARTS_OF.get(name, (f"other:{name}",)) for name in compared if name in _PARTS_OF or name in others}
+    fields = {name: _PARTS_OF.get(name, (f"other:{name}",)) for name in compared if name in _PARTS_OF or name in frame.others}
     candidates: list[tuple[str, ...]] = [(part,) for part in _ALONE]
     for a, b in combinations(fields.values(), 2):
         candidates += [(x, y) for x in a for y in b]
@@ -224,90 +256,61 @@ def _choose_rules(
     for parts in candidates:
         for part in parts:
             if part not in codes:
-                codes[part] = _first_codes(part, profiles)
-        pairs, covered = _measure([codes[p] for p in parts])
+                codes[part] = first_codes(frame, part)
+        pairs, covered = count_pairs([codes[p] for p in parts], _GENERIC_LIMIT)
         if pairs and covered * 20 > n:
             measured.append((pairs, parts))
     measured.sort()
-    chosen = [key_pairs(None, profiles, _GENERIC_LIMIT)]
-    united = merge(chosen)
+    chosen = [identifier_block(frame, _GENERIC_LIMIT)]
+    united = _packed(chosen[0], n)
     for step, (pairs, parts) in enumerate(measured):
-        if pairs > budget:
+        if pairs > budget or len(chosen) > _MOST_CHOSEN:
             break
         if pairs < _LEAST_NEW * len(united):
             continue
-        packed = _pairs_of_codes([codes[p] for p in parts])
-        new = packed[~_is_in(packed, united)]
-        if len(united) + len(new) > budget or len(new) < _LEAST_NEW * len(united):
+        block = block_of_codes("+".join(parts), [codes[p] for p in parts], _GENERIC_LIMIT)
+        both = _united(united, _packed(block, n))
+        if len(both) > budget or len(both) - len(united) < _LEAST_NEW * len(united):
             continue
-        united = np.sort(np.concatenate([united, new]), kind="stable")
-        chosen.append(KeyPairs("+".join(parts), packed, 0, np.zeros(0, np.int64)))
+        united = both
+        chosen.append(block)
         progress("block", (step + 1) / len(measured))
-    return tuple(chosen)
+    return chosen
 
 
-def _prune(
-    made: Sequence[KeyPairs], left: NDArray[np.int32], right: NDArray[np.int32], posteriors: Floats, n: int
-) -> list[int]:
+def _packed(block: Block, n: int) -> NDArray[np.int64]:
+    """List the pairs of a block, packed, sorted and distinct."""
+    left, right = pairs_of(block, 0, len(block.rows))
+    return _united(np.zeros(0, np.int64), left.astype(np.int64) * n + right)
+
+
+def _united(one: NDArray[np.int64], other: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Unite arrays into a sorted one without repeats; sorting beats NumPy's hashing here by far."""
+    every = np.concatenate([one, other])
+    every.sort()
+    new = np.ones(len(every), np.bool_)
+    new[1:] = every[1:] != every[:-1]
+    return every[new]
+
+
+def _prune(pairs: Sequence[int], masks: NDArray[np.uint64], matches: Floats) -> list[int]:
     """Choose the rules that together find nearly all expected matches, the most at each step for what they cost.
 
-    Identifiers, the first of `made`, are always kept. Answers positions in `made`.
+    `masks` say which rules make each candidate. Identifiers, the first, are always kept. Answers numbers of rules.
     """
-    packed = left.astype(np.int64) * n + right
-    places = [np.searchsorted(packed, m.packed) for m in made]
-    open_mass = posteriors.copy()
+    likely = np.flatnonzero(matches > _NEARLY_NONE)
+    open_mass, masks_of = matches[likely].copy(), masks[likely]
+    made = [np.flatnonzero(masks_of >> np.uint64(rule) & np.uint64(1)) for rule in range(len(pairs))]
+    total = float(matches.sum())
     kept = [0]
-    open_mass[places[0]] = 0.0
-    total = float(posteriors.sum())
-    rest = set(range(1, len(made)))
+    open_mass[made[0]] = 0.0
+    rest = set(range(1, len(pairs)))
     while rest and len(kept) <= _MOST_RULES:
-        gains = {r: float(open_mass[places[r]].sum()) for r in sorted(rest)}
-        best = max(gains, key=lambda r: gains[r] / (len(places[r]) + len(packed) * 0.02) ** 0.5)
+        gains = {rule: float(open_mass[made[rule]].sum()) for rule in sorted(rest)}
+        best = max(gains, key=lambda rule: gains[rule] / (pairs[rule] + len(masks) * 0.02) ** 0.5)
+        rest.discard(best)
         if gains[best] < _LEAST_GAIN * total:
-            rest.discard(best)
             continue
         kept.append(best)
-        rest.discard(best)
-        open_mass[places[best]] = 0.0
+        open_mass[made[best]] = 0.0
     return kept
-
-
-def _first_codes(part: str, profiles: Sequence[Profile]) -> NDArray[np.int64]:
-    """Code each profile's first value of a part, -1 where it has none: enough to measure by."""
-    code_of: dict[str, int] = {}
-    out = np.full(len(profiles), -1, np.int64)
-    for row, profile in enumerate(profiles):
-        values = part_values(part, profile)
-        if values and values[0]:
-            out[row] = code_of.setdefault(values[0], len(code_of))
-    return out
-
-
-def _is_in(values: NDArray[np.int64], ordered: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Say which values occur in a sorted array."""
-    if not len(ordered):
-        return np.zeros(len(values), np.bool_)
-    places = np.minimum(np.searchsorted(ordered, values), len(ordered) - 1)
-    found: NDArray[np.bool_] = ordered[places] == values
-    return found
-
-
-def _pairs_of_codes(columns: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
-    """Make the pairs of a conjunction of first values, packed, sorted and distinct."""
-    rows = np.flatnonzero(np.logical_and.reduce([c >= 0 for c in columns]))
-    packed = np.zeros(len(rows), np.int64)
-    for column in columns:
-        packed = packed * (int(column.max(initial=0)) + 1) + column[rows]
-    return pairs_in_groups(rows, packed, len(columns[0]), _GENERIC_LIMIT)[0]
-
-
-def _measure(columns: Sequence[NDArray[np.int64]]) -> tuple[int, int]:
-    """Count the pairs a conjunction makes below the generic limit, and the profiles that have all its parts."""
-    known = np.logical_and.reduce([c >= 0 for c in columns])
-    packed = np.zeros(int(known.sum()), np.int64)
-    for column in columns:
-        packed = packed * (int(column.max(initial=0)) + 1) + column[known]
-    packed.sort()
-    sizes = np.diff(np.flatnonzero(np.diff(packed, prepend=-1)), append=len(packed))
-    sizes = sizes[sizes <= _GENERIC_LIMIT]
-    return int((sizes * (sizes - 1) // 2).sum()), len(packed)

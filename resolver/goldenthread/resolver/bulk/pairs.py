@@ -1,108 +1,305 @@
-"""Make the candidate pairs of many profiles: those that share a key or identifier that is not generic."""
+"""Make candidate pairs in columns: profiles that share a key of a rule or an identifier, streamed in chunks of bounded size.
+
+A key held by more than `generic_limit` distinct profiles makes no pairs. A rule's profiles are kept sorted by key; pairs are
+only written out for some rows at a time, so that neither a common key nor many rules need memory for all pairs together.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from goldenthread.resolver.blocking import BlockingRule, rule_keys
-from goldenthread.resolver.normalise import Profile, identifiers
+from goldenthread.resolver.blocking import MAX_KEYS_PER_RULE, PARTS, BlockingRule
+from goldenthread.resolver.bulk.frame import Feature, Frame, pack
+from goldenthread.resolver.normalise import Profile, address_text
+from goldenthread.resolver.normalise.places import is_full_address
 
-__all__ = ["IDENTIFIERS", "KeyPairs", "candidate_pairs", "key_pairs", "merge", "pairs_in_groups", "unpack"]
+__all__ = [
+    "IDENTIFIERS",
+    "Block",
+    "Chunk",
+    "PairCounts",
+    "block_of",
+    "block_of_codes",
+    "blocks_of",
+    "count_pairs",
+    "first_codes",
+    "identifier_block",
+    "pairs_of",
+    "part_feature",
+    "stream_pairs",
+]
 
 IDENTIFIERS = "identifiers"
 """The name under which identifiers, which are candidate keys as well, appear among the rules."""
 
+_CHUNK = 1 << 21
+"""Pairs written out at a time, about: 16 bytes each while they are sorted."""
 
-class KeyPairs(Struct, frozen=True):
-    """The pairs one rule makes, each packed as `smaller * n + larger`, sorted and distinct; and what was too common.
+Rows = NDArray[np.int32]
+Keys = NDArray[np.int64]
 
-    `keyed` holds the profiles that have a key of this rule which is not generic.
+
+class Block(Struct):
+    """The profiles that share keys of one rule, in the order of keys and then rows.
+
+    The profile at a place is paired with those after it, up to the end of its key: `counts[place]` of them. `by_row` lists the
+    places by row. `keyed` says of each profile whether it has a key that is not generic.
     """
 
     rule: str
-    packed: NDArray[np.int64]
+    rows: Rows
+    counts: Rows
+    by_row: Rows
     generic_keys: int
-    keyed: NDArray[np.int64]
+    keyed: NDArray[np.bool_]
+
+    @property
+    def pairs(self) -> int:
+        """Count the pairs, those that share several keys repeatedly."""
+        return int(self.counts.sum(dtype=np.int64))
 
 
-def _rows_and_keys(texts: Iterable[Sequence[object]]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Code keys by first appearance; answer row and code of every (row, key)."""
-    code_of: dict[object, int] = {}
-    rows: list[int] = []
-    codes: list[int] = []
-    for row, keys in enumerate(texts):
-        for key in keys:
-            rows.append(row)
-            codes.append(code_of.setdefault(key, len(code_of)))
-    return np.asarray(rows, np.int64), np.asarray(codes, np.int64)
+class Chunk(Struct):
+    """Some of all candidate pairs, each once, left < right, sorted; `share_done` is the share of the work up to here.
 
-
-def key_pairs(rule: BlockingRule | None, profiles: Sequence[Profile], generic_limit: int) -> KeyPairs:
-    """Pair the distinct profiles that share a key of one rule, or an identifier with None, unless it is generic."""
-    if rule is None:
-        rows, codes = _rows_and_keys(tuple((i.type, i.text) for i in identifiers(p)) for p in profiles)
-    else:
-        rows, codes = _rows_and_keys(rule_keys(rule, p) for p in profiles)
-    name = IDENTIFIERS if rule is None else rule.name
-    return KeyPairs(name, *pairs_in_groups(rows, codes, len(profiles), generic_limit))
-
-
-def pairs_in_groups(
-    rows: NDArray[np.int64], codes: NDArray[np.int64], n: int, generic_limit: int
-) -> tuple[NDArray[np.int64], int, NDArray[np.int64]]:
-    """Pair the rows that share a code of at most `generic_limit` rows.
-
-    Answers the pairs packed as `smaller * n + larger`, sorted and distinct, how many codes were too common, and the rows
-    that have a code which was not.
+    The blocks that make pair `i` are numbers `makers[first[i]:first[i + 1]]`, ascending.
     """
+
+    left: Rows
+    right: Rows
+    first: Keys
+    makers: Rows
+    share_done: float
+
+    @property
+    def counts(self) -> Keys:
+        """Count the blocks that make each pair."""
+        return np.diff(self.first, append=len(self.makers))
+
+    @property
+    def masks(self) -> NDArray[np.uint64]:
+        """Set a bit for each block that makes a pair; there must be at most 64 blocks."""
+        masks: NDArray[np.uint64] = np.bitwise_or.reduceat(np.uint64(1) << self.makers.astype(np.uint64), self.first)
+        return masks
+
+
+class PairCounts(Struct):
+    """What the rules made, counted while pairs are streamed: by rule, all pairs and those that no other rule makes."""
+
+    pairs: Keys
+    only_here: Keys
+
+    @staticmethod
+    def zero(blocks: int) -> PairCounts:
+        """Begin to count."""
+        return PairCounts(np.zeros(blocks, np.int64), np.zeros(blocks, np.int64))
+
+
+def _full_addresses(profile: Profile) -> Sequence[str]:
+    return sorted({address_text(place) for place in profile.addresses if is_full_address(place)})
+
+
+def part_feature(frame: Frame, part: str) -> Feature[str]:
+    """Work out a part's values for all profiles; "" is none."""
+    if part.startswith("other:"):
+        found = frame.others.get(part.removeprefix("other:"))
+        return found if found is not None else Feature(np.zeros(frame.rows, np.int32), [])
+    feature = frame.derive(PARTS[part])
+    if "" not in feature.values and feature.starts is None:
+        return feature
+    return Feature.of([tuple(dict.fromkeys(v for v in entry if v)) for entry in feature.all_entries()], feature.codes)
+
+
+def first_codes(frame: Frame, part: str) -> NDArray[np.int64]:
+    """Number each profile's first value of a part, from 1 up, 0 where it has none: enough to measure rules by."""
+    feature = part_feature(frame, part)
+    return (feature.firsts() + 1).astype(np.int64)[feature.codes]
+
+
+def _entries(features: Sequence[Feature[str]], rows: int) -> tuple[Rows, list[Rows]]:
+    """Combine the values of parts: the row of each conjunction, ascending, and its values' numbers, part by part."""
+    sizes = [feature.sizes()[feature.codes] for feature in features]
+    product = np.ones(rows, np.int64)
+    for size in sizes:
+        product *= size
+    there = np.flatnonzero(product)
+    if product.max(initial=0) <= 1:
+        return there.astype(np.int32), [feature.firsts()[feature.codes[there]] for feature in features]
+    few = there[product[there] <= MAX_KEYS_PER_RULE]
+    which = np.repeat(few, product[few])
+    within = np.arange(len(which)) - np.repeat(np.cumsum(product[few]) - product[few], product[few])
+    values: list[Rows] = []
+    for feature, size in zip(features[::-1], sizes[::-1], strict=True):
+        starts, members = feature.bounds()
+        within, at = np.divmod(within, size[which])
+        values.insert(0, members[starts[feature.codes[which]] + at])
+    many = there[product[there] > MAX_KEYS_PER_RULE]
+    if len(many):
+        extra = [_first_keys(features, row) for row in many.tolist()]
+        which = np.concatenate([which, np.repeat(many, [len(e) for e in extra])])
+        stacked = np.array([numbers for e in extra for numbers in e], np.int32).reshape(-1, len(features))
+        order = np.argsort(which, kind="stable")
+        which = which[order]
+        values = [np.concatenate([v, stacked[:, k]])[order] for k, v in enumerate(values)]
+    return which.astype(np.int32), values
+
+
+def _first_keys(features: Sequence[Feature[str]], row: int) -> list[tuple[int, ...]]:
+    """List the keys of a profile that has too many of them: the first by their texts, as `rule_keys` does."""
+    keys: list[tuple[str, tuple[int, ...]]] = [("", ())]
+    for feature in features:
+        starts, members = feature.bounds()
+        code = int(feature.codes[row])
+        mine = [(feature.values[m], m) for m in members[starts[code] : starts[code + 1]].tolist()]
+        keys = [(f"{text}\x1f{value}" if numbers else value, (*numbers, m)) for text, numbers in keys for value, m in mine]
+    return [numbers for _, numbers in sorted(dict(keys).items())][:MAX_KEYS_PER_RULE]
+
+
+def block_of(rule: BlockingRule, frame: Frame, generic_limit: int) -> Block:
+    """Sort the profiles by their keys of one rule."""
+    features = [part_feature(frame, part) for part in rule.parts]
+    rows, values = _entries(features, frame.rows)
+    keys = pack([(v, len(f.values)) for v, f in zip(values, features, strict=True)], len(rows))
+    return _block(rule.name, rows, keys, frame.rows, generic_limit)
+
+
+def identifier_block(frame: Frame, generic_limit: int) -> Block:
+    """Sort the profiles by their identifiers: emails, phones, full addresses and documents."""
+    features = [frame.fields[name] for name in ("emails", "phones", "documents") if name in frame.fields]
+    if "addresses" in frame.fields:
+        features.append(frame.derive(_full_addresses))
+    rows, keys, base = [np.zeros(0, np.int32)], [np.zeros(0, np.int64)], 0
+    for feature in features:
+        which, (values,) = _entries_of_one(feature)
+        rows.append(which)
+        keys.append(values + np.int64(base))
+        base += len(feature.values)
+    row, key = np.concatenate(rows), np.concatenate(keys)
+    order = np.argsort(row, kind="stable")
+    return _block(IDENTIFIERS, row[order], key[order], frame.rows, generic_limit)
+
+
+def _entries_of_one(feature: Feature) -> tuple[Rows, list[Rows]]:  # type: ignore[type-arg]  # values of any kind
+    """List the row and value of every value that a row has."""
+    sizes = feature.sizes()[feature.codes]
+    starts, members = feature.bounds()
+    which = np.repeat(np.arange(len(feature.codes), dtype=np.int32), sizes)
+    within = np.arange(len(which)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    return which, [members[starts[feature.codes[which]] + within]]
+
+
+def _sorted_by_key(rows: Rows, keys: Keys) -> tuple[Rows, Keys]:
+    """Sort by key, then row, given rows ascending; sorting plain integers is many times faster than sorting places."""
+    bits = max(len(keys) - 1, 1).bit_length()
+    if int(keys.max(initial=0)).bit_length() + bits > 63:
+        keys = np.unique(keys, return_inverse=True)[1]
+    packed = (keys << bits) | np.arange(len(keys))
+    packed.sort()
+    return rows[packed & ((1 << bits) - 1)], packed >> bits
+
+
+def _block(name: str, rows: Rows, keys: Keys, n: int, generic_limit: int) -> Block:
+    """Group rows, ascending, by their keys; a row that has a key twice counts once."""
+    keyed = np.zeros(n, np.bool_)
+    none = np.zeros(0, np.int32)
     if not len(rows):
-        return np.zeros(0, np.int64), 0, np.zeros(0, np.int64)
-    order = np.lexsort((rows, codes))
-    rows, codes = rows[order], codes[order]
-    starts = np.flatnonzero(np.diff(codes, prepend=-1))
-    sizes = np.diff(starts, append=len(codes))
+        return Block(name, none, none, none, 0, keyed)
+    rows, keys = _sorted_by_key(rows, keys)
+    if len(rows) > 1:
+        new = np.ones(len(rows), np.bool_)
+        new[1:] = (keys[1:] != keys[:-1]) | (rows[1:] != rows[:-1])
+        if not new.all():
+            rows, keys = rows[new], keys[new]
+    starts = np.flatnonzero(np.diff(keys, prepend=-1))
+    sizes = np.diff(starts, append=len(keys))
     generic = sizes > generic_limit
-    keyed = _distinct([rows[np.repeat(~generic, sizes)]])
-    keep = (sizes > 1) & ~generic
-    starts, sizes = starts[keep], sizes[keep]
-    found: list[NDArray[np.int64]] = []
-    for size in np.unique(sizes).tolist():
-        first = starts[sizes == size]
-        left, right = np.triu_indices(size, 1)
-        blocks = rows[first[:, None] + np.arange(size)]
-        found.append((blocks[:, left] * n + blocks[:, right]).ravel())
-    return _distinct(found), int(generic.sum()), keyed
+    keyed[rows[np.repeat(~generic, sizes)]] = True
+    kept = (sizes > 1) & ~generic
+    rows = rows[np.repeat(kept, sizes)]
+    sizes = sizes[kept]
+    ends = np.repeat(np.cumsum(sizes), sizes)
+    counts = (ends - np.arange(len(rows)) - 1).astype(np.int32)
+    bits = max(len(rows) - 1, 1).bit_length()
+    places = (rows.astype(np.int64) << bits) | np.arange(len(rows))
+    places.sort()
+    return Block(name, rows, counts, (places & ((1 << bits) - 1)).astype(np.int32), int(generic.sum()), keyed)
 
 
-def _distinct(parts: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
-    """Unite arrays into a sorted one without repeats; sorting beats NumPy's hashing here by far."""
-    if not parts:
-        return np.zeros(0, np.int64)
-    every = np.concatenate(parts)
-    every.sort()
-    keep = np.ones(len(every), np.bool_)
-    keep[1:] = every[1:] != every[:-1]
-    return every[keep]
+def blocks_of(rules: Sequence[BlockingRule], frame: Frame, generic_limit: int) -> list[Block]:
+    """Sort the profiles by identifiers, first, and by the keys of all rules."""
+    return [identifier_block(frame, generic_limit), *(block_of(rule, frame, generic_limit) for rule in rules)]
 
 
-def candidate_pairs(
-    rules: Sequence[BlockingRule], profiles: Sequence[Profile], generic_limit: int
-) -> tuple[NDArray[np.int32], NDArray[np.int32], tuple[KeyPairs, ...]]:
-    """Make the candidate pairs of distinct profiles under all rules and identifiers; left < right, each pair once."""
-    made = tuple(key_pairs(rule, profiles, generic_limit) for rule in (None, *rules))
-    return *unpack(merge(made), len(profiles)), made
+def _known(columns: Sequence[Keys]) -> tuple[Rows, Keys]:
+    """List the rows that have all parts, coded from 1 up, and their packed codes."""
+    rows = np.flatnonzero(np.logical_and.reduce([c > 0 for c in columns])).astype(np.int32)
+    return rows, pack([(c[rows], int(c.max(initial=0)) + 1) for c in columns], len(rows))
 
 
-def merge(made: Iterable[KeyPairs]) -> NDArray[np.int64]:
-    """Unite the packed pairs of several rules."""
-    return _distinct([m.packed for m in made])
+def block_of_codes(name: str, columns: Sequence[Keys], generic_limit: int) -> Block:
+    """Sort the profiles by a conjunction of first values; see `first_codes`."""
+    rows, keys = _known(columns)
+    return _block(name, rows, keys, len(columns[0]), generic_limit)
 
 
-def unpack(packed: NDArray[np.int64], n: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """Split packed pairs of `n` profiles into two columns."""
-    width = max(n, 1)
-    return (packed // width).astype(np.int32), (packed % width).astype(np.int32)
+def count_pairs(columns: Sequence[Keys], generic_limit: int) -> tuple[int, int]:
+    """Count the pairs that a conjunction of first values makes, and the profiles that have all its parts."""
+    _, keys = _known(columns)
+    keys.sort()
+    sizes = np.diff(np.flatnonzero(np.diff(keys, prepend=-1)), append=len(keys))
+    sizes = sizes[sizes <= generic_limit]
+    return int((sizes * (sizes - 1) // 2).sum()), len(keys)
+
+
+def pairs_of(block: Block, start: int, stop: int) -> tuple[Rows, Rows]:
+    """Write out the pairs of a block whose smaller profile is in a range, given by places in `by_row`."""
+    places = block.by_row[start:stop]
+    counts = block.counts[places]
+    left = np.repeat(block.rows[places], counts)
+    first = places.astype(np.int64) + 1 - (np.cumsum(counts, dtype=np.int64) - counts)
+    return left, block.rows[np.repeat(first, counts) + np.arange(len(left))]
+
+
+def stream_pairs(blocks: Sequence[Block], n: int, counts: PairCounts, chunk: int = _CHUNK) -> Iterator[Chunk]:
+    """Yield all candidate pairs of `n` profiles, each once, in order; `counts` is complete at the end."""
+    load = np.zeros(n, np.int64)
+    rows_by_block = []
+    for block in blocks:
+        in_order = block.rows[block.by_row]
+        rows_by_block.append(in_order)
+        load += np.bincount(in_order, weights=block.counts[block.by_row], minlength=n).astype(np.int64)
+    done = np.cumsum(load)
+    total = int(done[-1]) if n else 0
+    if not total:
+        return
+    marks = np.unique(np.searchsorted(done, np.arange(chunk, total, chunk), side="left") + 1)
+    bounds = [0, *marks[marks < n].tolist(), n]
+    bits = max(len(blocks) - 1, 1).bit_length()
+    for a, b in pairwise(bounds):
+        parts = []
+        for number, (block, in_order) in enumerate(zip(blocks, rows_by_block, strict=True)):
+            start, stop = np.searchsorted(in_order, (a, b)).tolist()
+            left, right = pairs_of(block, start, stop)
+            parts.append((((left - np.int64(a)) * n + right) << bits) | number)
+        packed = np.concatenate(parts)
+        packed.sort()
+        new = np.ones(len(packed), np.bool_)
+        new[1:] = packed[1:] != packed[:-1]
+        packed = packed[new]
+        if not len(packed):
+            continue
+        rule = packed & ((1 << bits) - 1)
+        pair = packed >> bits
+        first = np.flatnonzero(np.diff(pair, prepend=-1))
+        left, right = np.divmod(pair[first], n)
+        found = Chunk(
+            (left + a).astype(np.int32), right.astype(np.int32), first, rule.astype(np.int32), float(done[b - 1]) / total
+        )
+        counts.pairs += np.bincount(rule, minlength=len(blocks))
+        counts.only_here += np.bincount(rule[first[found.counts == 1]], minlength=len(blocks))
+        yield found

@@ -31,6 +31,7 @@ from goldenthread.resolver.bulk.errors import (
     RowsRagged,
     ValueInvalid,
 )
+from goldenthread.resolver.bulk.text_column import TextColumn
 
 __all__ = ["Table", "check_columns", "read_table"]
 
@@ -45,7 +46,7 @@ _BLOCK = 4 << 20  # bytes Arrow parses at a time; a row must fit
 _TOLD = re.compile(r"sep=([,;|\t])\r?\n")
 _DATA_LIKE = re.compile(r"[^@\s]+@[^@\s]+\.\w+|\d{4}-\d\d-\d\d.*|\d{1,2}[/.]\d{1,2}[/.]\d{2,4}|[+(]?\d[\d ()/.-]{4,}")
 
-_Columns = dict[str, list[str]]
+_Columns = dict[str, TextColumn]
 
 
 class Table(Struct):
@@ -55,7 +56,7 @@ class Table(Struct):
     one; `record_id_column` is empty when none was told. `skipped` counts ragged rows left out. `warnings` are in plain words.
     """
 
-    columns: dict[str, list[str]]
+    columns: dict[str, Sequence[str]]
     rows: int
     names: tuple[str, ...]
     source_column: str
@@ -99,16 +100,19 @@ def read_table(
         del there[name]
     source_column = source or next((name for name in there if name.casefold() == SOURCE), SOURCE)
     there.setdefault(source_column)
-    united: _Columns = {name: [] for name in there}
-    for file, columns in zip(files, parts, strict=True):
-        rows = len(next(iter(columns.values())))
-        for name, values in united.items():
-            if name in columns and name not in left_out:
-                values += columns.pop(name)
-            else:
-                values += [_stem(file) if name == source_column else ""] * rows
-    if len(united) > MAX_COLUMNS:
-        raise HeaderInvalid(f"the files have {len(united)} columns together", f"give at most {MAX_COLUMNS}")
+    if len(there) > MAX_COLUMNS:
+        raise HeaderInvalid(f"the files have {len(there)} columns together", f"give at most {MAX_COLUMNS}")
+    lengths = [len(next(iter(columns.values()))) for columns in parts]
+    united: dict[str, Sequence[str]] = {}
+    for name in there:
+        united[name] = TextColumn.united(
+            [
+                columns.pop(name)
+                if name in columns and name not in left_out
+                else TextColumn.constant(_stem(file) if name == source_column else "", rows)
+                for file, columns, rows in zip(files, parts, lengths, strict=True)
+            ]
+        )
     names = tuple(_stem(file) for file in files)
     return Table(united, len(united[source_column]), names, source_column, record_id or "", skipped, tuple(warnings))
 
@@ -182,8 +186,8 @@ def _check_header(file: Path, header: Sequence[str], warnings: list[str]) -> lis
     return names
 
 
-def _as_text(file: Path, name: str, array: pa.ChunkedArray, first_row: int) -> list[str]:
-    """Turn an Arrow column of text into stripped values; equal values share one object."""
+def _as_text(file: Path, name: str, array: pa.ChunkedArray, first_row: int) -> TextColumn:
+    """Turn an Arrow column of text into one of stripped values."""
     if array.null_count:
         array = array.fill_null("")
     longest = pc.max(pc.binary_length(array)).as_py() or 0
@@ -193,12 +197,7 @@ def _as_text(file: Path, name: str, array: pa.ChunkedArray, first_row: int) -> l
             f"a field is longer than {MAX_FIELD // 1024} KiB", "shorten it, or close the quote that runs on",
             file=file.name, row=row + first_row, column=name,
         )  # fmt: skip
-    values: list[str] = []
-    for chunk in array.chunks:
-        encoded = chunk.dictionary_encode()
-        words = pc.utf8_trim_whitespace(encoded.dictionary).to_pylist()
-        values += [words[i] for i in encoded.indices.to_numpy(zero_copy_only=False).tolist()]
-    return values
+    return TextColumn.encode(array).stripped()
 
 
 # --- delimited text ---
@@ -349,7 +348,8 @@ def _diagnose(file: Path, raw: bytes, delimiter: str, names: Sequence[str], firs
 
 def _read_parquet(file: Path, raw: bytes, warnings: list[str]) -> _Columns:
     try:
-        table = pq.read_table(pa.BufferReader(raw))
+        # `read_table` would import all of pyarrow.dataset, and pandas with it.
+        table = pq.ParquetFile(pa.BufferReader(raw)).read()
     except (pa.ArrowException, OSError):
         raise FileUnreadable("its Parquet is damaged or cut short", "write it again", file=file.name) from None
     columns: _Columns = {}
@@ -365,7 +365,7 @@ def _read_parquet(file: Path, raw: bytes, warnings: list[str]) -> _Columns:
 def _read_json(file: Path, raw: bytes, warnings: list[str]) -> _Columns:
     """Read one object a line, or one array of objects."""
     raw = raw.removeprefix(b"\xef\xbb\xbf")
-    columns: _Columns = {}
+    columns: dict[str, list[str]] = {}
     nested: set[str] = set()
     for rows, (row, record) in enumerate(_objects(file, raw)):
         for name, value in record.items():
@@ -385,7 +385,11 @@ def _read_json(file: Path, raw: bytes, warnings: list[str]) -> _Columns:
     names = _check_header(file, list(columns), warnings)
     for name in sorted(nested):
         warnings.append(f"{file.name}: column {name} holds lists or objects, which were left out.")
-    return {name: values for name, values in zip(names, columns.values(), strict=True) if name not in nested or any(values)}
+    return {
+        name: TextColumn.of(values)
+        for name, values in zip(names, columns.values(), strict=True)
+        if name not in nested or any(values)
+    }
 
 
 def _objects(file: Path, raw: bytes) -> Iterator[tuple[int, dict[str, object]]]:

@@ -33,7 +33,7 @@ from goldenthread.resolver.comparisons.dates import BirthDate
 from goldenthread.resolver.comparisons.names import Generation, Name, WholeName
 from goldenthread.resolver.comparisons.numbers import Number
 from goldenthread.resolver.comparisons.organisations import Organisation
-from goldenthread.resolver.comparisons.places import Area, Street
+from goldenthread.resolver.comparisons.places import Area, Street, district_of
 from goldenthread.resolver.comparisons.registry import AnyComparison, Kind, UnknownKind, kind_named, kinds, register
 from goldenthread.resolver.comparisons.texts import Category, LongText, Text
 
@@ -63,6 +63,7 @@ __all__ = [
     "WholeName",
     "all_rare",
     "batch_levels",
+    "district_of",
     "kind_named",
     "kinds",
     "register",

@@ -23,7 +23,7 @@ from goldenthread.resolver.comparisons.comparison import (
 from goldenthread.resolver.normalise import Profile
 from goldenthread.resolver.normalise.places import Place
 
-__all__ = ["Area", "Street"]
+__all__ = ["Area", "Street", "district_of"]
 
 
 class Street(Comparison[Place]):
@@ -125,15 +125,15 @@ class Area(Comparison[Place]):
             return 2 * BINS + 1
         if x[3] and y[3] and JaroWinkler.similarity(x[3], y[3]) >= self.CLOSE:
             return 2 * BINS + 1
-        return 2 * BINS + 2 if _district(x[5]) and _district(x[5]) == _district(y[5]) else 2 * BINS + 3
+        return 2 * BINS + 2 if district_of(x[5]) and district_of(x[5]) == district_of(y[5]) else 2 * BINS + 3
 
     def compare_many(self, xs: Sequence[Place], ys: Sequence[Place]) -> Levels:
         """Compare pairs of normalised addresses."""
         values, x, y = pair_codes(xs, ys)
         cities, codes = [v[3] for v in values], [v[5] for v in values]
-        city, code, district = numbers(cities), numbers(codes), numbers([_district(c) for c in codes])
+        city, code, district = numbers(cities), numbers(codes), numbers([district_of(c) for c in codes])
         has_city, has_code, has_district = (
-            np.fromiter(map(bool, texts), np.bool_, len(texts)) for texts in (cities, codes, [_district(c) for c in codes])
+            np.fromiter(map(bool, texts), np.bool_, len(texts)) for texts in (cities, codes, [district_of(c) for c in codes])
         )
         both_codes, both_cities = has_code[x] & has_code[y], has_city[x] & has_city[y]
         found = np.where(both_codes | both_cities, 2 * BINS + 3, MISSING).astype(np.int8)
@@ -153,6 +153,6 @@ def _sides(texts: Sequence[str], x: NDArray[np.int64], y: NDArray[np.int64]) -> 
     return [texts[i] for i in x.tolist()], [texts[i] for i in y.tolist()]
 
 
-def _district(postcode: str) -> str:
+def district_of(postcode: str) -> str:
     """Name the district of a postcode: all but the last three places of one with letters, all but the last two of others."""
     return postcode[:-3] if postcode[-1:].isalpha() or postcode[:1].isalpha() else postcode[:-2]

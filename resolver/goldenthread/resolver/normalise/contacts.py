@@ -9,6 +9,7 @@ from functools import lru_cache
 import phonenumbers
 
 from goldenthread.graph.model import SemanticType
+from goldenthread.resolver.normalise.national_numbers import national_number
 from goldenthread.resolver.normalise.text import CACHE_SIZE, fold, is_placeholder
 
 __all__ = ["document_number", "email_address", "mailbox", "phone_number"]
@@ -59,6 +60,9 @@ def phone_number(text: str, default_country: str) -> str:
     found = _NORTH_AMERICAN.fullmatch(stripped)
     if found and stripped.isascii() and (found[1] or default_country in _NORTH_AMERICA):
         return f"+1{found[2]}{found[3]}{found[4]}"
+    plain = national_number(stripped, default_country)
+    if plain is not None:
+        return plain
     try:
         parsed = phonenumbers.parse(stripped, default_country or None)
     except phonenumbers.NumberParseException:

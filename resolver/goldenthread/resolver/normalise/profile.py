@@ -39,7 +39,7 @@ NORMALISER_VERSION = 2
 """Raised whenever any normalised text changes, since keys and scores made before then no longer compare."""
 
 _ENCODER = msgspec.msgpack.Encoder()
-_MAX_VALUES = 16
+MAX_VALUES = 16
 """Distinct values of one feature that take part in comparing; of more, the first in order."""
 
 _MALE = (
@@ -125,7 +125,7 @@ def _distinct(values: list[_T]) -> tuple[_T, ...]:
     """Sort, drop repeats and what is empty, and cap."""
     if len(values) < 2:
         return tuple(values) if values and values[0] else ()
-    return tuple(sorted({v for v in values if v})[:_MAX_VALUES])
+    return tuple(sorted({v for v in values if v})[:MAX_VALUES])
 
 
 class _Gathered:

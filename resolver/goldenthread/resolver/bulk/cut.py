@@ -1,0 +1,207 @@
+"""Cut the components of linked profiles into identities, many at a time: exactly what `clusters.cluster` makes of each.
+
+Most components are small, so those of one size are joined together, a component a row of arrays. Larger ones go to `cluster`
+one by one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from msgspec import Struct
+from numpy.typing import NDArray
+
+from goldenthread.resolver.bulk.frame import Frame
+from goldenthread.resolver.bulk.text_column import TextColumn
+from goldenthread.resolver.clusters import ClusterSettings, cluster, components
+
+__all__ = ["Weigh", "component_of_rows", "cut"]
+
+Longs = NDArray[np.int64]
+Weigh = Callable[[NDArray[np.int32], NDArray[np.int32]], Longs]
+"""Weigh pairs of distinct profiles by number."""
+
+_MOST_TOGETHER = 12
+"""Profiles of a component up to which those of one size are joined together."""
+
+_BATCH = 1 << 21
+"""Pairs of profiles joined together at a time."""
+
+_NEVER = np.iinfo(np.int64).min
+
+
+def component_of_rows(
+    point_of: Longs, points: int, left: NDArray[np.int32], right: NDArray[np.int32], keyed: NDArray[np.bool_], weigh: Weigh,
+    link_weight: int,
+) -> NDArray[np.int64]:  # fmt: skip
+    """Label the component of every row, given the linked pairs of distinct profiles and which profiles have a key.
+
+    Equal profiles are candidates like any others: without a key that is not generic, or too poor to weigh as a link, they are
+    no evidence of one person, and rows that nothing else links stay apart.
+    """
+    groups = components(points, left, right).astype(np.int64)[point_of]
+    counts = np.bincount(point_of, minlength=points)
+    repeated = np.flatnonzero((counts > 1) & keyed).astype(np.int32)
+    tied = np.zeros(points, np.bool_)
+    tied[repeated] = weigh(repeated, repeated) >= link_weight
+    tied[left] = tied[right] = True
+    loose = np.flatnonzero(~tied[point_of])
+    groups[loose] = points + np.arange(len(loose))
+    return groups
+
+
+class _Members(Struct):
+    """The distinct profiles of components: which component, which profile, how many rows."""
+
+    group: Longs
+    point: Longs
+    count: Longs
+
+
+def cut(
+    groups: Longs,
+    point_of: Longs,
+    frame: Frame,
+    record_ids: Sequence[str],
+    sources: Sequence[str],
+    weigh: Weigh,
+    settings: ClusterSettings,
+    report: Callable[[float], None],
+) -> tuple[Longs, int]:
+    """Cut every component into identities; number them by first row, and count the parts that need a review.
+
+    `frame` holds the distinct profiles, `point_of` the number of each row's.
+    """
+    # An identity is known by one of its (component, profile) members until the end; rows of one member are always together.
+    member_of, first = _members(groups, point_of)
+    members = _Members(groups[first], point_of[first], np.bincount(member_of, minlength=len(first)))
+    label = np.arange(len(first))
+    sizes = np.bincount(members.group)[members.group]
+    reviews = 0
+    several = np.flatnonzero(sizes > 1)
+    if len(several):
+        order = _by_rank(several, members, member_of, groups, point_of, frame, record_ids, sources)
+        in_order, done = sizes[order], 0
+        for size in np.unique(in_order).tolist():
+            chosen = order[in_order == size].reshape(-1, size)
+            if size <= min(_MOST_TOGETHER, settings.max_component):
+                step = max(1, _BATCH // (size * size))
+                for at in range(0, len(chosen), step):
+                    part = chosen[at : at + step]
+                    label[part] = np.take_along_axis(part, _join(members, part, weigh, settings), axis=1)
+            else:
+                for one in chosen:
+                    labels, review = _cut_large(members, one, weigh, settings)
+                    label[one] = one[labels]
+                    reviews += review
+            done += chosen.size
+            report(done / len(several))
+    return _by_first(label[member_of]), reviews
+
+
+def _members(groups: Longs, point_of: Longs) -> tuple[Longs, Longs]:
+    """Number the distinct (component, profile) of the rows, and answer the first row of each."""
+    width = int(point_of.max(initial=0)) + 1
+    _, first, inverse = np.unique(groups * width + point_of, return_index=True, return_inverse=True)
+    return inverse, first
+
+
+def _by_rank(
+    several: Longs, members: _Members, member_of: Longs, groups: Longs, point_of: Longs, frame: Frame,
+    record_ids: Sequence[str], sources: Sequence[str],
+) -> Longs:  # fmt: skip
+    """Order the members of components of several profiles by component and smallest (source, record id, profile)."""
+    wanted = np.zeros(len(members.point), np.bool_)
+    wanted[several] = True
+    rows = np.flatnonzero(wanted[member_of])
+    source, number = _ranks(sources, rows), _ranks(record_ids, rows)
+    order = np.lexsort((number, source, groups[rows]))
+    rows, source, number = rows[order], source[order], number[order]
+    group = groups[rows]
+    same = np.flatnonzero((group[1:] == group[:-1]) & (source[1:] == source[:-1]) & (number[1:] == number[:-1]))
+    if len(same):
+        # Records of one source and id that repeats: their profiles decide.
+        tied = np.unique(np.concatenate([same, same + 1]))
+        keys = sorted(
+            (int(group[i]), int(source[i]), int(number[i]), frame.profile(int(point_of[rows[i]])).encode(), int(rows[i]))
+            for i in tied.tolist()
+        )
+        rows[tied] = [key[-1] for key in keys]
+    _, first = np.unique(member_of[rows], return_index=True)
+    return member_of[rows[np.sort(first)]]
+
+
+def _ranks(texts: Sequence[str], rows: Longs) -> Longs:
+    """Rank the texts of some rows as Python orders them."""
+    column = TextColumn.of(texts)
+    codes = column.codes[rows]
+    used = np.unique(codes)
+    words = column.some_words(used)
+    rank = np.empty(len(used), np.int64)
+    rank[np.fromiter(sorted(range(len(words)), key=words.__getitem__), np.int64, len(words))] = np.arange(len(words))
+    return rank[np.searchsorted(used, codes)]
+
+
+def _join(members: _Members, part: Longs, weigh: Weigh, settings: ClusterSettings) -> Longs:
+    """Join components of equal size by average linkage; answer the slot, by rank, of the first member each is joined to.
+
+    The same as `linkage.link_few` on each: the two groups with the best average join, of equal averages the smallest slots.
+    """
+    many, k = part.shape
+    upper, lower = np.triu_indices(k, 1)
+    points = members.point[part].astype(np.int32)
+    weights = weigh(points[:, upper].ravel(), points[:, lower].ravel()).reshape(many, -1)
+    sizes = members.count[part]
+    sums = np.zeros((many, k, k), np.int64)
+    sums[:, upper, lower] = weights
+    linked = np.zeros((many, k, k), np.bool_)
+    linked[:, upper, lower] = weights >= settings.link_weight
+    sums += sums.transpose(0, 2, 1)
+    linked |= linked.transpose(0, 2, 1)
+    sums *= sizes[:, :, None] * sizes[:, None, :]
+    stays_of = np.tile(np.arange(k), (many, 1))
+    alive = np.arange(many)
+    for _ in range(k - 1):
+        averages = sums[alive][:, upper, lower] // (sizes[alive][:, upper] * sizes[alive][:, lower])
+        averages[~linked[alive][:, upper, lower]] = _NEVER
+        best = averages.argmax(axis=1)
+        found = averages[np.arange(len(alive)), best]
+        going = (found != _NEVER) & (found >= settings.min_average)
+        alive, best = alive[going], best[going]
+        if not len(alive):
+            break
+        a, b = upper[best], lower[best]
+        sizes[alive, a] += sizes[alive, b]
+        sums[alive, a] += sums[alive, b]
+        sums[alive, :, a] = sums[alive, a]
+        linked[alive, a] |= linked[alive, b]
+        linked[alive, a, a] = False
+        linked[alive, :, a] = linked[alive, a]
+        linked[alive, b] = False
+        linked[alive, :, b] = False
+        slots = stays_of[alive]
+        stays_of[alive] = np.where(slots == b[:, None], a[:, None], slots)
+    return stays_of
+
+
+def _cut_large(members: _Members, one: Longs, weigh: Weigh, settings: ClusterSettings) -> tuple[Longs, bool]:
+    """Cut one component, whose members are in order of rank; answer the place of the first member of each one's identity."""
+    points = members.point[one].astype(np.int32)
+    # Each row counts; ranks stand in for order keys, and places for profiles, which is all that cutting looks at.
+    place = np.repeat(np.arange(len(one)), members.count[one])
+    keys = [("", f"{i:09d}") for i in place.tolist()]
+    digests = [i.to_bytes(4, "big") for i in place.tolist()]
+    at = points[place]
+    cutting = cluster(keys, digests, lambda i, j: weigh(at[i], at[j]), (), settings, explain=False)
+    labels = np.asarray(cutting.labels)
+    _, first = np.unique(labels, return_index=True)
+    return place[first][labels[np.searchsorted(place, np.arange(len(one)))]], cutting.needs_review
+
+
+def _by_first(labels: Longs) -> Longs:
+    """Number labels by the first row that has each."""
+    _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
+    rank = np.empty(len(first), np.int64)
+    rank[np.argsort(first)] = np.arange(len(first))
+    return rank[inverse]

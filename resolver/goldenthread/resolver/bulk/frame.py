@@ -1,0 +1,280 @@
+"""Hold many profiles in columns: each feature as its distinct values and, for each row, which of them it has.
+
+What a comparison or a blocking part takes from a profile is worked out once for each distinct content of the fields that it
+reads, and these are found by letting it read. So a million rows cost as much as their distinct values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from itertools import pairwise
+from typing import Generic, TypeVar, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from goldenthread.resolver.normalise import Profile
+
+__all__ = ["Feature", "Frame", "factorise", "pack"]
+
+F = TypeVar("F", bound=Hashable)
+Codes = NDArray[np.int32]
+Keys = NDArray[np.int64]
+
+_FIELDS = tuple(name for name in Profile.__struct_fields__ if name != "others")
+_WIDEST = 62  # bits of a packed key
+
+
+class Feature(Generic[F]):
+    """One feature of many rows.
+
+    `codes` says which entry each row has: 0 where the feature is unknown, else from 1 up. Where `starts` is None, entry `e`
+    is the one value `values[e - 1]`; else it is the values numbered `members[starts[e]:starts[e + 1]]`, in their order.
+    Equal entries have equal codes.
+    """
+
+    __slots__ = ("codes", "members", "starts", "values")
+
+    def __init__(
+        self, codes: Codes, values: list[F], starts: NDArray[np.int64] | None = None, members: Codes | None = None
+    ) -> None:
+        self.codes, self.values, self.starts = codes, values, starts
+        self.members = np.zeros(0, np.int32) if members is None else members
+
+    @property
+    def entries(self) -> int:
+        """How many entries there are, the unknown one included."""
+        return len(self.values) + 1 if self.starts is None else len(self.starts) - 1
+
+    def entry(self, code: int) -> tuple[F, ...]:
+        """List the values of an entry."""
+        if self.starts is None:
+            return (self.values[code - 1],) if code else ()
+        return tuple(self.values[i] for i in self.members[self.starts[code] : self.starts[code + 1]].tolist())
+
+    def all_entries(self) -> list[tuple[F, ...]]:
+        """List the values of every entry."""
+        if self.starts is None:
+            return [(), *((value,) for value in self.values)]
+        taken = [self.values[i] for i in self.members.tolist()]
+        bounds = self.starts.tolist()
+        return [tuple(taken[a:b]) for a, b in pairwise(bounds)]
+
+    def sizes(self) -> NDArray[np.int64]:
+        """Count the values of every entry."""
+        if self.starts is None:
+            sizes = np.ones(self.entries, np.int64)
+            sizes[0] = 0
+            return sizes
+        return np.diff(self.starts)
+
+    def bounds(self) -> tuple[NDArray[np.int64], Codes]:
+        """Answer where the members of every entry start, and the members; both made where every entry has one."""
+        if self.starts is None:
+            starts = np.arange(-1, self.entries, dtype=np.int64)
+            starts[0] = 0
+            return starts, np.arange(len(self.values), dtype=np.int32)
+        return self.starts, self.members
+
+    def firsts(self) -> Codes:
+        """Number the first value of every entry; -1 where there is none."""
+        if self.starts is None:
+            return np.arange(-1, len(self.values), dtype=np.int32)
+        firsts = np.full(self.entries, -1, np.int32)
+        there = self.sizes() > 0
+        firsts[there] = self.members[self.starts[:-1][there]]
+        return firsts
+
+    def take(self, rows: NDArray[np.integer]) -> Feature[F]:
+        """Answer the feature of some rows."""
+        return Feature(self.codes[rows], self.values, self.starts, self.members)
+
+    @staticmethod
+    def of(entries: Sequence[Sequence[F]], codes: NDArray[np.integer]) -> Feature[F]:
+        """Build from the values of entries, empty or repeated ones among them, and the place of each row's entry."""
+        number: dict[F, int] = {}
+        if all(len(entry) < 2 for entry in entries):
+            new = np.fromiter(
+                (number.setdefault(entry[0], len(number) + 1) if entry else 0 for entry in entries), np.int32, len(entries)
+            )
+            return Feature(new[codes] if len(new) else np.zeros(len(codes), np.int32), list(number))
+        known: dict[tuple[F, ...], int] = {(): 0}
+        new = np.fromiter((known.setdefault(tuple(entry), len(known)) for entry in entries), np.int32, len(entries))
+        sizes = np.fromiter(map(len, known), np.int64, len(known))
+        starts = np.zeros(len(known) + 1, np.int64)
+        np.cumsum(sizes, out=starts[1:])
+        members = np.fromiter(
+            (number.setdefault(value, len(number)) for entry in known for value in entry), np.int32, int(starts[-1])
+        )
+        return Feature(new[codes], list(number), starts, members)
+
+
+class _Unread(Exception):  # not an error: it tells which field is read
+    """A field of a profile was read that is not there yet."""
+
+    def __init__(self, field: str) -> None:
+        self.field = field
+        super().__init__(field)
+
+
+class _Partial:
+    """Stand in for a profile of which only some fields are known; reading another says which."""
+
+    def __getattr__(self, field: str) -> object:
+        if field in Profile.__struct_fields__:
+            raise _Unread(field)
+        raise AttributeError(field)
+
+
+class _Opaque:
+    """Stand in for the content of a field; it can only be passed on, so who answers it has not looked at it."""
+
+    __slots__ = ()
+
+    def _refuse(self, *_: object) -> bool:
+        raise _Looked
+
+    __bool__ = __len__ = __iter__ = __getitem__ = __contains__ = __add__ = __eq__ = _refuse
+    __hash__ = None  # type: ignore[assignment]
+
+
+class _Looked(Exception):  # not an error
+    """The content of a field was looked at."""
+
+
+class Frame:
+    """Many profiles in columns: their fields by name, and the texts of `others` by key."""
+
+    __slots__ = ("_derived", "fields", "others", "rows")
+
+    def __init__(self, rows: int, fields: dict[str, Feature[Hashable]], others: dict[str, Feature[str]]) -> None:
+        self.rows = rows
+        self.fields = {name: fields[name] for name in _FIELDS if name in fields}
+        self.others = dict(sorted(others.items()))
+        self._derived: dict[tuple[object, str], Feature[Hashable]] = {}
+
+    @staticmethod
+    def of_profiles(profiles: Sequence[Profile]) -> Frame:
+        """Put profiles into columns."""
+        rows = np.arange(len(profiles))
+        fields: dict[str, Feature[Hashable]] = {
+            name: Feature.of([getattr(profile, name) for profile in profiles], rows) for name in _FIELDS
+        }
+        keys = sorted({key for profile in profiles for key, _ in profile.others})
+        others = {k: Feature.of([tuple(t for key, t in p.others if key == k) for p in profiles], rows) for k in keys}
+        return Frame(len(profiles), fields, others)
+
+    def profile(self, row: int) -> Profile:
+        """Make the profile of a row."""
+        fields = {name: feature.entry(int(feature.codes[row])) for name, feature in self.fields.items()}
+        others = [(key, text) for key, feature in self.others.items() for text in feature.entry(int(feature.codes[row]))]
+        return Profile(**fields, others=tuple(sorted(others)))  # type: ignore[arg-type]  # each field's own values
+
+    def take(self, rows: NDArray[np.integer]) -> Frame:
+        """Answer the frame of some rows."""
+        return Frame(
+            len(rows),
+            {name: feature.take(rows) for name, feature in self.fields.items()},
+            {key: feature.take(rows) for key, feature in self.others.items()},
+        )
+
+    def distinct(self) -> tuple[NDArray[np.int64], Frame]:
+        """Number the distinct profiles by first row: the number of each row's, and the frame of the distinct ones."""
+        features: list[Feature[Hashable]] = [*self.fields.values(), *cast("Iterable[Feature[Hashable]]", self.others.values())]
+        point_of, first = factorise(pack([(f.codes, f.entries) for f in features], self.rows))
+        return point_of, self.take(first)
+
+    def derive(self, read: Callable[[Profile], Sequence[F]], key: str = "") -> Feature[F]:
+        """Work out what a function takes from every profile, once for each distinct content of the fields it reads.
+
+        The function sees those of `others` that have the key, and no more.
+        """
+        found = self._derived.get((read, key))
+        if found is None:
+            found = self._derived[(read, key)] = cast(Feature[Hashable], self._derive(read, key))
+        return cast(Feature[F], found)
+
+    def _derive(self, read: Callable[[Profile], Sequence[F]], key: str) -> Feature[F]:
+        fields: list[str] = []
+        while True:
+            try:
+                return self._read(read, key, fields)
+            except _Unread as unread:
+                fields.append(unread.field)
+
+    def _field(self, name: str, key: str) -> Feature[Hashable] | None:
+        return cast("Feature[Hashable] | None", self.others.get(key) if name == "others" else self.fields.get(name))
+
+    def _read(self, read: Callable[[Profile], Sequence[F]], key: str, names: Sequence[str]) -> Feature[F]:
+        partial = _Partial()
+        profile = cast(Profile, partial)
+        features: list[Feature[Hashable]] = []
+        known: list[str] = []
+        for name in names:
+            feature = self._field(name, key)
+            if feature is None:
+                setattr(partial, name, ())
+            else:
+                features.append(feature)
+                known.append(name)
+        if not features:
+            return Feature.of([read(profile)], np.zeros(self.rows, np.int64))
+        if len(features) == 1:
+            name, feature = known[0], features[0]
+            if name != "others" and _passes_on(read, partial, name):
+                return cast(Feature[F], feature)
+            entries = feature.all_entries()
+            answers = []
+            for entry in entries:
+                setattr(partial, name, tuple((key, text) for text in entry) if name == "others" else entry)
+                answers.append(read(profile))
+            return Feature.of(answers, feature.codes)
+        combination, first = factorise(pack([(f.codes, f.entries) for f in features], self.rows))
+        every = [
+            _with_key(f.all_entries(), key) if n == "others" else f.all_entries() for n, f in zip(known, features, strict=True)
+        ]
+        columns = [f.codes[first].tolist() for f in features]
+        answers = []
+        for codes in zip(*columns, strict=True):
+            for name, entries, code in zip(known, every, codes, strict=True):
+                setattr(partial, name, entries[code])
+            answers.append(read(profile))
+        return Feature.of(answers, combination)
+
+
+def _with_key(entries: Iterable[tuple[Hashable, ...]], key: str) -> list[tuple[Hashable, ...]]:
+    return [tuple((key, text) for text in entry) for entry in entries]
+
+
+def _passes_on(read: Callable[[Profile], object], partial: _Partial, name: str) -> bool:
+    """Say whether a function answers a field as it is, without looking at it."""
+    opaque = _Opaque()
+    setattr(partial, name, opaque)
+    try:
+        return read(cast(Profile, partial)) is opaque
+    except (_Looked, TypeError):
+        return False
+
+
+def pack(columns: Sequence[tuple[NDArray[np.integer], int]], rows: int) -> Keys:
+    """Pack columns of codes, each from 0 and below its size, into one integer a row, equal exactly where all codes are."""
+    keys = np.zeros(rows, np.int64)
+    size = 1
+    for codes, width in columns:
+        if width < 2:
+            continue
+        if size * width >= 1 << _WIDEST:
+            uniques, inverse = np.unique(keys, return_inverse=True)
+            keys, size = inverse, len(uniques)
+        keys = keys * width + codes
+        size *= width
+    return keys
+
+
+def factorise(keys: Keys) -> tuple[Keys, Keys]:
+    """Number keys by first appearance: the number of each row's, and the first row of each."""
+    _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
+    order = np.argsort(first)
+    rank = np.empty(len(first), np.int64)
+    rank[order] = np.arange(len(first))
+    return rank[inverse], first[order]

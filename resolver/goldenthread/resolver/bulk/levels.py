@@ -1,0 +1,167 @@
+"""Compare pairs of profiles held in columns: each distinct pair of values once, and the surely different ones not at all.
+
+Levels are exactly those of `Comparison.level`. A pair of equal values has the level of the value with itself; whether two are
+surely different is told from sketches of the texts (see `sketches`); only what is left goes to the comparison.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from typing import Generic, TypeVar, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from goldenthread.resolver.bulk.frame import Feature, Frame
+from goldenthread.resolver.bulk.sketches import Shortcut, shortcut_of
+from goldenthread.resolver.comparisons import MISSING, Comparison
+
+__all__ = ["ColumnLevels", "FrameLevels"]
+
+F = TypeVar("F", bound=Hashable)
+Levels = NDArray[np.int8]
+Codes = NDArray[np.int32]
+
+_UNKNOWN = -1
+_REMEMBERED = 2048
+"""The values met first whose levels with each other are kept in a square."""
+
+_NOTHING = 127
+
+
+class ColumnLevels(Generic[F]):
+    """The levels of one comparison between the values of one feature."""
+
+    def __init__(self, comparison: Comparison[F], feature: Feature[F]) -> None:
+        self.comparison, self.feature = comparison, feature
+        self._shortcut: Shortcut | None = None
+        self._is_ready = False
+        self._own = np.full(len(feature.values), _UNKNOWN, np.int8)
+        self._side = min(_REMEMBERED, len(feature.values))
+        self._square = np.full(self._side * self._side, _UNKNOWN, np.int8)
+
+    def levels(self, left: NDArray[np.integer], right: NDArray[np.integer]) -> Levels:
+        """Compare pairs of rows."""
+        x, y = self.feature.codes[left], self.feature.codes[right]
+        out = np.zeros(len(x), np.int8)
+        known = np.flatnonzero((x > 0) & (y > 0))
+        if not len(known):
+            return out
+        if len(known) < len(x):
+            x, y = x[known], y[known]
+        if self.feature.starts is None:
+            out[known] = self._single(x - 1, y - 1)
+        else:
+            out[known] = self._several(x, y)
+        return out
+
+    def _several(self, x: Codes, y: Codes) -> Levels:
+        """Compare entries of several values: the strongest level of any with any."""
+        starts, members = self.feature.bounds()
+        sizes = self.feature.sizes()
+        found = np.empty(len(x), np.int8)
+        one = (sizes[x] == 1) & (sizes[y] == 1)
+        plain = np.flatnonzero(one)
+        found[plain] = self._single(members[starts[x[plain]]], members[starts[y[plain]]])
+        rest = np.flatnonzero(~one)
+        if not len(rest):
+            return found
+        entries = len(sizes)
+        low, high = np.minimum(x[rest], y[rest]).astype(np.int64), np.maximum(x[rest], y[rest])
+        packed, inverse = np.unique(low * entries + high, return_inverse=True)
+        a, b = np.divmod(packed, entries)
+        wide = sizes[b]
+        counts = sizes[a] * wide
+        which = np.repeat(np.arange(len(packed)), counts)
+        offsets = np.cumsum(counts) - counts
+        within = np.arange(len(which)) - offsets[which]
+        first, second = np.divmod(within, wide[which])
+        levels = self._single(members[starts[a[which]] + first], members[starts[b[which]] + second])
+        best = np.minimum.reduceat(np.where(levels == MISSING, _NOTHING, levels).astype(np.int8), offsets)
+        found[rest] = np.where(best == _NOTHING, MISSING, best).astype(np.int8)[inverse]
+        return found
+
+    def _single(self, x: Codes, y: Codes) -> Levels:
+        """Compare pairs of values by number."""
+        found = np.empty(len(x), np.int8)
+        equal = x == y
+        same = np.flatnonzero(equal)
+        if len(same):
+            found[same] = self._same(x[same])
+        rest = np.flatnonzero(~equal)
+        if not len(rest):
+            return found
+        x, y = x[rest], y[rest]
+        levels = self._remembered(x, y)
+        open_ = np.flatnonzero(levels == _UNKNOWN)
+        if len(open_) and (shortcut := self._ready()) is not None:
+            levels[open_] = shortcut(x[open_], y[open_])
+            open_ = open_[levels[open_] == _UNKNOWN]
+        if len(open_):
+            levels[open_] = self._unequal(x[open_], y[open_])
+        found[rest] = levels
+        return found
+
+    def _ready(self) -> Shortcut | None:
+        """Make the shortcut when the first pair needs it."""
+        if not self._is_ready:
+            self._is_ready = True
+            self._shortcut = shortcut_of(self.comparison, self.feature.values)
+        return self._shortcut
+
+    def _same(self, codes: Codes) -> Levels:
+        """Compare values with themselves."""
+        levels = self._own[codes]
+        if (levels == _UNKNOWN).any():
+            compare, values = self.comparison.compare, self.feature.values
+            fresh = np.unique(codes[levels == _UNKNOWN])
+            self._own[fresh] = np.fromiter((compare(values[i], values[i]) for i in fresh.tolist()), np.int8, len(fresh))
+            levels = self._own[codes]
+        return levels
+
+    def _remembered(self, x: Codes, y: Codes) -> Levels:
+        side = self._side
+        if side == len(self.feature.values):
+            found: Levels = self._square[x * side + y]
+            return found
+        inside = (x < side) & (y < side)
+        levels = np.full(len(x), _UNKNOWN, np.int8)
+        levels[inside] = self._square[x[inside] * side + y[inside]]
+        return levels
+
+    def _unequal(self, x: Codes, y: Codes) -> Levels:
+        """Compare pairs of different values, each once; a comparison takes the smaller value first."""
+        size = len(self.feature.values)
+        low, high = np.minimum(x, y).astype(np.int64), np.maximum(x, y)
+        packed, inverse = np.unique(low * size + high, return_inverse=True)
+        first, second = np.divmod(packed, size)
+        values = self.feature.values
+        pairs = [(values[i], values[j]) for i, j in zip(first.tolist(), second.tolist(), strict=True)]
+        pairs = [(a, b) if a <= b else (b, a) for a, b in pairs]
+        levels = self.comparison.compare_many([a for a, _ in pairs], [b for _, b in pairs])
+        inside = second < self._side
+        first, second, kept = first[inside], second[inside], levels[inside]
+        self._square[first * self._side + second] = kept
+        self._square[second * self._side + first] = kept
+        found: Levels = levels[inverse]
+        return found
+
+
+class FrameLevels:
+    """The levels of several comparisons between the profiles of a frame."""
+
+    def __init__(self, comparisons: Sequence[Comparison], frame: Frame) -> None:  # type: ignore[type-arg]  # of any values
+        self.columns = [ColumnLevels(c, feature_of(c, frame)) for c in comparisons]
+
+    def levels(self, left: NDArray[np.integer], right: NDArray[np.integer]) -> Levels:
+        """Compare pairs of rows; shape (pairs, comparisons)."""
+        out = np.empty((len(left), len(self.columns)), np.int8, order="F")
+        for k, column in enumerate(self.columns):
+            out[:, k] = column.levels(left, right)
+        return out
+
+
+def feature_of(comparison: Comparison[F], frame: Frame) -> Feature[F]:
+    """Work out what a comparison looks at for all profiles; of `others` it may read those under its own name."""
+    read = cast("Callable[..., Sequence[F]]", comparison.values)
+    return frame.derive(read, comparison.name)

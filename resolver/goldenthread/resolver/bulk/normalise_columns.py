@@ -1,0 +1,234 @@
+"""Normalise columns into a frame of profiles: exactly what `profile_of` makes of each row, at the cost of distinct values.
+
+Values that cannot influence each other are normalised once each. Those that can, as the columns of one name or one address,
+are normalised once for each combination that occurs, and part by part where that is certain to give the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import cast
+
+import numpy as np
+from msgspec import Struct
+from numpy.typing import NDArray
+
+from goldenthread.graph.model import DOCUMENT_TYPES, AttributeValue, PersonName, PostalAddress, SemanticType
+from goldenthread.resolver.bulk.frame import Feature, Frame, factorise, pack
+from goldenthread.resolver.bulk.text_column import TextColumn
+from goldenthread.resolver.normalise import Profile, contacts, dates, names, places, profile_of
+from goldenthread.resolver.normalise.profile import MAX_VALUES
+
+__all__ = ["normalise_columns"]
+
+_T = SemanticType
+_FIELD_OF = {
+    _T.EMAIL: "emails",
+    _T.PHONE: "phones",
+    _T.BIRTH_DATE: "birth_dates",
+    _T.GENDER: "genders",
+    _T.ORGANISATION_NAME: "organisations",
+    **dict.fromkeys(DOCUMENT_TYPES, "documents"),
+}
+"""Kinds of which each value is normalised by itself into one field."""
+
+_NAME_FIELDS = ("given", "middle", "surname", "suffix")
+_NAME_PARTS = {_T.GIVEN_NAME: "given", _T.MIDDLE_NAME: "middle", _T.SURNAME: "surname", _T.NAME_SUFFIX: "suffix"}
+_NAMES = frozenset({*_NAME_PARTS, _T.PERSON_NAME, _T.OTHER_NAME})
+_DOOR_PARTS = {_T.STREET: "street", _T.HOUSE_NUMBER: "house_number", _T.UNIT: "unit"}
+_AREA_PARTS = {_T.CITY: ("city", 3), _T.REGION: ("region", 4), _T.POSTCODE: ("postcode", 5), _T.COUNTRY: ("country", 6)}
+_ADDRESSES = frozenset({*_DOOR_PARTS, *_AREA_PARTS, _T.ADDRESS})
+
+
+class _Column(Struct):
+    """A column of stripped words, the type of its values, and which word each row has."""
+
+    name: str
+    kind: SemanticType
+    codes: NDArray[np.int32]
+    words: list[str]
+
+
+def normalise_columns(
+    columns: Mapping[str, Sequence[str]],
+    types: Mapping[str, SemanticType | None],
+    default_country: str,
+    rows: int,
+    advance: Callable[[float], None] = lambda share: None,
+) -> Frame:
+    """Normalise the columns that have a type; `advance` hears which share is done."""
+    fields: dict[str, list[Feature[Hashable]]] = {}
+    others: dict[str, list[Feature[str]]] = {}
+    used = [(name, kind) for name, kind in types.items() if kind is not None]
+    named: list[_Column] = []
+    addressed: list[_Column] = []
+    for place, (name, kind) in enumerate(used):
+        encoded = TextColumn.of(columns[name])
+        column = _Column(name, kind, encoded.codes, [word.strip() for word in encoded.words()])
+        if kind in _NAMES:
+            named.append(column)
+        elif kind in _ADDRESSES:
+            addressed.append(column)
+        elif field := _FIELD_OF.get(kind):
+            fields.setdefault(field, []).append(_alone(column, field, default_country))
+        else:
+            key, feature = _other(column, default_country)
+            if key:
+                others.setdefault(key, []).append(feature)
+        advance((place + 1) / (len(used) + 1))
+    made = {field: _merged(features) for field, features in fields.items()}
+    made |= _names(named, default_country)
+    if addressed:
+        made["addresses"] = cast("Feature[Hashable]", _addresses(addressed, default_country))
+    return Frame(rows, made, _capped({key: _merged(features) for key, features in others.items()}, rows))
+
+
+def _profiles(column: _Column, default_country: str) -> list[Profile]:
+    """Make the profile of each word of a column by itself."""
+    return [profile_of([AttributeValue(column.name, column.kind, w)] if w else [], default_country) for w in column.words]
+
+
+def _of_texts(texts: Sequence[str], codes: NDArray[np.int32]) -> Feature[str]:
+    """Build a feature of single texts, "" where there is none."""
+    number = {"": 0}
+    new = np.fromiter((number.setdefault(text, len(number)) for text in texts), np.int32, len(texts))
+    return Feature(new[codes] if len(new) else np.zeros(len(codes), np.int32), list(number)[1:])
+
+
+def _alone(column: _Column, field: str, default_country: str) -> Feature[Hashable]:
+    """Normalise a column whose values stand by themselves."""
+    words = column.words
+    if column.kind is _T.EMAIL:
+        # Distinct words would only push each other out of the normalisers' memories.
+        email = contacts.email_address.__wrapped__
+        texts = [email(word) if word else "" for word in words]
+    elif column.kind is _T.PHONE:
+        phone = contacts.phone_number.__wrapped__
+        texts = [phone(word, default_country) if word else "" for word in words]
+    elif column.kind is _T.BIRTH_DATE:
+        texts = [dates.birth_date(word, default_country) if word else "" for word in words]
+    else:
+        return Feature.of([getattr(profile, field) for profile in _profiles(column, default_country)], column.codes)
+    return cast("Feature[Hashable]", _of_texts(texts, column.codes))
+
+
+def _other(column: _Column, default_country: str) -> tuple[str, Feature[str]]:
+    """Normalise a column of `others`; answer the key it goes under, "" where no value is usable."""
+    found = [profile.others for profile in _profiles(column, default_country)]
+    key = next((pair[0] for pairs in found for pair in pairs), "")
+    return key, _of_texts([pairs[0][1] if pairs else "" for pairs in found], column.codes)
+
+
+def _merged(features: Sequence[Feature[Hashable]] | Sequence[Feature[str]]) -> Feature[Hashable]:
+    """Unite features of one field: distinct values, sorted and capped as in a profile."""
+    if len(features) == 1:
+        return cast("Feature[Hashable]", features[0])
+    rows = len(features[0].codes)
+    combination, first = factorise(pack([(f.codes, f.entries) for f in features], rows))
+    entries = [f.all_entries() for f in features]
+    united = [
+        sorted({value for values, code in zip(entries, codes, strict=True) for value in values[code]})[:MAX_VALUES]
+        for codes in zip(*(f.codes[first].tolist() for f in features), strict=True)
+    ]
+    return Feature.of(united, combination)
+
+
+def _capped(others: dict[str, Feature[Hashable]], rows: int) -> dict[str, Feature[str]]:
+    """Hold `others` to the number of texts that a profile keeps, the first by key and text."""
+    made = cast("dict[str, Feature[str]]", others)
+    if sum(int(f.sizes().max(initial=0)) for f in made.values()) <= MAX_VALUES:
+        return made
+    room = np.full(rows, MAX_VALUES, np.int64)
+    for key in sorted(made):
+        feature = made[key]
+        sizes = feature.sizes()[feature.codes]
+        if (sizes > room).any():
+            combination, first = factorise(pack([(feature.codes, feature.entries), (room, MAX_VALUES + 1)], rows))
+            entries = feature.all_entries()
+            kept = [entries[c][:n] for c, n in zip(feature.codes[first].tolist(), room[first].tolist(), strict=True)]
+            made[key] = Feature.of(kept, combination)
+        room = np.maximum(room - sizes, 0)
+    return made
+
+
+def _combinations(columns: Sequence[_Column]) -> tuple[NDArray[np.int64], list[list[str]]]:
+    """Number the combinations of words that occur: that of each row, and the words of each, column by column."""
+    combination, first = factorise(pack([(c.codes, len(c.words)) for c in columns], len(columns[0].codes)))
+    return combination, [[c.words[code] for code in c.codes[first].tolist()] for c in columns]
+
+
+def _whole(columns: Sequence[_Column], default_country: str) -> tuple[NDArray[np.int64], list[Profile]]:
+    """Make the profile of each combination of words."""
+    combination, words = _combinations(columns)
+    kinds = [(c.name, c.kind) for c in columns]
+    profiles = [
+        profile_of([AttributeValue(n, k, w) for (n, k), w in zip(kinds, row, strict=True) if w], default_country)
+        for row in zip(*words, strict=True)
+    ]
+    return combination, profiles
+
+
+def _names(columns: Sequence[_Column], default_country: str) -> dict[str, Feature[Hashable]]:
+    """Normalise the columns of people's names.
+
+    A part that says only what it is, as a given name of one word, can be taken by itself beside others like it.
+    """
+    if not columns:
+        return {}
+    kinds = [column.kind for column in columns]
+    if len(set(kinds)) < len(kinds) or not set(kinds) <= set(_NAME_PARTS):
+        combination, profiles = _whole(columns, default_country)
+        return {field: Feature.of([getattr(p, field) for p in profiles], combination) for field in _NAME_FIELDS}
+    plain = np.ones(len(columns[0].codes), np.bool_)
+    parts: dict[str, list[str]] = {}
+    for column in columns:
+        field = _NAME_PARTS[column.kind]
+        slot = _NAME_FIELDS.index(field)
+        found = [names.person_name(PersonName(**{field: word})) for word in column.words]
+        parts[field] = [name[slot] for name in found]
+        plain &= np.fromiter((not any(name[:slot] + name[slot + 1 :]) for name in found), np.bool_, len(found))[column.codes]
+    rest = np.flatnonzero(~plain)
+    odd = [_Column(c.name, c.kind, c.codes[rest], c.words) for c in columns]
+    combination, profiles = _whole(odd, default_country) if len(rest) else (rest, [])
+    made: dict[str, Feature[Hashable]] = {}
+    for field in _NAME_FIELDS:
+        said = [c for c in columns if _NAME_PARTS[c.kind] == field]
+        entries: list[tuple[str, ...]] = [()]
+        codes = np.zeros(len(plain), np.int64)
+        if said:
+            entries += [(text,) if text else () for text in parts[field]]
+            codes = said[0].codes + np.int64(1)
+        codes[rest] = combination + len(entries)
+        entries += [getattr(profile, field) for profile in profiles]
+        made[field] = Feature.of(entries, codes)
+    return made
+
+
+def _addresses(columns: Sequence[_Column], default_country: str) -> Feature[places.Place]:
+    """Normalise the columns of one address: the door by its parts together, each part of the area by itself."""
+    kinds = [column.kind for column in columns]
+    if len(set(kinds)) < len(kinds) or _T.ADDRESS in kinds:
+        combination, profiles = _whole(columns, default_country)
+        return Feature.of([profile.addresses for profile in profiles], combination)
+    rows = len(columns[0].codes)
+    pieces: list[tuple[NDArray[np.int64] | NDArray[np.int32], list[tuple[str, ...]], int]] = []
+    door = [c for c in columns if c.kind in _DOOR_PARTS]
+    if door:
+        combination, words = _combinations(door)
+        parts = [_DOOR_PARTS[c.kind] for c in door]
+        found = [
+            places.address_in_parts(PostalAddress(**dict(zip(parts, row, strict=True)))) for row in zip(*words, strict=True)
+        ]
+        pieces.append((combination, [place[:3] for place in found], 0))
+    for column in columns:
+        if column.kind in _AREA_PARTS:
+            part, slot = _AREA_PARTS[column.kind]
+            words_of = [places.address_in_parts(PostalAddress(**{part: word})) for word in column.words]
+            pieces.append((column.codes, [place[slot : slot + 1] for place in words_of], slot))
+    combination, first = factorise(pack([(codes, len(texts)) for codes, texts, _ in pieces], rows))
+    made: list[list[str]] = [[""] * 7 for _ in range(len(first))]
+    for codes, texts, slot in pieces:
+        for address, code in zip(made, codes[first].tolist(), strict=True):
+            address[slot : slot + len(texts[code])] = texts[code]
+    entries = [(cast(places.Place, tuple(address)),) if any(address[:6]) else () for address in made]
+    return Feature.of(entries, combination)

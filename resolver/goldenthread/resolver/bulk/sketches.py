@@ -1,0 +1,277 @@
+"""Tell pairs of values that surely differ by sketches of them, in arrays: most pairs of a block do.
+
+Sound, never complete: an answer is exactly the level that the comparison gives, and a pair it can't tell is left unanswered.
+Bounds: of Jaro-Winkler, matches are at most the letters less those that the other text has not at all; of one edit (OSA),
+texts of equal length differ in at most two places.
+
+Jaro, "Advances in record-linkage methodology", 1989; Winkler, "String comparator metrics", 1990.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from goldenthread.resolver import comparisons
+from goldenthread.resolver.comparisons import Comparison, district_of
+from goldenthread.resolver.comparisons.comparison import numbers
+from goldenthread.resolver.normalise.contacts import mailbox
+from goldenthread.resolver.normalise.names import formal_names, spelling
+from goldenthread.resolver.normalise.places import Place
+
+__all__ = ["Shortcut", "shortcut_of"]
+
+F = TypeVar("F", bound=Hashable)
+Codes = NDArray[np.integer]
+Levels = NDArray[np.int8]
+Mask = NDArray[np.bool_]
+Bits = NDArray[np.uint64]
+
+Shortcut = Callable[[Codes, Codes], Levels]
+"""Answer the levels of pairs of different values by number; -1 where the comparison must be asked."""
+
+_UNKNOWN = -1
+_SLACK = 1e-6
+_LONG = 64  # bytes of a text that is sketched
+_PREFIX = 4
+"""Letters of a common beginning that Jaro-Winkler counts."""
+
+
+def shortcut_of(comparison: Comparison[F], values: Sequence[F]) -> Shortcut | None:
+    """Make the shortcut of a comparison over its values; None for a class that has none, a subclass included."""
+    make = _SHORTCUTS.get(type(comparison))
+    return make(comparison, values) if make is not None and len(values) > 1 else None
+
+
+# --- sketches ---
+
+
+def _bytes(texts: Sequence[str], width: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Lay texts out as rows of bytes, padded with 0; one that does not fit, or is not ASCII, has length -1."""
+    fitting = [t.encode() if len(t) <= width and t.isascii() else b"" for t in texts]
+    lengths = np.fromiter(map(len, fitting), np.int64, len(texts))
+    lengths[[i for i, t in enumerate(texts) if t and not fitting[i]]] = -1
+    rows = np.array(fitting, f"S{width}").view(np.uint8).reshape(len(texts), width)
+    return rows, lengths
+
+
+class _Letters:
+    """Which letters a text has, how long it is, and what it begins with: enough to bound Jaro-Winkler from above."""
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        rows, self.lengths = _bytes(texts, _LONG)
+        self.masks = np.zeros(len(texts), np.uint64)
+        for column in range(int(self.lengths.max(initial=0))):
+            letters = rows[:, column]
+            self.masks |= np.where(letters > 0, np.uint64(1) << (letters & np.uint8(63)).astype(np.uint64), np.uint64(0))
+        self.begin = rows[:, 0]
+
+    def similarity_below(self, x: Codes, y: Codes, limit: float) -> Mask:
+        """Say for which pairs Jaro-Winkler similarity is surely below a limit."""
+        mx, my = self.masks[x], self.masks[y]
+        nx, ny = self.lengths[x], self.lengths[y]
+        matches = np.minimum(nx - np.bitwise_count(mx & ~my), ny - np.bitwise_count(my & ~mx)).astype(np.float64)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            jaro = (matches / nx + matches / ny + 1.0) / 3.0
+        shared = np.where(self.begin[x] == self.begin[y], 0.1 * _PREFIX, 0.0)
+        bound = jaro + shared * (1.0 - jaro)
+        below: Mask = ((bound < limit - _SLACK) | (matches <= 0)) & (nx > 0) & (ny > 0)
+        return below
+
+    def edits_above(self, x: Codes, y: Codes, share: float) -> Mask:
+        """Say which pairs surely take more edits than a share of the longer text: each edit changes at most one letter."""
+        mx, my = self.masks[x], self.masks[y]
+        nx, ny = self.lengths[x], self.lengths[y]
+        least = np.maximum(np.maximum(np.bitwise_count(mx & ~my), np.bitwise_count(my & ~mx)), np.abs(nx - ny))
+        above: Mask = (least > share * np.maximum(nx, ny) + _SLACK) & (nx > 0) & (ny > 0)
+        return above
+
+
+class _Places:
+    """The letters of short texts by place: enough to see that two are more than one edit apart."""
+
+    _WIDTH = 16
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        rows, self.lengths = _bytes(texts, self._WIDTH)
+        words = rows.view(np.uint64)
+        self.first, self.second = np.ascontiguousarray(words[:, 0]), np.ascontiguousarray(words[:, 1])
+
+    def beyond_one_edit(self, x: Codes, y: Codes) -> Mask:
+        """Say which pairs are surely more than one edit apart."""
+        nx, ny = self.lengths[x], self.lengths[y]
+        differing = _differing(self.first[x] ^ self.first[y]) + _differing(self.second[x] ^ self.second[y])
+        beyond: Mask = np.where(nx == ny, differing > 2, np.abs(nx - ny) > 1) & (nx > 0) & (ny > 0)
+        return beyond
+
+
+def _differing(bits: Bits) -> NDArray[np.uint8]:
+    """Count the bytes that are not 0."""
+    bits = bits | (bits >> np.uint64(4))
+    bits = bits | (bits >> np.uint64(2))
+    bits = bits | (bits >> np.uint64(1))
+    count: NDArray[np.uint8] = np.bitwise_count(bits & np.uint64(0x0101010101010101))
+    return count
+
+
+def _marks(words: Sequence[Sequence[str] | frozenset[str]]) -> Bits:
+    """Mark words in 64 bits each; sets that share a word share a mark."""
+    bit_of: dict[str, int] = {}
+    out = np.zeros(len(words), np.uint64)
+    for i, some in enumerate(words):
+        mark = 0
+        for word in some:
+            mark |= 1 << (bit_of.setdefault(word, len(bit_of)) & 63)
+        out[i] = mark
+    return out
+
+
+def _answer(size: int, sure: Mask, level: int) -> Levels:
+    found = np.full(size, _UNKNOWN, np.int8)
+    found[sure] = level
+    return found
+
+
+# --- one comparison each ---
+
+
+def _name(comparison: comparisons.Name, values: Sequence[str]) -> Shortcut:
+    letters = _Letters(values)
+    marks = _marks([formal_names(v).union(v.split()) for v in values])
+    spelt = numbers([spelling.__wrapped__(v) for v in values])
+    different = comparison.levels.index("different")
+
+    def levels(x: Codes, y: Codes) -> Levels:
+        initial = (letters.lengths[x] == 1) | (letters.lengths[y] == 1)
+        apart = letters.similarity_below(x, y, comparison.SIMILAR) & ~initial
+        return _answer(len(x), apart & (marks[x] & marks[y] == 0) & (spelt[x] != spelt[y]), different)
+
+    return levels
+
+
+def _whole_name(comparison: comparisons.WholeName, values: Sequence[str]) -> Shortcut:
+    rows, lengths = _bytes(values, _LONG)
+    straight = comparison.levels.index("straight")
+    # Swapped names begin crosswise, or have the same letters in all.
+    drawn = np.random.default_rng(0).integers(0, 1 << 63, 256, dtype=np.uint64)
+    drawn[[0, ord(" "), ord("|")]] = 0
+    bags = np.zeros(len(values), np.uint64)
+    last = np.zeros(len(values), np.uint8)
+    before = np.zeros(len(values), np.uint8)
+    for column in range(int(lengths.max(initial=0))):
+        letters = rows[:, column]
+        bags += drawn[letters]
+        last = np.where(before == ord("|"), letters, last)
+        before = letters
+    first = rows[:, 0]
+
+    def levels(x: Codes, y: Codes) -> Levels:
+        crossed = (first[x] == last[y]) & (last[x] == first[y])
+        sure = ~crossed & (bags[x] != bags[y]) & (lengths[x] > 0) & (lengths[y] > 0)
+        return _answer(len(x), sure, straight)
+
+    return levels
+
+
+def _text(comparison: comparisons.Text, values: Sequence[str]) -> Shortcut:
+    letters = _Letters(values)
+    marks = _marks([v.split() for v in values])
+    different = comparison.levels.index("different")
+    return lambda x, y: _answer(
+        len(x), letters.similarity_below(x, y, comparison.CLOSE) & (marks[x] & marks[y] == 0), different
+    )
+
+
+def _category(comparison: comparisons.Category, values: Sequence[str]) -> Shortcut:
+    different = comparison.levels.index("different")
+    return lambda x, y: np.full(len(x), different, np.int8)
+
+
+def _birth_date(comparison: comparisons.BirthDate, values: Sequence[str]) -> Shortcut:
+    usual = np.fromiter((len(v) == 10 and v.isascii() and v.replace("-", "").isdigit() for v in values), np.bool_, len(values))
+    years, months, days = (
+        np.fromiter((int(v[part]) if ok else 0 for v, ok in zip(values, usual.tolist(), strict=True)), np.int16, len(values))
+        for part in (slice(4), slice(5, 7), slice(8, 10))
+    )
+    near, different = comparison.levels.index("near"), comparison.levels.index("different")
+
+    def levels(x: Codes, y: Codes) -> Levels:
+        # One edit of a date, and day and month swapped, leave two parts or the year as they are.
+        shift = np.abs(years[x] - years[y])
+        loose = (shift > 0) & ~((months[x] == months[y]) & (days[x] == days[y])) & usual[x] & usual[y]
+        found = np.full(len(x), _UNKNOWN, np.int8)
+        found[loose] = np.where(shift[loose] == 1, near, different)
+        return found
+
+    return levels
+
+
+def _email(comparison: comparisons.Email, values: Sequence[str]) -> Shortcut:
+    boxes = [mailbox.__wrapped__(v) for v in values]
+    names = [user for user, _ in boxes]
+    letters = _Letters(names)
+    users, domains = numbers(names), numbers([domain for _, domain in boxes])
+    domain, different = comparison.levels.index("domain"), comparison.levels.index("different")
+
+    def levels(x: Codes, y: Codes) -> Levels:
+        apart = np.flatnonzero((users[x] != users[y]) & letters.edits_above(x, y, 1.0 - comparison.CLOSE))
+        found = np.full(len(x), _UNKNOWN, np.int8)
+        found[apart] = np.where(domains[x[apart]] == domains[y[apart]], domain, different)
+        return found
+
+    return levels
+
+
+def _phone(comparison: comparisons.Phone, values: Sequence[str]) -> Shortcut:
+    places = _Places(values)
+    tails = numbers([v[-9:] for v in values])
+    different = comparison.levels.index("different")
+    return lambda x, y: _answer(len(x), places.beyond_one_edit(x, y) & (tails[x] != tails[y]), different)
+
+
+def _area(comparison: comparisons.Area, values: Sequence[Place]) -> Shortcut:
+    postcodes, cities = [v[5] for v in values], [v[3] for v in values]
+    places, letters = _Places(postcodes), _Letters(cities)
+    code, city, district = numbers(postcodes), numbers(cities), numbers([district_of(p) for p in postcodes])
+    has_code = np.fromiter(map(bool, postcodes), np.bool_, len(values))
+    has_city = np.fromiter(map(bool, cities), np.bool_, len(values))
+    has_district = np.fromiter((bool(district_of(p)) for p in postcodes), np.bool_, len(values))
+    same_district, different = comparison.levels.index("district"), comparison.levels.index("different")
+
+    def levels(x: Codes, y: Codes) -> Levels:
+        coded, placed = has_code[x] & has_code[y], has_city[x] & has_city[y]
+        codes_apart = ~coded | ((code[x] != code[y]) & places.beyond_one_edit(x, y))
+        cities_apart = ~placed | ((city[x] != city[y]) & letters.similarity_below(x, y, comparison.CLOSE))
+        found = _answer(len(x), codes_apart & cities_apart & (coded | placed), different)
+        found[(found == different) & coded & has_district[x] & (district[x] == district[y])] = same_district
+        return found
+
+    return levels
+
+
+def _street(comparison: comparisons.Street, values: Sequence[Place]) -> Shortcut:
+    letters = _Letters([v[1] for v in values])
+    house, postcode = numbers([v[0] for v in values]), numbers([v[5] for v in values])
+    different = comparison.levels.index("different")
+
+    def levels(x: Codes, y: Codes) -> Levels:
+        renamed = (house[x] == house[y]) & (postcode[x] == postcode[y])
+        return _answer(len(x), letters.similarity_below(x, y, comparison.CLOSE) & ~renamed, different)
+
+    return levels
+
+
+_SHORTCUTS: dict[type, Callable[..., Shortcut]] = {
+    comparisons.Name: _name,
+    comparisons.WholeName: _whole_name,
+    comparisons.Text: _text,
+    comparisons.Category: _category,
+    comparisons.BirthDate: _birth_date,
+    comparisons.Email: _email,
+    comparisons.Phone: _phone,
+    comparisons.Area: _area,
+    comparisons.Street: _street,
+}

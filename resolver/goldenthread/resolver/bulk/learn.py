@@ -14,6 +14,7 @@ from goldenthread.resolver.blocking import BlockingRule
 from goldenthread.resolver.bulk.frame import Feature as Values
 from goldenthread.resolver.bulk.frame import Frame
 from goldenthread.resolver.bulk.levels import ColumnLevels, feature_of
+from goldenthread.resolver.bulk.packed import packed_pairs, united
 from goldenthread.resolver.bulk.pairs import (
     Block,
     PairCounts,
@@ -21,7 +22,6 @@ from goldenthread.resolver.bulk.pairs import (
     count_pairs,
     first_codes,
     identifier_block,
-    pairs_of,
     stream_pairs,
 )
 from goldenthread.resolver.comparisons import BINS, AnyComparison, kinds
@@ -201,7 +201,8 @@ def _available(frame: Frame) -> list[tuple[str, str]]:
         ("birth_date", "birth_date"), ("category", "gender"), ("email", "email"), ("phone", "phone"),
         ("number", "government_number"), ("number", "account_number"), ("street", "street"), ("area", "area"),
     ]  # fmt: skip
-    if sum(1 for p in profiles if p.organisations) >= max(2, len(profiles) // 200):
+    firms = frame.fields.get("organisations")
+    if firms is not None and int(np.count_nonzero(firms.codes)) >= max(2, frame.rows // 200):
         found.append(("organisation", "organisation"))
     if not has_area:
         found.append(("text", "region"))
@@ -262,35 +263,20 @@ def _choose_rules(frame: Frame, compared: Sequence[str], progress: Callable[[str
             measured.append((pairs, parts))
     measured.sort()
     chosen = [identifier_block(frame, _GENERIC_LIMIT)]
-    united = _packed(chosen[0], n)
+    every = packed_pairs(chosen[0], n)
     for step, (pairs, parts) in enumerate(measured):
         if pairs > budget or len(chosen) > _MOST_CHOSEN:
             break
-        if pairs < _LEAST_NEW * len(united):
+        if pairs < _LEAST_NEW * len(every):
             continue
         block = block_of_codes("+".join(parts), [codes[p] for p in parts], _GENERIC_LIMIT)
-        both = _united(united, _packed(block, n))
-        if len(both) > budget or len(both) - len(united) < _LEAST_NEW * len(united):
+        both = united([every, packed_pairs(block, n)])
+        if len(both) > budget or len(both) - len(every) < _LEAST_NEW * len(every):
             continue
-        united = both
+        every = both
         chosen.append(block)
         progress("block", (step + 1) / len(measured))
     return chosen
-
-
-def _packed(block: Block, n: int) -> NDArray[np.int64]:
-    """List the pairs of a block, packed, sorted and distinct."""
-    left, right = pairs_of(block, 0, len(block.rows))
-    return _united(np.zeros(0, np.int64), left.astype(np.int64) * n + right)
-
-
-def _united(one: NDArray[np.int64], other: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Unite arrays into a sorted one without repeats; sorting beats NumPy's hashing here by far."""
-    every = np.concatenate([one, other])
-    every.sort()
-    new = np.ones(len(every), np.bool_)
-    new[1:] = every[1:] != every[:-1]
-    return every[new]
 
 
 def _prune(pairs: Sequence[int], masks: NDArray[np.uint64], matches: Floats) -> list[int]:

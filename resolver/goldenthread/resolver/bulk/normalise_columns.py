@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from goldenthread.graph.model import DOCUMENT_TYPES, AttributeValue, PersonName, PostalAddress, SemanticType
 from goldenthread.resolver.bulk.frame import Feature, Frame, factorise, pack
 from goldenthread.resolver.bulk.text_column import TextColumn
-from goldenthread.resolver.normalise import Profile, contacts, dates, names, places, profile_of
+from goldenthread.resolver.normalise import Profile, contacts, dates, names, organisations, places, profile_of
 from goldenthread.resolver.normalise.profile import MAX_VALUES
 
 __all__ = ["normalise_columns"]
@@ -33,6 +33,9 @@ _FIELD_OF = {
 """Kinds of which each value is normalised by itself into one field."""
 
 _NAME_FIELDS = ("given", "middle", "surname", "suffix")
+_FROM_NAMES = (*_NAME_FIELDS, "organisations")
+"""What the columns of names may yield: a firm may stand among persons."""
+
 _NAME_PARTS = {_T.GIVEN_NAME: "given", _T.MIDDLE_NAME: "middle", _T.SURNAME: "surname", _T.NAME_SUFFIX: "suffix"}
 _NAMES = frozenset({*_NAME_PARTS, _T.PERSON_NAME, _T.OTHER_NAME})
 _DOOR_PARTS = {_T.STREET: "street", _T.HOUSE_NUMBER: "house_number", _T.UNIT: "unit"}
@@ -76,8 +79,9 @@ def normalise_columns(
             if key:
                 others.setdefault(key, []).append(feature)
         advance((place + 1) / (len(used) + 1))
+    for field, said in _names(named, default_country).items():
+        fields.setdefault(field, []).append(said)
     made = {field: _merged(features) for field, features in fields.items()}
-    made |= _names(named, default_country)
     if addressed:
         made["addresses"] = cast("Feature[Hashable]", _addresses(addressed, default_country))
     return Frame(rows, made, _capped({key: _merged(features) for key, features in others.items()}, rows))
@@ -178,7 +182,7 @@ def _names(columns: Sequence[_Column], default_country: str) -> dict[str, Featur
     kinds = [column.kind for column in columns]
     if len(set(kinds)) < len(kinds) or not set(kinds) <= set(_NAME_PARTS):
         combination, profiles = _whole(columns, default_country)
-        return {field: Feature.of([getattr(p, field) for p in profiles], combination) for field in _NAME_FIELDS}
+        return {field: Feature.of([getattr(p, field) for p in profiles], combination) for field in _FROM_NAMES}
     plain = np.ones(len(columns[0].codes), np.bool_)
     parts: dict[str, list[str]] = {}
     for column in columns:
@@ -187,12 +191,15 @@ def _names(columns: Sequence[_Column], default_country: str) -> dict[str, Featur
         found = [names.person_name(PersonName(**{field: word})) for word in column.words]
         parts[field] = [name[slot] for name in found]
         plain &= np.fromiter((not any(name[:slot] + name[slot + 1 :]) for name in found), np.bool_, len(found))[column.codes]
+        if column.kind is _T.SURNAME:
+            firm = np.fromiter((organisations.is_organisation(word) for word in column.words), np.bool_, len(column.words))
+            plain &= ~firm[column.codes]
     rest = np.flatnonzero(~plain)
     odd = [_Column(c.name, c.kind, c.codes[rest], c.words) for c in columns]
     combination, profiles = _whole(odd, default_country) if len(rest) else (rest, [])
     made: dict[str, Feature[Hashable]] = {}
-    for field in _NAME_FIELDS:
-        said = [c for c in columns if _NAME_PARTS[c.kind] == field]
+    for field in _FROM_NAMES:
+        said = [column for column in columns if _NAME_PARTS[column.kind] == field]
         entries: list[tuple[str, ...]] = [()]
         codes = np.zeros(len(plain), np.int64)
         if said:

@@ -25,6 +25,7 @@ __all__ = [
     "PairCounts",
     "block_of",
     "block_of_codes",
+    "block_of_keys",
     "blocks_of",
     "count_pairs",
     "first_codes",
@@ -165,7 +166,7 @@ def block_of(rule: BlockingRule, frame: Frame, generic_limit: int) -> Block:
     features = [part_feature(frame, part) for part in rule.parts]
     rows, values = _entries(features, frame.rows)
     keys = pack([(v, len(f.values)) for v, f in zip(values, features, strict=True)], len(rows))
-    return _block(rule.name, rows, keys, frame.rows, generic_limit)
+    return block_of_keys(rule.name, rows, keys, frame.rows, generic_limit)
 
 
 def identifier_block(frame: Frame, generic_limit: int) -> Block:
@@ -181,7 +182,7 @@ def identifier_block(frame: Frame, generic_limit: int) -> Block:
         base += len(feature.values)
     row, key = np.concatenate(rows), np.concatenate(keys)
     order = np.argsort(row, kind="stable")
-    return _block(IDENTIFIERS, row[order], key[order], frame.rows, generic_limit)
+    return block_of_keys(IDENTIFIERS, row[order], key[order], frame.rows, generic_limit)
 
 
 def _entries_of_one(feature: Feature) -> tuple[Rows, list[Rows]]:  # type: ignore[type-arg]  # values of any kind
@@ -203,7 +204,7 @@ def _sorted_by_key(rows: Rows, keys: Keys) -> tuple[Rows, Keys]:
     return rows[packed & ((1 << bits) - 1)], packed >> bits
 
 
-def _block(name: str, rows: Rows, keys: Keys, n: int, generic_limit: int) -> Block:
+def block_of_keys(name: str, rows: Rows, keys: Keys, n: int, generic_limit: int) -> Block:
     """Group rows, ascending, by their keys; a row that has a key twice counts once."""
     keyed = np.zeros(n, np.bool_)
     none = np.zeros(0, np.int32)
@@ -244,7 +245,7 @@ def _known(columns: Sequence[Keys]) -> tuple[Rows, Keys]:
 def block_of_codes(name: str, columns: Sequence[Keys], generic_limit: int) -> Block:
     """Sort the profiles by a conjunction of first values; see `first_codes`."""
     rows, keys = _known(columns)
-    return _block(name, rows, keys, len(columns[0]), generic_limit)
+    return block_of_keys(name, rows, keys, len(columns[0]), generic_limit)
 
 
 def count_pairs(columns: Sequence[Keys], generic_limit: int) -> tuple[int, int]:

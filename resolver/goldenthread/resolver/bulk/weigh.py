@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from math import prod
+
 import numpy as np
 from numpy.typing import NDArray
 
-from goldenthread.resolver.bulk.frame import Frame
+from goldenthread.resolver.bulk.frame import Frame, pack
 from goldenthread.resolver.bulk.levels import FrameLevels
 from goldenthread.resolver.scoring import MatchModel, Scorer
 
 __all__ = ["ColumnScorer"]
 
-_MOST_PATTERNS = 1 << 23
+_MOST_PATTERNS = 1 << 22
 """Numbers of patterns up to which their weights are kept in a table."""
 
 _CHUNK = 1 << 20
@@ -25,8 +27,8 @@ class ColumnScorer:
         self._scorer = Scorer(model)
         self._levels = FrameLevels(self._scorer.comparisons, frame)
         self._sizes = [len(c.levels) for c in self._scorer.comparisons]
-        self._patterns = int(np.prod(self._sizes, dtype=np.float64)) if len(self._sizes) < 64 else _MOST_PATTERNS + 1
-        self._table = np.full(self._patterns if self._patterns <= _MOST_PATTERNS else 0, _UNKNOWN, np.int64)
+        patterns = prod(self._sizes)
+        self._table = np.full(patterns if patterns <= _MOST_PATTERNS else 0, _UNKNOWN, np.int64)
 
     def weigh(self, left: NDArray[np.int32], right: NDArray[np.int32]) -> NDArray[np.int64]:
         """Weigh pairs of rows of the frame."""
@@ -38,22 +40,15 @@ class ColumnScorer:
 
     def weigh_levels(self, levels: NDArray[np.int8]) -> NDArray[np.int64]:
         """Weigh pairs by their levels, each pattern of levels once."""
+        pattern = pack([(levels[:, k], size) for k, size in enumerate(self._sizes)], len(levels))
         if not len(self._table):
-            # Too many patterns for a table: the distinct ones of this batch.
-            seen, inverse = np.unique(levels, axis=0, return_inverse=True)
-            return self._scorer.weigh_levels(seen)[inverse]
-        pattern = np.zeros(len(levels), np.int32)
-        for k, size in enumerate(self._sizes):
-            pattern *= size
-            pattern += levels[:, k]
+            _, first, inverse = np.unique(pattern, return_index=True, return_inverse=True)
+            return self._scorer.weigh_levels(levels[first])[inverse]
         weights = self._table[pattern]
-        if (weights == _UNKNOWN).any():
-            unknown = np.unique(pattern[weights == _UNKNOWN])
-            fresh = np.empty((len(unknown), len(self._sizes)), np.int8)
-            rest = unknown
-            for k in range(len(self._sizes) - 1, -1, -1):
-                rest, fresh[:, k] = np.divmod(rest, self._sizes[k])
-            self._table[unknown] = self._scorer.weigh_levels(fresh)
+        unknown = np.flatnonzero(weights == _UNKNOWN)
+        if len(unknown):
+            fresh, first = np.unique(pattern[unknown], return_index=True)
+            self._table[fresh] = self._scorer.weigh_levels(levels[unknown[first]])
             weights = self._table[pattern]
         found: NDArray[np.int64] = weights
         return found

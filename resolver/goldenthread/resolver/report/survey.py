@@ -15,8 +15,9 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import minimum_spanning_tree
 
 from goldenthread.graph.model import AttributeValue, SemanticType
+from goldenthread.resolver.bulk.frame import Frame
 from goldenthread.resolver.bulk.link import Records
-from goldenthread.resolver.bulk.pairs import KeyPairs, candidate_pairs, merge, pairs_in_groups, unpack
+from goldenthread.resolver.bulk.packed import KeyPairs, candidate_pairs, merge, pairs_in_groups, unpack
 from goldenthread.resolver.normalise import Profile, profile_of
 from goldenthread.resolver.scoring import MatchModel, PairExplanation, Scorer
 from goldenthread.resolver.scoring.model import WEIGHT_SCALE
@@ -119,7 +120,7 @@ def survey(
     distinct = list(number)
     people = np.zeros(len(rows), np.int64) if truth is None else _codes([truth[row] for row in rows.tolist()])
     units = _units(rows, point_of, identities[rows], people)
-    left, right, made = candidate_pairs(model.rules, distinct, model.generic_limit)
+    left, right, made = candidate_pairs(model.rules, Frame.of_profiles(distinct), model.generic_limit)
     n_candidates = len(left)
     further = _within_identities(units, made, len(distinct))
     left, right = np.concatenate([left, further[0]]), np.concatenate([right, further[1]])
@@ -194,7 +195,7 @@ def _units(rows: Rows, points: Rows, identities: Rows, truth: Rows) -> _Units:
 def _within_identities(units: _Units, made: Sequence[KeyPairs], n: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     """Pair the profiles of one identity that no rule paired."""
     keys = np.unique(np.stack([units.identity, units.point]), axis=1)
-    packed = pairs_in_groups(keys[1], keys[0], n, _LARGEST)[0]
+    packed = pairs_in_groups(keys[1], keys[0], n, _LARGEST)
     return unpack(np.setdiff1d(packed, merge(made), assume_unique=True), n)
 
 
@@ -212,7 +213,7 @@ def _expand(units: _Units, left: NDArray[np.int32], right: NDArray[np.int32], n:
 def _of_one_profile(units: _Units, n: int) -> tuple[Rows, Rows, Floats]:
     """Pair records that are written alike: within a unit, and between units of one profile."""
     within = np.flatnonzero(units.count > 1)
-    packed = pairs_in_groups(np.arange(len(units.point)), units.point, len(units.point), _LARGEST)[0]
+    packed = pairs_in_groups(np.arange(len(units.point)), units.point, len(units.point), _LARGEST)
     a, b = (side.astype(np.int64) for side in unpack(packed, len(units.point)))
     times = np.concatenate(
         [units.count[within] * (units.count[within] - 1) / 2, (units.count[a] * units.count[b]).astype(float)]

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial, reduce
 from threading import Event, Thread
@@ -37,6 +37,7 @@ from goldenthread.resolver.bulk.pairs import IDENTIFIERS
 from goldenthread.resolver.bulk.spark import tasks
 from goldenthread.resolver.bulk.spark.components import connected_components
 from goldenthread.resolver.bulk.spark.errors import SparkFailed, WorkersDiffer
+from goldenthread.resolver.bulk.text_column import TextColumn
 from goldenthread.resolver.normalise import Profile
 from goldenthread.resolver.scoring import MatchModel
 
@@ -293,16 +294,20 @@ def weigh(pairs: DataFrame, profiles: DataFrame, model: tasks.ModelBytes) -> Dat
 
 
 def _rows(
-    session: SparkSession, table: Records, columns: Mapping[str, SemanticType | None], sources: list[str], record_ids: list[str]
+    session: SparkSession,
+    table: Records,
+    columns: Mapping[str, SemanticType | None],
+    sources: Sequence[str],
+    record_ids: Sequence[str],
 ) -> DataFrame:
     """Hand a table to Spark; columns get numbers for names, because names show in plans."""
     used = [name for name, kind in columns.items() if kind is not None]
-    texts = {f"c{k}": pa.array(table.columns[name], pa.string()) for k, name in enumerate(used)}
+    texts = {f"c{k}": TextColumn.of(table.columns[name]).to_arrow() for k, name in enumerate(used)}
     whole = pa.table(
         {
             "row": pa.array(np.arange(table.rows, dtype=np.int64)),
-            "source": pa.array(sources, pa.string()),
-            "record_id": pa.array(record_ids, pa.string()),
+            "source": TextColumn.of(sources).to_arrow(),
+            "record_id": TextColumn.of(record_ids).to_arrow(),
             **texts,
         }
     )

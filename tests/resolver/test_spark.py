@@ -39,6 +39,7 @@ from goldenthread.resolver.bulk.spark import (
 from goldenthread.resolver.bulk.spark.link import weigh
 from goldenthread.resolver.normalise import Profile, profile_of
 from goldenthread.resolver.scoring import MatchModel, Scorer
+from goldenthread.resolver.scoring.refinement import Interaction, Refinement
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -197,12 +198,23 @@ def strangers_and_friends() -> tuple[list[Profile], np.ndarray, np.ndarray]:
     return profiles, left, right
 
 
+def refined_model() -> MatchModel:
+    """Make a model that uses all there is: classes, tables of one and of two comparisons, calibration."""
+    model, random = MatchModel.shipped(), Random(8)
+    sizes = [len(spec.tables[0]) for spec in model.comparisons]
+    tables = [tuple(0 if level == 0 else random.randint(-9_999, 9_999) for level in range(size)) for size in sizes]
+    together = tuple(tuple(random.randint(-9_999, 9_999) for _ in range(sizes[1])) for _ in range(sizes[0]))
+    calibration = ((-2_000_000, -1_500_000), (-70_001, -20_003), (65_537, 131_071), (3_000_000, 2_500_000))
+    refinement = Refinement(-1_234, tuple(tables), (Interaction(0, 1, together),), calibration)
+    return msgspec.structs.replace(model, refinement=refinement)
+
+
 @pytest.mark.spark
 def test_a_pair_has_one_weight_online_in_bulk_and_on_spark(
     spark: SparkSession, strangers_and_friends: tuple[list[Profile], np.ndarray, np.ndarray]
 ) -> None:
     profiles, left, right = strangers_and_friends
-    scorer = Scorer(MatchModel.shipped())
+    scorer = Scorer(refined_model())
 
     in_bulk = scorer.weights(profiles, left, right)
     online = np.concatenate(

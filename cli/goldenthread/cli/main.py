@@ -11,7 +11,21 @@ from collections.abc import Sequence
 
 import typer
 
-from goldenthread.cli import doctor, evaluate, explain, explore, golden, identity, link, load, model, record, resolve, serve
+from goldenthread.cli import (
+    doctor,
+    evaluate,
+    explain,
+    explore,
+    golden,
+    identity,
+    link,
+    load,
+    model,
+    record,
+    resolve,
+    serve,
+    train,
+)
 from goldenthread.cli.demo import command as demo
 from goldenthread.cli.errors import explain as explain_error
 
@@ -46,7 +60,7 @@ def root(
     """
 
 
-for group in (serve, demo, doctor, link, evaluate, load, resolve, identity, record, golden, explain, explore, model):
+for group in (serve, demo, doctor, link, train, evaluate, load, resolve, identity, record, golden, explain, explore, model):
     group.add_commands(app)
 
 

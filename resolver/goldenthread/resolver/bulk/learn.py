@@ -25,7 +25,7 @@ from goldenthread.resolver.bulk.pairs import (
     stream_pairs,
 )
 from goldenthread.resolver.comparisons import BINS, AnyComparison, kinds
-from goldenthread.resolver.learning import Feature, Lesson, learn_without_labels
+from goldenthread.resolver.learning import Comparable, Feature, Lesson, learn_without_labels
 from goldenthread.resolver.normalise import Profile
 from goldenthread.resolver.scoring.frequencies import FrequencyTable, Lookup, bin_of, table_of_counts
 from goldenthread.resolver.scoring.model import (
@@ -120,9 +120,15 @@ class _Compared(Struct):
 
 
 def learn(
-    frame: Frame, counts: NDArray[np.int64], default_country: str, seed: int, progress: Callable[[str, float], None], name: str
+    frame: Frame,
+    counts: NDArray[np.int64],
+    default_country: str,
+    seed: int,
+    progress: Callable[[str, float], None],
+    name: str,
+    further: Callable[[Comparable, Lesson], Lesson] | None = None,
 ) -> Learned:
-    """Learn from distinct profiles, at least two, each of which `counts` records have, without labels."""
+    """Learn from distinct profiles, at least two, each of which `counts` records have, without labels; `further` goes on."""
     rng = Random(seed)  # noqa: S311  # sampling and a salt that is stored beside its hashes: no secret
     progress("block", 0.0)
     columns = _columns(frame, rng)
@@ -132,7 +138,10 @@ def learn(
     right = np.concatenate([np.zeros(0, np.int32), *(c.right for c in chunks)])
     masks = np.concatenate([np.zeros(0, np.uint64), *(c.masks for c in chunks)])
     del chunks
-    lesson = learn_without_labels(_Compared(columns, counts, left, right), seed, progress)
+    compared = _Compared(columns, counts, left, right)
+    lesson = learn_without_labels(compared, seed, progress)
+    if further is not None:
+        lesson = further(compared, lesson)
     kept = _prune([block.pairs for block in blocks], masks, lesson.matches)
     rules = tuple(BlockingRule(blocks[i].rule, tuple(blocks[i].rule.split("+"))) for i in kept if i)
     return Learned(_model(columns, lesson, rules, default_country, name), lesson)

@@ -35,11 +35,15 @@ Weights = NDArray[np.int64]
 Tables = Sequence[tuple[tuple[int, ...], ...]]
 
 LINK_WEIGHT, MIN_AVERAGE = WEIGHT_SCALE, -3 * WEIGHT_SCALE
-"""The operating point where nothing better can be told from the data."""
+"""The operating point of the latent classes alone, whose probabilities are not calibrated."""
+
+_TRAINED_LINK_WEIGHT, _TRAINED_MIN_AVERAGE = WEIGHT_SCALE // 2, -5 * WEIGHT_SCALE // 2
+"""The operating point of trained weights where nothing better can be told: F1 is best near even odds (Lipton et al., "Optimal
+thresholding of classifiers to maximize F1 measure", 2014), and the members of one group may look apart."""
 
 _COMPONENTS_AT = tuple(bits * WEIGHT_SCALE for bits in range(-1, 9))
-_LINK_WEIGHTS = tuple(bits * WEIGHT_SCALE for bits in (-1, 0, 1, 2, 3))
-_MIN_AVERAGES = tuple(bits * WEIGHT_SCALE for bits in (-8, -6, -5, -4, -3, -2, -1, 0, 1, 2))
+_LINK_WEIGHTS = tuple(halves * WEIGHT_SCALE // 2 for halves in (-2, -1, 0, 1, 2, 4, 6))
+_MIN_AVERAGES = tuple(halves * WEIGHT_SCALE // 2 for halves in (-16, -12, -10, -8, -7, -6, -5, -4, -3, -2, 0, 2, 4))
 _PATH_SHARE = 0.6
 """How far what links a pair over a third counts against what the pair says itself, where it says more for one person."""
 
@@ -145,7 +149,7 @@ def choose_operating_point(pool: Pool, own: Weights, outside: Weights) -> tuple[
             groups = groups_at(table.profiles, joins, min_average)
             same = groups[sample.left] == groups[sample.right]
             right, claimed = surely + float(probable[same] @ records[same]), surely + float(records[same].sum())
-            far = abs(link_weight - LINK_WEIGHT) + abs(min_average - MIN_AVERAGE) / 2
+            far = abs(link_weight - _TRAINED_LINK_WEIGHT) + abs(min_average - _TRAINED_MIN_AVERAGE) / 2
             found.append((2.0 * right / max(claimed + possible, 1.0), far, link_weight, min_average))
     best = max(found)[0]
     f1, _, link_weight, min_average = min((f for f in found if f[0] >= best - doubt), key=lambda f: (f[1], -f[0], f[2]))

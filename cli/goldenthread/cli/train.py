@@ -1,0 +1,222 @@
+"""train and label: learn a match model from labelled pairs, and choose the pairs to label."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from goldenthread.cli.connect import JsonOption
+from goldenthread.cli.errors import CommandError, UsageError
+from goldenthread.cli.files import ColumnsOption, FilesArgument, IgnoreOption, RecordIdOption, SourceColumnOption
+
+if TYPE_CHECKING:
+    from goldenthread.resolver.bulk.guess import ColumnGuess
+    from goldenthread.resolver.bulk.read import Table
+    from goldenthread.resolver.bulk.train import LabelledRows, RowsToLabel
+
+__all__ = ["add_commands"]
+
+_HEAD = ("label", "left_source", "left_record_id", "right_source", "right_record_id")
+_YES = frozenset({"1", "yes", "y", "true", "t", "match", "same"})
+_NO = frozenset({"0", "no", "n", "false", "f", "different"})
+_OPEN = frozenset({"", "?", "unsure", "skip"})
+
+LabelsOption = Annotated[
+    Path | None,
+    typer.Option("--labels", help="CSV of pairs labelled 1 or 0, as `goldenthread label` writes it.", show_default=False),
+]
+SeedOption = Annotated[int, typer.Option("--seed", help="Another seed chooses other pairs.")]
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Add this group's commands."""
+    app.command("label")(label)
+    app.command("train")(train)
+
+
+def label(
+    files: FilesArgument,
+    out: Annotated[Path, typer.Option("--out", "-o", help="CSV to write the pairs to.", show_default=False)],
+    pairs: Annotated[int, typer.Option("--pairs", min=1, help="How many pairs to choose.")] = 300,
+    labels: LabelsOption = None,
+    columns: ColumnsOption = None,
+    ignore: IgnoreOption = None,
+    record_id: RecordIdOption = None,
+    source_column: SourceColumnOption = None,
+    with_values: Annotated[
+        bool, typer.Option("--with-values", help="Write the records' values too, which are personal.")
+    ] = False,
+    seed: SeedOption = 0,
+    json: JsonOption = False,
+) -> None:
+    """Choose the pairs of records that are most worth labelling.
+
+    They are in random order and without their weights, so that who labels them is not led. Write 1 for one person, 0 for two,
+    and nothing where you can't tell, into the column label; give the file to `goldenthread train`. With --labels, pairs that
+    are in it are not asked again.
+
+    Example:
+
+      goldenthread label customers.csv --pairs 300 --with-values --out to_label.csv
+    """
+    from goldenthread.cli import output
+    from goldenthread.resolver.bulk.train import choose_pairs
+
+    table, guess = _read(files, columns, ignore, record_id, source_column)
+    known = _read_labels(labels, table) if labels is not None else []
+    types = {column.name: column.type for column in guess.attributes}
+    with output.stages() as tell:
+        chosen = choose_pairs(table, types, pairs, known, default_country=guess.default_country, seed=seed, progress=tell)
+    shown = [column.name for column in guess.attributes] if with_values else []
+    _write_pairs(out, table, chosen, shown)
+    if json:
+        output.print_json({"pairs": len(chosen), "out": str(out)})
+    else:
+        output.show(f"{len(chosen):,} pairs to label. Wrote {out}: write 1 or 0 into its column label.")
+
+
+def train(
+    files: FilesArgument,
+    write_model: Annotated[Path, typer.Option("--write-model", help="JSON to write the match model to.", show_default=False)],
+    labels: LabelsOption = None,
+    columns: ColumnsOption = None,
+    ignore: IgnoreOption = None,
+    record_id: RecordIdOption = None,
+    source_column: SourceColumnOption = None,
+    truth_column: Annotated[
+        str | None,
+        typer.Option("--truth-column", help="For experiments: label --pairs pairs by this column.", show_default=False),
+    ] = None,
+    pairs: Annotated[int, typer.Option("--pairs", min=1, help="How many pairs --truth-column labels.")] = 300,
+    seed: SeedOption = 0,
+    json: JsonOption = False,
+) -> None:
+    """Learn a match model from files and labelled pairs of their records.
+
+    Beside the model its card is written, as NAME.card.json: what it was learned from, when, and how well it did.
+
+    Examples:
+
+      goldenthread train customers.csv --labels to_label.csv --write-model model.json
+
+      goldenthread link customers.csv --model model.json --out people.parquet
+    """
+    import datetime as dt
+
+    import msgspec
+
+    from goldenthread.cli import output
+    from goldenthread.resolver.bulk.read import read_table
+    from goldenthread.resolver.bulk.train import LabelledRows, TooFewRecords
+    from goldenthread.resolver.bulk.train import train as learn
+    from goldenthread.resolver.learning import TooFewLabels
+
+    if (labels is None) == (truth_column is None):
+        raise UsageError("Labels come from one place.", "Give either --labels or --truth-column.")
+    if not write_model.absolute().parent.is_dir():
+        raise CommandError(f"There is no folder {write_model.parent}.", "Make it, or write elsewhere.")
+    # The truth is read apart, so that it can't be compared.
+    left_out = [*(ignore or ()), *([truth_column] if truth_column else [])]
+    table, guess = _read(files, columns, left_out, record_id, source_column)
+    truth: Sequence[str] = []
+    if truth_column is not None:
+        truth = read_table(*files).columns[truth_column]
+
+    def told(asked: Sequence[RowsToLabel]) -> list[LabelledRows]:
+        return [LabelledRows(pair.left, pair.right, truth[pair.left] == truth[pair.right]) for pair in asked]
+
+    types = {column.name: column.type for column in guess.attributes}
+    given = _read_labels(labels, table) if labels is not None else told
+    try:
+        with output.stages() as tell:
+            trained = learn(
+                table, types, given, made_on=f"{dt.datetime.now(dt.UTC):%Y-%m-%d}",
+                default_country=guess.default_country, pairs=pairs, seed=seed, progress=tell,
+            )  # fmt: skip
+    except (TooFewLabels, TooFewRecords) as error:
+        raise CommandError(str(error)) from None
+    card = write_model.with_name(f"{write_model.stem}.card.json")
+    write_model.write_bytes(trained.model.to_json())
+    card.write_bytes(msgspec.json.format(msgspec.json.encode(trained.card), indent=2) + b"\n")
+    for warning in trained.card.warnings:
+        output.warn(warning)
+    if json:
+        output.print_json(msgspec.to_builtins(trained.card))
+        return
+    metrics = trained.card.metrics
+    if metrics is not None:
+        output.show(
+            f"Model {trained.card.version}, from {metrics.labels:,} labels: log loss {metrics.log_loss_before:.3f} before, "
+            f"{metrics.log_loss_after:.3f} after, on pairs held out. Wrote {write_model} and {card}."
+        )
+
+
+def _read(
+    files: Sequence[Path], columns: Path | None, ignore: Sequence[str] | None, record_id: str | None, source_column: str | None
+) -> tuple[Table, ColumnGuess]:
+    from goldenthread.cli import output
+    from goldenthread.cli.files import read_files
+    from goldenthread.resolver.bulk.guess import compared_columns
+
+    table, guess = read_files(
+        files, columns, record_id=record_id, source_column=source_column, ignore=ignore or (), skip_ragged=False
+    )
+    for warning in (*table.warnings, *guess.warnings):
+        output.warn(warning)
+    table.columns.update(compared_columns(table, guess))
+    table.record_id_column = guess.record_id
+    return table, guess
+
+
+def _records(table: Table) -> list[tuple[str, str]]:
+    """List source and id of each row; rows without an id are known by their number, from 1."""
+    ids = table.columns[table.record_id_column] if table.record_id_column else [str(i + 1) for i in range(table.rows)]
+    return list(zip(table.columns[table.source_column], ids, strict=True))
+
+
+def _write_pairs(out: Path, table: Table, chosen: Sequence[RowsToLabel], shown: Sequence[str]) -> None:
+    """Write pairs with an empty label each; the file appears whole or not at all."""
+    records = _records(table)
+    aside = out.with_name(out.name + ".part")
+    with aside.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow([*_HEAD, *(f"{side}.{name}" for name in shown for side in ("left", "right"))])
+        for pair in chosen:
+            values = [table.columns[name][row] for name in shown for row in (pair.left, pair.right)]
+            writer.writerow(["", *records[pair.left], *records[pair.right], *values])
+    aside.replace(out)
+
+
+def _read_labels(file: Path, table: Table) -> list[LabelledRows]:
+    """Read labelled pairs; those without a label are left out.
+
+    Raises CommandError, naming row, column and remedy, and never a value of a record.
+    """
+    from goldenthread.resolver.bulk.train import LabelledRows
+
+    row_of: Mapping[tuple[str, str], int] = {record: row for row, record in enumerate(_records(table))}
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        raise CommandError(f"{file} is not text in UTF-8.", "Save it as CSV in UTF-8.") from None
+    reader = csv.DictReader(text.splitlines(keepends=True))
+    missing = [name for name in _HEAD if name not in (reader.fieldnames or ())]
+    if missing:
+        raise CommandError(f"{file} has no column {missing[0]}.", "Start from what `goldenthread label` writes.")
+    found = []
+    for row in reader:
+        at = f"{file}, row {reader.line_num}"
+        said = (row["label"] or "").strip().casefold()
+        if said not in _YES | _NO | _OPEN:
+            raise CommandError(f"{at}: the label is none of 1, 0 and empty.", "Write 1 for one person, 0 for two.")
+        left = row_of.get((row["left_source"], row["left_record_id"]))
+        right = row_of.get((row["right_source"], row["right_record_id"]))
+        if left is None or right is None:
+            raise CommandError(f"{at}: a record of the pair is not in the files.", "Give the files that the pairs came from.")
+        if said not in _OPEN:
+            found.append(LabelledRows(left, right, said in _YES))
+    return found

@@ -23,9 +23,10 @@ from hypothesis import strategies as st
 
 from goldenthread.cli.demo import COLUMNS, shuffled, simulate_records
 from goldenthread.graph.model import SemanticType
+from goldenthread.resolver.bulk.frame import Frame
 from goldenthread.resolver.bulk.guess import ColumnGuess, compared_columns, guess_columns
 from goldenthread.resolver.bulk.link import LinkResult, link
-from goldenthread.resolver.bulk.pairs import candidate_pairs
+from goldenthread.resolver.bulk.pairs import PairCounts, blocks_of, stream_pairs
 from goldenthread.resolver.bulk.read import Table
 from goldenthread.resolver.bulk.spark import (
     SparkFailed,
@@ -264,11 +265,14 @@ def test_pairs_of_a_stream_are_those_of_one_machine_wherever_batches_end(seed: i
     keys = keys.sort_by([("high", "ascending"), ("low", "ascending"), ("point", "ascending")])
     made = [m for batch in tasks.make_pairs(in_batches(keys, sizes), limit, 1) for m in batch.to_pylist()]
 
-    left, right, by_rule = candidate_pairs(model.rules, profiles, limit)
-    assert {(m["left"], m["right"]) for m in made if m["left"] >= 0} == set(zip(left.tolist(), right.tolist(), strict=True))
-    for number, rule in enumerate(by_rule):
+    blocks = blocks_of(model.rules, Frame.of_profiles(profiles), limit)
+    counts = PairCounts.zero(len(blocks))
+    chunks = list(stream_pairs(blocks, len(profiles), counts))
+    expected = {pair for c in chunks for pair in zip(c.left.tolist(), c.right.tolist(), strict=True)}
+    assert {(m["left"], m["right"]) for m in made if m["left"] >= 0} == expected
+    for number, rule in enumerate(blocks):
         mine = [m for m in made if m["mask0"] == 1 << number]
-        assert len({(m["left"], m["right"]) for m in mine if m["left"] >= 0}) == len(rule.packed)
+        assert len({(m["left"], m["right"]) for m in mine if m["left"] >= 0}) == counts.pairs[number]
         assert sum(m["left"] < 0 for m in mine) == rule.generic_keys
 
 

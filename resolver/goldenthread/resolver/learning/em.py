@@ -59,6 +59,9 @@ _LEAST_MATCHED = 5.0
 _MOST_OF_ONE = 50.0
 """Different records of one person, on average, above which the class of one person is no longer that."""
 
+_MOST_GENERATIONS = 0.005
+"""The largest chance that one person is written down as of two generations, as Sr and Jr are."""
+
 _MAX_ITERATIONS = 200
 _TOLERANCE, _OTHER_TOLERANCE = 1e-4, 5e-3
 """Relative changes of the expected matches, and of the other classes, below which learning has settled."""
@@ -104,16 +107,16 @@ def _normalised(weights: Floats) -> Floats:
     return weights
 
 
-def _bounded(probabilities: Floats, disagreements: Sequence[int]) -> Floats:
-    """Hold the chance of disagreement to at most `_MOST_DISAGREEMENT`."""
+def _bounded(probabilities: Floats, disagreements: Sequence[int], most: float) -> Floats:
+    """Hold the chance of disagreement to at most `most`."""
     worst = list(disagreements)
     share = float(probabilities[worst].sum())
-    if share <= _MOST_DISAGREEMENT:
+    if share <= most:
         return probabilities
     out = probabilities.copy()
     rest = [i for i in range(1, len(out)) if i not in worst]
-    out[worst] *= _MOST_DISAGREEMENT / share
-    out[rest] *= (1 - _MOST_DISAGREEMENT) / max(float(out[rest].sum()), _LEAST)
+    out[worst] *= most / share
+    out[rest] *= (1 - most) / max(float(out[rest].sum()), _LEAST)
     return out
 
 
@@ -200,7 +203,9 @@ def _maximised(e: Evidence, levels: NDArray[np.int8], mass: Floats, old: Floats,
     chance = _normalised(np.maximum(remaining, np.maximum(_CHANCE_FLOOR * e.pairs, 0.5)))
     match = _normalised(by_class[MATCH] + e.strength * e.expected)
     if e.name in _IDENTIFYING:
-        match = _normalised(e.expected.copy()) if is_anchored else _bounded(match, e.disagreements)
+        match = _normalised(e.expected.copy()) if is_anchored else _bounded(match, e.disagreements, _MOST_DISAGREEMENT)
+    elif e.name == "name_suffix":
+        match = _bounded(match, e.disagreements, _MOST_GENERATIONS)
     out = np.stack([match, chance, chance, chance, chance])
     for c, shares in _SHARES.items():
         if e.name in shares:

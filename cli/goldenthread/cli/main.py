@@ -21,6 +21,7 @@ from goldenthread.cli import (
     link,
     load,
     model,
+    profile,
     record,
     resolve,
     serve,
@@ -60,7 +61,23 @@ def root(
     """
 
 
-for group in (serve, demo, doctor, link, train, evaluate, load, resolve, identity, record, golden, explain, explore, model):
+for group in (
+    serve,
+    demo,
+    doctor,
+    profile,
+    link,
+    train,
+    evaluate,
+    load,
+    resolve,
+    identity,
+    record,
+    golden,
+    explain,
+    explore,
+    model,
+):
     group.add_commands(app)
 
 

@@ -24,10 +24,13 @@ from goldenthread.graph.model import (
 )
 from goldenthread.resolver.bulk.column_dates import date_order, is_date, write_dates
 from goldenthread.resolver.bulk.guess_file import ColumnGuess, Format, GuessedColumn, Role, from_yaml, to_yaml
+from goldenthread.resolver.bulk.number_schemes import scheme_of
+from goldenthread.resolver.bulk.placeholders import OWN, far_too_frequent
 from goldenthread.resolver.bulk.read import Table
 from goldenthread.resolver.bulk.text_column import TextColumn
 from goldenthread.resolver.bulk.vocabulary import vocabulary
 from goldenthread.resolver.normalise.nicknames import NICKNAMES
+from goldenthread.resolver.normalise.organisations import is_organisation
 from goldenthread.resolver.normalise.text import fold
 
 __all__ = ["ColumnGuess", "GuessedColumn", "Role", "compared_columns", "data_model", "from_yaml", "guess_columns", "to_yaml"]
@@ -58,24 +61,33 @@ def guess_columns(table: Table) -> ColumnGuess:
             found.append(replace(facts, role="source", why="says where a record comes from"))
         else:
             found.append(_guess_column(facts, samples[name], filled[name], country, warnings))
-    found = _settle(found, samples)
-    found = _without_derived(found, table)
+    found = _settle(found, samples, table)
+    found = [_with_placeholders(column, table, warnings) for column in _without_derived(found, table)]
     if not any(column.role == "attribute" for column in found):
         warnings.append("No column says anything of a person; edit the guess, or check the file's header.")
     return ColumnGuess(tuple(found), country, tuple(warnings))
 
 
 def compared_columns(table: Table, guess: ColumnGuess) -> dict[str, Sequence[str]]:
-    """Give the values of all attribute columns, written as normalising reads them (dates as 1980-12-31, 12345.0 as 12345)."""
+    """Give the values of all attribute columns, written as normalising reads them (dates as 1980-12-31, 12345.0 as 12345).
+
+    Values that a column has as placeholders are left out.
+    """
     columns: dict[str, Sequence[str]] = {}
     for column in guess.attributes:
         values = table.columns[column.name]
+        if column.placeholders:
+            values = TextColumn.of(values).mapped(partial(_without, nothing=frozenset(column.placeholders)))
         if column.format == "decimal":
             values = TextColumn.of(values).mapped(_without_decimals)
         elif column.format:
             values = TextColumn.of(values).mapped(partial(write_dates, order=column.format))
         columns[column.name] = values
     return columns
+
+
+def _without(values: Sequence[str], nothing: frozenset[str]) -> list[str]:
+    return ["" if value in nothing else value for value in values]
 
 
 def _without_decimals(values: Sequence[str]) -> list[str]:
@@ -143,6 +155,23 @@ def _is_gender(value: str) -> bool:
 def _is_state_of(country: str) -> Callable[[str], bool]:
     codes = vocabulary().states[country]
     return lambda value: fold(value) in codes
+
+
+_GIVEN = frozenset({*NICKNAMES, *(formal for formals in NICKNAMES.values() for formal in formals)})
+_STREET = re.compile(r"(?:\d+\w?,? [^\W\d_].*|[^\W\d_][^\d]*,? \d+\s?\w?(?:[,/ -].*)?)")
+
+
+def _is_whole_name(value: str) -> bool:
+    words = fold(value).split()
+    return 2 <= len(words) <= 5 and not any(map(str.isdigit, words))
+
+
+def _has_given_name(value: str) -> bool:
+    return not _GIVEN.isdisjoint(fold(value).split())
+
+
+def _is_street(value: str) -> bool:
+    return len(value) >= 6 and _STREET.fullmatch(value) is not None and sum(map(str.isalpha, value)) >= 4
 
 
 _Fit = tuple[Callable[[str], object], float, str]
@@ -216,8 +245,17 @@ def _guess_by_values(facts: GuessedColumn, sample: list[str], filled: int, count
         return _attribute(facts, _T.GENDER, "holds genders", sample)
     if len(folded) >= 4 and max(_share(sample, _is_state_of(code)) for code in vocabulary().states) >= 0.9:
         return _attribute(facts, _T.REGION, "holds codes of states", sample)
-    if _share(sample, lambda value: fold(value) in NICKNAMES) >= 0.25:
+    if _share(sample, lambda value: fold(value) in _GIVEN) >= 0.25:
         return _attribute(facts, _T.GIVEN_NAME, "holds common given names", sample)
+    if _share(sample, is_organisation) >= 0.4:
+        return _attribute(facts, _T.ORGANISATION_NAME, "holds names with legal forms", sample)
+    if _share(sample, _is_whole_name) >= 0.8 and _share(sample, _has_given_name) >= 0.2:
+        return _attribute(facts, _T.PERSON_NAME, "holds whole names", sample)
+    if _share(sample, _is_street) >= 0.8:
+        whole = _share(sample, lambda value: "," in value and sum(c.isdigit() for c in value) > 3) >= 0.6
+        return _attribute(facts, _T.ADDRESS if whole else _T.STREET, "holds words with house numbers", sample)
+    if scheme := scheme_of(sample):
+        return _attribute(facts, scheme.type, f"its check digits are those of {scheme.name}", sample)
     if filled >= 20 and facts.distinct >= 0.98 * filled:
         return replace(facts, why="different in nearly every record")
     return replace(facts, role="attribute", type=_T.FREE, why="kept as a free attribute")
@@ -249,6 +287,10 @@ def _record_id(table: Table, filled: dict[str, int], distinct: dict[str, int], w
             or len(set(zip(table.columns[table.source_column], table.columns[name], strict=True))) == table.rows
         ):
             return name
+    for name in table.columns:
+        if vocabulary().type_of(name) is _T.CUSTOMER_ACCOUNT and table.rows > 1 and distinct[name] == table.rows:
+            # A number that no two records share says nothing of who is who.
+            return name
     named = [name for rank, _, name in ranked if rank < 8]
     if named:
         warnings.append(f"Column {named[0]} is named like a record id but is not unique; records are numbered by their place.")
@@ -257,7 +299,26 @@ def _record_id(table: Table, filled: dict[str, int], distinct: dict[str, int], w
     return ""
 
 
-def _settle(found: list[GuessedColumn], samples: dict[str, list[str]]) -> list[GuessedColumn]:
+def _with_placeholders(column: GuessedColumn, table: Table, warnings: list[str]) -> GuessedColumn:
+    """Find the values that are nobody's in a column of what is each one's own."""
+    if column.role != "attribute" or column.type not in OWN:
+        return column
+    found = tuple(far_too_frequent(Counter(table.columns[column.name])))
+    if not found:
+        return column
+    shown = f"a value is in {sum(table.columns[column.name].count(value) for value in found)} records"
+    warnings.append(f"Column {column.name}: {shown} and is taken for a placeholder; see what --write-columns writes.")
+    return replace(column, placeholders=found)
+
+
+def _stands_alone(name: str, found: list[GuessedColumn], table: Table) -> bool:
+    """Say whether a column mostly has its values where no person is named."""
+    people = [table.columns[c.name] for c in found if c.role == "attribute" and c.type in _PERSON]
+    filled = [i for i, value in enumerate(table.columns[name]) if value]
+    return sum(1 for i in filled if not any(values[i] for values in people)) >= 0.5 * len(filled) > 0
+
+
+def _settle(found: list[GuessedColumn], samples: dict[str, list[str]], table: Table) -> list[GuessedColumn]:
     """Decide what depends on other columns: a line of an address or a whole one, an employer or an organisation."""
     types = {column.type for column in found if column.role == "attribute"}
     has_person = bool(types & {_T.GIVEN_NAME, _T.SURNAME, _T.PERSON_NAME})
@@ -269,12 +330,13 @@ def _settle(found: list[GuessedColumn], samples: dict[str, list[str]]) -> list[G
             and _share(samples[column.name], lambda v: "," in v) < 0.5
         ):
             column = replace(column, type=_T.STREET, why="named like an address, with city or postcode apart")
-        elif column.type is _T.ORGANISATION_NAME and has_person:
+        elif column.type is _T.ORGANISATION_NAME and has_person and not _stands_alone(column.name, found, table):
             column = replace(column, type=_T.EMPLOYER, why="named like an organisation, beside a person's name")
         settled.append(column)
     return settled
 
 
+_PERSON = {_T.GIVEN_NAME, _T.SURNAME, _T.PERSON_NAME}
 _WHOLES = {_T.PERSON_NAME, _T.ADDRESS, _T.FREE, _T.GIVEN_NAME, _T.SURNAME, _T.STREET, _T.OTHER_NAME}
 _PARTS = (
     _T.GIVEN_NAME,

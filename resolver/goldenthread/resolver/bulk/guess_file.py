@@ -25,7 +25,7 @@ _HEAD = """\
 #   {types}
 # or record_id (at most one column), source (at most one), or ignored. A column that is not listed is ignored.
 # `format` says how values are written: dmy or mdy for dates with the day or month first, serial for spreadsheet dates,
-# decimal for whole numbers written as 12345.0.
+# decimal for whole numbers written as 12345.0. `placeholders` are values that stand for none and are left out.
 """
 _FORMATS: dict[str, Format] = {"": "", "dmy": "dmy", "mdy": "mdy", "serial": "serial", "decimal": "decimal"}
 _TYPES = {kind.name.lower(): kind for kind in SemanticType if kind is not SemanticType.UNSPECIFIED}
@@ -37,7 +37,8 @@ class GuessedColumn(Struct, frozen=True):
     """What one column means and why; `type` is UNSPECIFIED unless it is an attribute.
 
     `completeness` is the share of records that have a value, `distinct` how many values there are. `format` says how values
-    are written where that is not plain: the order of dates, or whole numbers with a decimal point (`12345.0`).
+    are written where that is not plain: the order of dates, or whole numbers with a decimal point (`12345.0`). `placeholders`
+    are values that stand for none.
     """
 
     name: str
@@ -47,6 +48,7 @@ class GuessedColumn(Struct, frozen=True):
     completeness: float = 0.0
     distinct: int = 0
     format: Format = ""
+    placeholders: tuple[str, ...] = ()
 
 
 class ColumnGuess(Struct, frozen=True):
@@ -84,7 +86,12 @@ def to_yaml(guess: ColumnGuess) -> str:
             if column.why
             else ""
         )
-        value = f"{{role: {role}, format: {column.format}}}" if column.format else role
+        fields = [f"role: {role}"]
+        if column.format:
+            fields.append(f"format: {column.format}")
+        if column.placeholders:
+            fields.append(f"placeholders: [{', '.join(map(_scalar, column.placeholders))}]")
+        value = f"{{{', '.join(fields)}}}" if len(fields) > 1 else role
         lines.append(f"  {_scalar(column.name)}: {value}" + (f" # {facts}" if facts else ""))
     return "\n".join(lines) + "\n"
 
@@ -132,9 +139,10 @@ def from_yaml(text: str) -> ColumnGuess:
 
 def _column(name: str, node: yaml.Node) -> GuessedColumn:
     format: Format = ""
+    placeholders: tuple[str, ...] = ()
     role_node = node
     if isinstance(node, yaml.MappingNode):
-        fields = _mapping(node, name, name, ("role", "format"))
+        fields = _mapping(node, name, name, ("role", "format", "placeholders"))
         if "role" not in fields:
             raise _wrong(node, name, "there is no role", "say the role")
         role_node = fields["role"]
@@ -143,6 +151,11 @@ def _column(name: str, node: yaml.Node) -> GuessedColumn:
             if written not in _FORMATS:
                 raise _wrong(fields["format"], name, f"{written} is no format", "use dmy, mdy, serial or decimal")
             format = _FORMATS[written]
+        if "placeholders" in fields:
+            listed = fields["placeholders"]
+            if not isinstance(listed, yaml.SequenceNode):
+                raise _wrong(listed, name, "placeholders are a list", "write them as [one, another]")
+            placeholders = tuple(_text(value, name) for value in listed.value)
     role = _text(role_node, name).strip().casefold()
     if role in _ROLES:
         return GuessedColumn(name, _ROLES[role], SemanticType.UNSPECIFIED, "")
@@ -151,7 +164,7 @@ def _column(name: str, node: yaml.Node) -> GuessedColumn:
         raise _wrong(
             role_node, name, f"{role} is no role", f"perhaps {close[0]} is meant" if close else "see the list at the top"
         )
-    return GuessedColumn(name, "attribute", _TYPES[role], "", format=format)
+    return GuessedColumn(name, "attribute", _TYPES[role], "", format=format, placeholders=placeholders)
 
 
 def _mapping(node: yaml.Node | None, what: str, column: str, known: tuple[str, ...] = ()) -> dict[str, yaml.Node]:

@@ -12,7 +12,7 @@ from goldenthread.graph.model import SemanticType
 from goldenthread.resolver.normalise.national_numbers import national_number
 from goldenthread.resolver.normalise.text import CACHE_SIZE, fold, is_placeholder
 
-__all__ = ["document_number", "email_address", "mailbox", "phone_number"]
+__all__ = ["document_number", "email_address", "is_made_up", "mailbox", "phone_number"]
 
 _EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s]{1,255}")
 _PLACEHOLDER_USERS = frozenset(
@@ -47,12 +47,17 @@ def mailbox(email: str) -> tuple[str, str]:
     return user, domain
 
 
+def is_made_up(number: str) -> bool:
+    """Say whether a number without separators is one that people write for none: one digit all along, or all in order."""
+    return len(set(number)) == 1 or number in _GUESSABLE
+
+
 @lru_cache(CACHE_SIZE)
 def phone_number(text: str, default_country: str) -> str:
     """Normalise a phone number to E.164, read as of `default_country`; empty when it cannot be one."""
     stripped = text.strip()
     digits = "".join(filter(str.isdecimal, stripped))
-    if len(digits) < 7 or len(set(digits)) == 1 or digits in _GUESSABLE or len(stripped) > 40:
+    if len(digits) < 7 or is_made_up(digits) or len(stripped) > 40:
         return ""
     if _E164.fullmatch(stripped):
         return stripped
@@ -81,6 +86,6 @@ def document_number(type: SemanticType, number: str, issuer: str) -> str:
     kept = "".join(c for c in unicodedata.normalize("NFKC", number.strip().removesuffix(".0")) if c.isalnum())
     if type is not SemanticType.DEVICE:
         kept = kept.upper()
-    if not 4 <= len(kept) <= 200 or len(set(kept)) == 1 or kept in _GUESSABLE or is_placeholder(fold(number)):
+    if not 4 <= len(kept) <= 200 or is_made_up(kept) or is_placeholder(fold(number)):
         return ""
     return f"{fold(issuer).upper()}|{kept}"

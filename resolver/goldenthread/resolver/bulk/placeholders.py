@@ -1,0 +1,52 @@
+"""Find values that stand for no value: those on a list, and those that the data give away.
+
+Of what should be each one's own, as a phone or a document number, a value that is borne far too often is nobody's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from goldenthread.graph.model import DOCUMENT_TYPES, SemanticType
+from goldenthread.resolver.normalise import contacts, dates
+from goldenthread.resolver.normalise.text import fold, is_placeholder
+
+__all__ = ["OWN", "far_too_frequent", "is_known_placeholder"]
+
+OWN = DOCUMENT_TYPES | {SemanticType.EMAIL, SemanticType.PHONE}
+"""Types whose values are somebody's own, or a few people's."""
+
+_LEAST = 30
+_TIMES = 20
+"""A value is far too frequent from so many records on, and when it is so many times as frequent as the others on average."""
+
+
+def is_known_placeholder(kind: SemanticType, text: str) -> bool:
+    """Say whether a value is one that people and programs write for none: n/a, 000-00-0000, test@test.com, 1900-01-01."""
+    if is_placeholder(fold(text)):
+        return bool(text)
+    if kind is SemanticType.EMAIL:
+        return "@" in text and not contacts.email_address(text) and text.casefold().partition("@")[0].strip() != ""
+    if kind is SemanticType.PHONE or kind in DOCUMENT_TYPES:
+        kept = "".join(filter(str.isalnum, text.removesuffix(".0")))
+        return len(kept) > 3 and contacts.is_made_up(kept)
+    if kind is SemanticType.BIRTH_DATE:
+        return dates.parse_date(text, "") is not None and not dates.birth_date(text, "")
+    return False
+
+
+def far_too_frequent(counts: Mapping[str, int]) -> list[str]:
+    """List the values that are far more frequent than the others, the most frequent first; "" is not looked at.
+
+    The bounds are so high that neither a family nor one person's many records come near. A column of few values has none.
+    """
+    ranked = sorted(((count, value) for value, count in counts.items() if value), key=lambda pair: (-pair[0], pair[1]))
+    found: list[str] = []
+    rest = sum(count for count, _ in ranked)
+    for place, (count, value) in enumerate(ranked):
+        rest -= count
+        others = len(ranked) - place - 1
+        if count < _LEAST or others < _LEAST or count * others < _TIMES * rest:
+            break
+        found.append(value)
+    return found

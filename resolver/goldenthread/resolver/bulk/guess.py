@@ -62,7 +62,8 @@ def guess_columns(table: Table) -> ColumnGuess:
         else:
             found.append(_guess_column(facts, samples[name], filled[name], country, warnings))
     found = _settle(found, samples, table)
-    found = [_with_placeholders(column, table, warnings) for column in _without_derived(found, table)]
+    found = _without_derived(found, table)
+    found = [_with_placeholders(column, found, table, warnings) for column in found]
     if not any(column.role == "attribute" for column in found):
         warnings.append("No column says anything of a person; edit the guess, or check the file's header.")
     return ColumnGuess(tuple(found), country, tuple(warnings))
@@ -299,16 +300,24 @@ def _record_id(table: Table, filled: dict[str, int], distinct: dict[str, int], w
     return ""
 
 
-def _with_placeholders(column: GuessedColumn, table: Table, warnings: list[str]) -> GuessedColumn:
+def _with_placeholders(
+    column: GuessedColumn, found: Sequence[GuessedColumn], table: Table, warnings: list[str]
+) -> GuessedColumn:
     """Find the values that are nobody's in a column of what is each one's own."""
     if column.role != "attribute" or column.type not in OWN:
         return column
-    found = tuple(far_too_frequent(Counter(table.columns[column.name])))
-    if not found:
+    values = table.columns[column.name]
+    # Many records of one name and birth date may well share a phone.
+    who = [table.columns[c.name] for c in found if c.role == "attribute" and c.type in _WHO]
+    people = {(value, *rest) for value, *rest in zip(values, *who, strict=True)} if who else zip(values, strict=True)
+    nothing = tuple(far_too_frequent(Counter(value for value, *_ in people)))
+    if not nothing:
         return column
-    shown = f"a value is in {sum(table.columns[column.name].count(value) for value in found)} records"
-    warnings.append(f"Column {column.name}: {shown} and is taken for a placeholder; see what --write-columns writes.")
-    return replace(column, placeholders=found)
+    records = sum(values.count(value) for value in nothing)
+    warnings.append(
+        f"Column {column.name}: values that {records} records share are taken for placeholders; --write-columns lists them."
+    )
+    return replace(column, placeholders=nothing)
 
 
 def _stands_alone(name: str, found: list[GuessedColumn], table: Table) -> bool:
@@ -337,6 +346,7 @@ def _settle(found: list[GuessedColumn], samples: dict[str, list[str]], table: Ta
 
 
 _PERSON = {_T.GIVEN_NAME, _T.SURNAME, _T.PERSON_NAME}
+_WHO = _PERSON | {_T.ORGANISATION_NAME, _T.BIRTH_DATE}
 _WHOLES = {_T.PERSON_NAME, _T.ADDRESS, _T.FREE, _T.GIVEN_NAME, _T.SURNAME, _T.STREET, _T.OTHER_NAME}
 _PARTS = (
     _T.GIVEN_NAME,

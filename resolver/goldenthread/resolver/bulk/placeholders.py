@@ -36,17 +36,19 @@ def is_known_placeholder(kind: SemanticType, text: str) -> bool:
 
 
 def far_too_frequent(counts: Mapping[str, int]) -> list[str]:
-    """List the values that are far more frequent than the others, the most frequent first; "" is not looked at.
+    """List the values that far too many people have, by how many have each, the most frequent first; "" is not looked at.
 
-    The bounds are so high that neither a family nor one person's many records come near. A column of few values has none.
+    The bounds are so high that a family does not come near; count each person once, or as nearly so as can be told. A value
+    that most have is one whatever the others are.
     """
     ranked = sorted(((count, value) for value, count in counts.items() if value), key=lambda pair: (-pair[0], pair[1]))
     found: list[str] = []
-    rest = sum(count for count, _ in ranked)
+    rest = total = sum(count for count, _ in ranked)
     for place, (count, value) in enumerate(ranked):
         rest -= count
         others = len(ranked) - place - 1
-        if count < _LEAST or others < _LEAST or count * others < _TIMES * rest:
+        stands_out = others >= _LEAST and count * others >= _TIMES * rest
+        if count < _LEAST or not (stands_out or 2 * count > total):
             break
         found.append(value)
     return found

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 from msgspec import Struct
@@ -79,7 +79,7 @@ def profile_columns(table: Table, guess: ColumnGuess, today: PartialDate) -> tup
 def _profile(
     column: GuessedColumn,
     table: Table,
-    written: list[str] | None,
+    written: Sequence[str] | None,
     guess: ColumnGuess,
     today: PartialDate,
     rows_of: Counter[str],

@@ -75,7 +75,7 @@ def test_a_refinement_of_other_levels_is_refused():
 
 @given(st.data())
 @settings(max_examples=30, deadline=None)
-def test_the_parts_of_a_refined_weight_add_up(data):
+def test_the_parts_of_a_refined_weight_add_up_and_a_batch_gives_the_same(data):
     def person(given: str, surname: str, born: str) -> Profile:
         kinds = (SemanticType.GIVEN_NAME, SemanticType.SURNAME, SemanticType.BIRTH_DATE)
         values = zip(kinds, (given, surname, born), strict=True)
@@ -88,7 +88,9 @@ def test_the_parts_of_a_refined_weight_add_up(data):
 
     explanation = scorer.explain(people[0], people[1])
 
+    many = scorer.weights(people, np.zeros(60, np.int32), np.ones(60, np.int32))
     assert explanation.weight == scorer.weights(people, np.array([0], np.int32), np.array([1], np.int32))[0]
+    assert set(many.tolist()) == {explanation.weight}
     assert explanation.prior + sum(c.weight for c in explanation.contributions) == explanation.weight
 
 

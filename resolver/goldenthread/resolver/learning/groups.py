@@ -69,6 +69,8 @@ def sample_components(
     seconds: list[NDArray[np.int32]] = []
     profiles, at = 0, 0
     for which in np.random.default_rng(seed).permutation(len(sizes)).tolist():
+        if profiles >= _MOST_PROFILES or at >= _MOST_PAIRS:
+            break
         size = int(sizes[which])
         pairs = size * (size - 1) // 2
         if size > _LARGEST or profiles + size > _MOST_PROFILES or at + pairs > _MOST_PAIRS:

@@ -70,6 +70,10 @@ class Refiner:
         weight += self._refinement.constant
         for table, level in zip(self._tables, levels, strict=True):
             weight += table[level]
+        return self.finish(levels, weight)
+
+    def finish(self, levels: Sequence[int], weight: int) -> int:
+        """Refine a weight that has constant and tables in it already."""
         for left, right, cells in self._pairs:
             weight += cells[levels[left]][levels[right]]
         return self.calibrate(weight)

@@ -42,6 +42,25 @@ def weigh_by_classes(
     return weights
 
 
+_Row = tuple[int, ...] | None
+
+
+def _with_refinement(model: MatchModel) -> tuple[tuple[int, ...], list[list[_Row]]]:
+    """Give priors, and by comparison and level what each class adds, with a refinement's tables added to the match.
+
+    None stands for nothing to add, as for a missing value that says nothing.
+    """
+    rows: list[list[_Row]] = [list(zip(*spec.tables, strict=True)) for spec in model.comparisons]
+    priors = model.priors
+    if model.refinement is not UNSET:
+        priors = (priors[0] + model.refinement.constant, *priors[1:])
+        rows = [
+            [(m[0] + extra, *m[1:]) for m, extra in zip(zip(*spec.tables, strict=True), table, strict=True)]
+            for spec, table in zip(model.comparisons, model.refinement.tables, strict=True)
+        ]
+    return priors, [[row if row is not None and any(row) else None for row in levels] for levels in rows]
+
+
 class Contribution(Struct, frozen=True):
     """What one comparison adds to a pair's weight; `rarity` is the frequency bin of the agreement, 0 the rarest."""
 
@@ -74,7 +93,7 @@ class Scorer:
         self.model = model
         self.comparisons: tuple[AnyComparison, ...] = model.build_comparisons()
         self._tables = [spec.tables for spec in model.comparisons]
-        self._by_level = [list(zip(*tables, strict=True)) for tables in self._tables]
+        self._priors, self._by_level = _with_refinement(model)
         self._refiner = None if model.refinement is UNSET else Refiner(model.refinement)
         self._features: dict[Profile, list[tuple[object, ...]]] = {}
         self._coded = CodedProfiles(self.comparisons, _CODED)
@@ -90,15 +109,16 @@ class Scorer:
         return found
 
     def _totals(self, a: Profile, b: Profile) -> tuple[list[int], tuple[int, ...]]:
-        """Level by comparison, and total by class, of one pair."""
+        """Level by comparison, and total by class, of one pair; the tables of a refinement are in that of the match."""
         levels: list[int] = []
-        match, family, address, namesakes, strangers = self.model.priors
+        match, family, address, namesakes, strangers = self._priors
         rows = zip(self.comparisons, self._by_level, self._features_of(a), self._features_of(b), strict=True)
         for comparison, by_level, x, y in rows:
             level = comparison.level(x, y) if x and y else MISSING  # type: ignore[arg-type]  # features are the comparison's own
             levels.append(level)
-            if level:
-                m, f, s, k, u = by_level[level]
+            row = by_level[level]
+            if row is not None:
+                m, f, s, k, u = row
                 match += m
                 family += f
                 address += s
@@ -108,7 +128,7 @@ class Scorer:
 
     def _weight(self, levels: Sequence[int], totals: tuple[int, ...]) -> int:
         weight = totals[0] - max(totals[1:])
-        return weight if self._refiner is None else self._refiner.refine(levels, weight)
+        return weight if self._refiner is None else self._refiner.finish(levels, weight)
 
     def weights(self, profiles: Sequence[Profile], left: NDArray[np.int32], right: NDArray[np.int32]) -> NDArray[np.int64]:
         """Weigh the pairs (profiles[left[i]], profiles[right[i]]).

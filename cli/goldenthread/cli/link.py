@@ -203,11 +203,13 @@ def _write(result: LinkResult, out: Path) -> None:
     import pyarrow.csv as pa_csv
     import pyarrow.parquet as pq
 
+    from goldenthread.resolver.bulk.text_column import TextColumn, integers
+
     answer = pa.table(
         {
-            "record_id": pa.array(result.record_ids, pa.string()),
-            "source": pa.array(result.sources, pa.string()),
-            "identity_id": pa.array(result.identities, pa.int64()),
+            "record_id": TextColumn.of(result.record_ids).to_arrow(),
+            "source": TextColumn.of(result.sources).to_arrow(),
+            "identity_id": integers(result.identities),
         }
     )
     aside = out.with_name(out.name + ".part")

@@ -33,13 +33,15 @@ class Feature(Generic[F]):
     Equal entries have equal codes.
     """
 
-    __slots__ = ("codes", "members", "starts", "values")
+    __slots__ = ("codes", "members", "sketches", "starts", "values")
 
     def __init__(
         self, codes: Codes, values: list[F], starts: NDArray[np.int64] | None = None, members: Codes | None = None
     ) -> None:
         self.codes, self.values, self.starts = codes, values, starts
         self.members = np.zeros(0, np.int32) if members is None else members
+        self.sketches: dict[str, object] = {}
+        """What others worked out of the values, by their own names for it."""
 
     @property
     def entries(self) -> int:
@@ -184,14 +186,16 @@ class Frame:
         point_of, first = factorise(pack([(f.codes, f.entries) for f in features], self.rows))
         return point_of, self.take(first)
 
-    def derive(self, read: Callable[[Profile], Sequence[F]], key: str = "") -> Feature[F]:
+    def derive(self, read: Callable[[Profile], Sequence[F]], key: str = "", known_as: str = "") -> Feature[F]:
         """Work out what a function takes from every profile, once for each distinct content of the fields it reads.
 
-        The function sees those of `others` that have the key, and no more.
+        The function sees those of `others` that have the key, and no more. Functions that are `known_as` the same for a key
+        are taken for one.
         """
-        found = self._derived.get((read, key))
+        name = (known_as or read, key)
+        found = self._derived.get(name)
         if found is None:
-            found = self._derived[(read, key)] = cast(Feature[Hashable], self._derive(read, key))
+            found = self._derived[name] = cast(Feature[Hashable], self._derive(read, key))
         return cast(Feature[F], found)
 
     def _derive(self, read: Callable[[Profile], Sequence[F]], key: str) -> Feature[F]:

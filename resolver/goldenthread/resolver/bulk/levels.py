@@ -7,6 +7,7 @@ surely different is told from sketches of the texts (see `sketches`); only what 
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
+from operator import gt
 from typing import Generic, TypeVar, cast
 
 import numpy as np
@@ -106,7 +107,10 @@ class ColumnLevels(Generic[F]):
         """Make the shortcut when the first pair needs it."""
         if not self._is_ready:
             self._is_ready = True
-            self._shortcut = shortcut_of(self.comparison, self.feature.values)
+            sketches, kind = self.feature.sketches, self.comparison.kind
+            if kind not in sketches:
+                sketches[kind] = shortcut_of(self.comparison, self.feature.values)
+            self._shortcut = cast("Shortcut | None", sketches[kind])
         return self._shortcut
 
     def _same(self, codes: Codes) -> Levels:
@@ -136,9 +140,11 @@ class ColumnLevels(Generic[F]):
         packed, inverse = np.unique(low * size + high, return_inverse=True)
         first, second = np.divmod(packed, size)
         values = self.feature.values
-        pairs = [(values[i], values[j]) for i, j in zip(first.tolist(), second.tolist(), strict=True)]
-        pairs = [(a, b) if a <= b else (b, a) for a, b in pairs]
-        levels = self.comparison.compare_many([a for a, _ in pairs], [b for _, b in pairs])
+        of = values.__getitem__
+        xs, ys = list(map(of, first.tolist())), list(map(of, second.tolist()))
+        for i in np.flatnonzero(np.fromiter(map(gt, xs, ys), np.bool_, len(xs))).tolist():  # type: ignore[arg-type]  # str or tuples of str
+            xs[i], ys[i] = ys[i], xs[i]
+        levels = self.comparison.compare_many(xs, ys)
         inside = second < self._side
         first, second, kept = first[inside], second[inside], levels[inside]
         self._square[first * self._side + second] = kept
@@ -164,4 +170,4 @@ class FrameLevels:
 def feature_of(comparison: Comparison[F], frame: Frame) -> Feature[F]:
     """Work out what a comparison looks at for all profiles; of `others` it may read those under its own name."""
     read = cast("Callable[..., Sequence[F]]", comparison.values)
-    return frame.derive(read, comparison.name)
+    return frame.derive(read, comparison.name, f"{comparison.kind} comparison")

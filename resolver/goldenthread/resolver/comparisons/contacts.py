@@ -9,7 +9,7 @@ import numpy as np
 from rapidfuzz.distance import OSA
 from rapidfuzz.process import cpdist
 
-from goldenthread.resolver.comparisons.comparison import BINS, EXACT, Levels, TextComparison, numbers, pair_codes
+from goldenthread.resolver.comparisons.comparison import BINS, EXACT, MISSING, Levels, TextComparison, numbers, pair_codes
 from goldenthread.resolver.normalise.contacts import mailbox
 
 __all__ = ["Email", "Phone"]
@@ -19,7 +19,8 @@ class Email(TextComparison):
     """Compare email addresses: `mailbox` says which are one.
 
     `domain_typo`: one user at two domains that differ by a letter or two (gmail.com, gmial.com), or by the ending. `user`: one
-    user at two providers. `close`: users that differ by little. `domain`: nothing but the domain.
+    user at two providers. `close`: users that differ by little. `domain`: nothing but the domain. Users whose letters agree and
+    whose digits differ (ann.lee.12, ann.lee.45) are no evidence: the letters repeat the name, and the digits tell accounts apart.
     """
 
     kind = "email"
@@ -44,6 +45,8 @@ class Email(TextComparison):
                 return BINS + 1
             if len(x_user) > 3:
                 return BINS + 2
+        elif (letters := _letters(x_user)) and letters == _letters(y_user):
+            return MISSING
         if OSA.normalized_similarity(x_user, y_user) >= self.CLOSE:
             return BINS + 3
         return BINS + 4 if x_domain == y_domain else BINS + 5
@@ -59,9 +62,16 @@ class Email(TextComparison):
         )
         found = np.where(domain[x] == domain[y], BINS + 4, BINS + 5).astype(np.int8)
         found[similar >= self.CLOSE] = BINS + 3
+        # A user of digits alone has letters of its own: none.
+        letters = numbers([_letters(user) or user for user in users])
+        found[letters[x] == letters[y]] = MISSING
         for i in np.flatnonzero(user[x] == user[y]).tolist():
             found[i] = self.compare(xs[i], ys[i])
         return found
+
+
+def _letters(user: str) -> str:
+    return "".join(c for c in user if c.isalpha())
 
 
 class Phone(TextComparison):

@@ -20,7 +20,7 @@ class Email(TextComparison):
 
     `domain_typo`: one user at two domains that differ by a letter or two (gmail.com, gmial.com), or by the ending. `user`: one
     user at two providers. `close`: users that differ by little. `domain`: nothing but the domain. Users whose letters agree and
-    whose digits differ (ann.lee.12, ann.lee.45) are no evidence: the letters repeat the name, and the digits tell accounts apart.
+    whose digits differ (ann.lee.12, ann.lee.45) are no evidence: the letters repeat the name, the digits tell accounts apart.
     """
 
     kind = "email"

@@ -198,6 +198,11 @@ class Frame:
             found = self._derived[name] = cast(Feature[Hashable], self._derive(read, key))
         return cast(Feature[F], found)
 
+    def forget(self, kept: Iterable[object]) -> None:
+        """Forget what was derived by functions other than those kept and those known by a name: it takes memory."""
+        functions = set(kept)
+        self._derived = {n: f for n, f in self._derived.items() if isinstance(n[0], str) or n[0] in functions}
+
     def _derive(self, read: Callable[[Profile], Sequence[F]], key: str) -> Feature[F]:
         fields: list[str] = []
         while True:

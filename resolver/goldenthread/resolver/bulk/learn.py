@@ -10,7 +10,7 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from goldenthread.resolver.blocking import BlockingRule
+from goldenthread.resolver.blocking import PARTS, BlockingRule
 from goldenthread.resolver.bulk.frame import Feature as Values
 from goldenthread.resolver.bulk.frame import Frame
 from goldenthread.resolver.bulk.levels import ColumnLevels, feature_of
@@ -261,7 +261,7 @@ def _choose_rules(frame: Frame, compared: Sequence[str], progress: Callable[[str
     for a, b in combinations(fields.values(), 2):
         candidates += [(x, y) for x in a for y in b]
     candidates += [("birth_date", "gender"), ("given.formal", "surname"), ("name", "birth_date"), *_TRIPLES]
-    codes: dict[str, NDArray[np.int64]] = {}
+    codes: dict[str, NDArray[np.int32]] = {}
     measured = []
     for parts in candidates:
         for part in parts:
@@ -285,6 +285,7 @@ def _choose_rules(frame: Frame, compared: Sequence[str], progress: Callable[[str
         every = both
         chosen.append(block)
         progress("block", (step + 1) / len(measured))
+    frame.forget(PARTS[part] for block in chosen[1:] for part in block.rule.split("+") if part in PARTS)
     return chosen
 
 

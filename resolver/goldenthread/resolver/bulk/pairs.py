@@ -116,10 +116,10 @@ def part_feature(frame: Frame, part: str) -> Feature[str]:
     return Feature.of([tuple(dict.fromkeys(v for v in entry if v)) for entry in feature.all_entries()], feature.codes)
 
 
-def first_codes(frame: Frame, part: str) -> NDArray[np.int64]:
+def first_codes(frame: Frame, part: str) -> Rows:
     """Number each profile's first value of a part, from 1 up, 0 where it has none: enough to measure rules by."""
     feature = part_feature(frame, part)
-    return (feature.firsts() + 1).astype(np.int64)[feature.codes]
+    return (feature.firsts() + np.int32(1))[feature.codes]
 
 
 def _entries(features: Sequence[Feature[str]], rows: int) -> tuple[Rows, list[Rows]]:
@@ -236,19 +236,19 @@ def blocks_of(rules: Sequence[BlockingRule], frame: Frame, generic_limit: int) -
     return [identifier_block(frame, generic_limit), *(block_of(rule, frame, generic_limit) for rule in rules)]
 
 
-def _known(columns: Sequence[Keys]) -> tuple[Rows, Keys]:
+def _known(columns: Sequence[Rows]) -> tuple[Rows, Keys]:
     """List the rows that have all parts, coded from 1 up, and their packed codes."""
     rows = np.flatnonzero(np.logical_and.reduce([c > 0 for c in columns])).astype(np.int32)
     return rows, pack([(c[rows], int(c.max(initial=0)) + 1) for c in columns], len(rows))
 
 
-def block_of_codes(name: str, columns: Sequence[Keys], generic_limit: int) -> Block:
+def block_of_codes(name: str, columns: Sequence[Rows], generic_limit: int) -> Block:
     """Sort the profiles by a conjunction of first values; see `first_codes`."""
     rows, keys = _known(columns)
     return block_of_keys(name, rows, keys, len(columns[0]), generic_limit)
 
 
-def count_pairs(columns: Sequence[Keys], generic_limit: int) -> tuple[int, int]:
+def count_pairs(columns: Sequence[Rows], generic_limit: int) -> tuple[int, int]:
     """Count the pairs that a conjunction of first values makes, and the profiles that have all its parts."""
     _, keys = _known(columns)
     keys.sort()

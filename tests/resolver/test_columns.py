@@ -174,7 +174,8 @@ NAMES = ["robert", "bob", "bobby", "rob", "r", "roberto", "anne marie", "anne", 
 DATES = ["1980-01-02", "1980-02-01", "1981-01-02", "1980-01-12", "1980-00-00", "1981-00-00", "1980-01-00", "1979-05-06",
          "1981-05-06", "1950-05-06", "9999-88-77", "1980-88-02"]  # fmt: skip
 MAILS = ["ann.smith@x.org", "ann.smith+a@x.org", "an.smith@x.org", "ann.smith@y.com", "bob@x.org", "iprice@carr.com",
-         "iirpce@carr.cm", "michael.pocel.92@in.example", "michael.tuck.36@in.example", "é@x.org"]  # fmt: skip
+         "iirpce@carr.cm", "michael.pocel.92@in.example", "michael.tuck.36@in.example", "é@x.org",
+         "ann.smith.12@x.org", "ann.smith.9876543@y.com", "12345@x.org", "98@x.org"]  # fmt: skip
 PHONES = ["+14155552671", "+14155552672", "+14155552617", "+4415552671", "+441555267100", "+49155526711", "+444155552671"]
 PLACES = [
     ("1", "high st", "", "ely", "", "CB74AA", ""), ("1", "high st", "2", "ely", "", "CB74AB", ""),

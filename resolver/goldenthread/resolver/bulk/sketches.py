@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from goldenthread.resolver import comparisons
 from goldenthread.resolver.comparisons import Comparison, district_of
 from goldenthread.resolver.comparisons.comparison import numbers
+from goldenthread.resolver.comparisons.contacts import letters_of
 from goldenthread.resolver.normalise.contacts import mailbox
 from goldenthread.resolver.normalise.names import formal_names, spelling
 from goldenthread.resolver.normalise.places import Place
@@ -213,11 +214,11 @@ def _email(comparison: comparisons.Email, values: Sequence[str]) -> Shortcut:
     boxes = [mailbox.__wrapped__(v) for v in values]
     names = [user for user, _ in boxes]
     letters = _Letters(names)
-    users, domains = numbers(names), numbers([domain for _, domain in boxes])
+    stems, domains = numbers([letters_of(user) or user for user in names]), numbers([domain for _, domain in boxes])
     domain, different = comparison.levels.index("domain"), comparison.levels.index("different")
 
     def levels(x: Codes, y: Codes) -> Levels:
-        apart = np.flatnonzero((users[x] != users[y]) & letters.edits_above(x, y, 1.0 - comparison.CLOSE))
+        apart = np.flatnonzero((stems[x] != stems[y]) & letters.edits_above(x, y, 1.0 - comparison.CLOSE))
         found = np.full(len(x), _UNKNOWN, np.int8)
         found[apart] = np.where(domains[x[apart]] == domains[y[apart]], domain, different)
         return found

@@ -12,7 +12,7 @@ from rapidfuzz.process import cpdist
 from goldenthread.resolver.comparisons.comparison import BINS, EXACT, MISSING, Levels, TextComparison, numbers, pair_codes
 from goldenthread.resolver.normalise.contacts import mailbox
 
-__all__ = ["Email", "Phone"]
+__all__ = ["Email", "Phone", "letters_of"]
 
 
 class Email(TextComparison):
@@ -45,7 +45,7 @@ class Email(TextComparison):
                 return BINS + 1
             if len(x_user) > 3:
                 return BINS + 2
-        elif (letters := _letters(x_user)) and letters == _letters(y_user):
+        elif (letters := letters_of(x_user)) and letters == letters_of(y_user):
             return MISSING
         if OSA.normalized_similarity(x_user, y_user) >= self.CLOSE:
             return BINS + 3
@@ -63,14 +63,15 @@ class Email(TextComparison):
         found = np.where(domain[x] == domain[y], BINS + 4, BINS + 5).astype(np.int8)
         found[similar >= self.CLOSE] = BINS + 3
         # A user of digits alone has letters of its own: none.
-        letters = numbers([_letters(user) or user for user in users])
+        letters = numbers([letters_of(user) or user for user in users])
         found[letters[x] == letters[y]] = MISSING
         for i in np.flatnonzero(user[x] == user[y]).tolist():
             found[i] = self.compare(xs[i], ys[i])
         return found
 
 
-def _letters(user: str) -> str:
+def letters_of(user: str) -> str:
+    """Take the letters of an address's user."""
     return "".join(c for c in user if c.isalpha())
 
 

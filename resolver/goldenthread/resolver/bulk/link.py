@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
@@ -114,13 +115,22 @@ def link(
     With a model exported from a server, the identities are those that the server would make of the same records.
     Without, one is learned from the rows; the report warns where that is doubtful.
     """
-    report = progress or _silent
-    report("normalise", 0.0)
-    frame = normalise_columns(table.columns, columns, default_country, table.rows, lambda share: report("normalise", share))
-    report("normalise", 1.0)
-    record_ids = table.columns[table.record_id_column] if table.record_id_column else [str(i + 1) for i in range(table.rows)]
-    sources = table.columns[table.source_column]
-    return link_frame(frame, record_ids, sources, model=model, default_country=default_country, progress=report, seed=seed)
+    # Millions of values are made that form no cycles; the collector would look for some among them again and again.
+    was_collecting = gc.isenabled()
+    gc.disable()
+    try:
+        report = progress or _silent
+        report("normalise", 0.0)
+        frame = normalise_columns(table.columns, columns, default_country, table.rows, lambda share: report("normalise", share))
+        report("normalise", 1.0)
+        record_ids = (
+            table.columns[table.record_id_column] if table.record_id_column else [str(i + 1) for i in range(table.rows)]
+        )
+        sources = table.columns[table.source_column]
+        return link_frame(frame, record_ids, sources, model=model, default_country=default_country, progress=report, seed=seed)
+    finally:
+        if was_collecting:
+            gc.enable()
 
 
 def link_frame(

@@ -8,16 +8,8 @@ import msgspec
 import numpy as np
 import pytest
 
-from goldenthread.resolver.learning import (
-    Feature,
-    Labels,
-    Lesson,
-    TooFewLabels,
-    learn_with_labels,
-    learn_without_labels,
-    pairs_to_label,
-)
-from goldenthread.resolver.learning.labelled import calibration_error
+from goldenthread.resolver.learning import Feature, Lesson, learn_without_labels
+from goldenthread.resolver.learning.labelled import Labels, TooFewLabels, calibration_error, learn_with_labels, pairs_to_label
 from goldenthread.resolver.scoring.model import build_comparison
 
 PEOPLE, EACH = 150, 3

@@ -113,7 +113,7 @@ def train(
     from goldenthread.resolver.bulk.read import read_table
     from goldenthread.resolver.bulk.train import LabelledRows, TooFewRecords
     from goldenthread.resolver.bulk.train import train as learn
-    from goldenthread.resolver.learning import TooFewLabels
+    from goldenthread.resolver.learning.labelled import TooFewLabels
 
     if (labels is None) == (truth_column is None):
         raise UsageError("Labels come from one place.", "Give either --labels or --truth-column.")

@@ -12,7 +12,8 @@ from goldenthread.graph.model import SemanticType
 from goldenthread.resolver.bulk.learn import Learned, learn
 from goldenthread.resolver.bulk.link import Records
 from goldenthread.resolver.bulk.normalise_columns import normalise_columns
-from goldenthread.resolver.learning import Comparable, Labels, Lesson, Metrics, learn_with_labels, pairs_to_label
+from goldenthread.resolver.learning import Comparable, Lesson
+from goldenthread.resolver.learning.labelled import Labels, Metrics, learn_with_labels, pairs_to_label
 from goldenthread.resolver.scoring import WEIGHT_SCALE, MatchModel
 
 __all__ = ["LabelledRows", "ModelCard", "RowsToLabel", "TooFewRecords", "Trained", "choose_pairs", "train"]

@@ -101,6 +101,20 @@ PERSON = (T.GIVEN_NAME, T.SURNAME, T.BIRTH_DATE, T.EMAIL, T.PHONE, T.STREET, T.H
 MORE = (T.PERSON_NAME, T.MIDDLE_NAME, T.EMAIL, T.PHONE, T.ADDRESS, T.OCCUPATION, T.NATIONAL_ID, T.CUSTOMER_ACCOUNT, T.EMPLOYER)
 
 
+@given(tables(), st.randoms(use_true_random=False))
+def test_some_rows_keep_their_profiles_and_no_values_of_others(table, chance):
+    columns, types, rows = table
+    frame = Frame.of_profiles(profiles_of(columns, types, rows))
+    chosen = np.array(sorted(chance.sample(range(rows), chance.randint(1, rows))))
+
+    few = frame.only(chosen)
+
+    assert [few.profile(i) for i in range(len(chosen))] == [frame.profile(i) for i in chosen.tolist()]
+    for feature in (*few.fields.values(), *few.others.values()):
+        kept = {value for code in set(feature.codes.tolist()) for value in feature.entry(code)}
+        assert set(feature.values) == kept
+
+
 def some_profiles(seed: int, rows: int = 60) -> list[Profile]:
     """Make distinct profiles of few values, several of them in one feature."""
     random = Random(seed)

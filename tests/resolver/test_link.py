@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from goldenthread.graph.model import SemanticType
+from goldenthread.resolver.bulk import learn as learning
 from goldenthread.resolver.bulk.link import LinkResult, link
 from goldenthread.resolver.normalise import Profile
 from goldenthread.resolver.scoring import MatchModel, Scorer
@@ -133,6 +134,18 @@ def test_the_expected_matches_are_near_the_true_ones(town, linked):
     true = int((counts * (counts - 1) // 2).sum())
 
     assert 0.75 * true < linked.report.expected_matches < 1.25 * true
+
+
+def test_a_sample_of_many_records_teaches_what_all_would(monkeypatch):
+    town = town_of_households(900, seed=6)
+    monkeypatch.setattr(learning, "_SAMPLED", len(town.truth) // 2)
+    counts = np.bincount(town.truth)
+    true = int((counts * (counts - 1) // 2).sum())
+
+    sampled = link(town, TYPES, default_country="GB")
+
+    assert pairwise_f1(sampled.identities, town.truth) > 0.95
+    assert 0.7 * true < sampled.report.expected_matches < 1.3 * true
 
 
 def test_the_learned_model_given_back_makes_the_same_people(town, linked):

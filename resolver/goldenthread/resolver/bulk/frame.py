@@ -91,6 +91,11 @@ class Feature(Generic[F]):
         """Answer the feature of some rows."""
         return Feature(self.codes[rows], self.values, self.starts, self.members)
 
+    def only(self, rows: NDArray[np.integer]) -> Feature[F]:
+        """Answer the feature of some rows, without the values that none of them has."""
+        used, codes = np.unique(self.codes[rows], return_inverse=True)
+        return Feature.of([self.entry(code) for code in used.tolist()], codes)
+
     @staticmethod
     def of(entries: Sequence[Sequence[F]], codes: NDArray[np.integer]) -> Feature[F]:
         """Build from the values of entries, empty or repeated ones among them, and the place of each row's entry."""
@@ -178,6 +183,14 @@ class Frame:
             len(rows),
             {name: feature.take(rows) for name, feature in self.fields.items()},
             {key: feature.take(rows) for key, feature in self.others.items()},
+        )
+
+    def only(self, rows: NDArray[np.integer]) -> Frame:
+        """Answer the frame of some rows, without the values that none of them has: to look at few of many rows."""
+        return Frame(
+            len(rows),
+            {name: feature.only(rows) for name, feature in self.fields.items()},
+            {key: feature.only(rows) for key, feature in self.others.items()},
         )
 
     def distinct(self) -> tuple[NDArray[np.int64], Frame]:

@@ -47,6 +47,13 @@ _LEAST_PAIRS = 300_000
 _MOST_PAIRS = 3_000_000
 _MOST_RULES = 16
 _GENERIC_LIMIT = 100
+_LEAST_GENERIC_LIMIT = 10
+_SAMPLED = 300_000
+"""Distinct profiles above which learning looks at a random sample."""
+
+_SAMPLED_SHARE = 8
+"""The sample holds at least one profile in so many: of fewer, too few pairs would remain."""
+
 _LEAST_NEW = 0.004
 """Share of the pairs so far that a further rule must add."""
 
@@ -86,6 +93,8 @@ class Learned(Struct):
 
     model: MatchModel
     lesson: Lesson
+    expected_matches: float
+    """How many pairs of all profiles are expected to match."""
 
 
 class _Column(Struct):
@@ -128,11 +137,20 @@ def learn(
     name: str,
     further: Callable[[Comparable, Lesson], Lesson] | None = None,
 ) -> Learned:
-    """Learn from distinct profiles, at least two, each of which `counts` records have, without labels; `further` goes on."""
+    """Learn from distinct profiles, at least two, each of which `counts` records have, without labels; `further` goes on.
+
+    Of very many profiles a random sample is looked at, unless `further` needs them all: a share of the profiles has the square
+    of that share of the pairs, matches and others alike.
+    """
+    share = 1.0
+    if further is None and frame.rows > _SAMPLED:
+        rows = np.sort(np.random.default_rng(seed).permutation(frame.rows)[: max(_SAMPLED, frame.rows // _SAMPLED_SHARE)])
+        share = len(rows) / frame.rows
+        frame, counts = frame.only(rows), counts[rows]
     rng = Random(seed)  # noqa: S311  # sampling and a salt that is stored beside its hashes: no secret
     progress("block", 0.0)
     columns = _columns(frame, rng)
-    blocks = _choose_rules(frame, [c.feature.comparison.name for c in columns], progress)
+    blocks = _choose_rules(frame, [c.feature.comparison.name for c in columns], share, progress)
     chunks = list(stream_pairs(blocks, frame.rows, PairCounts.zero(len(blocks))))
     left = np.concatenate([np.zeros(0, np.int32), *(c.left for c in chunks)])
     right = np.concatenate([np.zeros(0, np.int32), *(c.right for c in chunks)])
@@ -144,7 +162,7 @@ def learn(
         lesson = further(compared, lesson)
     kept = _prune([block.pairs for block in blocks], masks, lesson.matches)
     rules = tuple(BlockingRule(blocks[i].rule, tuple(blocks[i].rule.split("+"))) for i in kept if i)
-    return Learned(_model(columns, lesson, rules, default_country, name), lesson)
+    return Learned(_model(columns, lesson, rules, default_country, name), lesson, lesson.fit.expected_matches / share**2)
 
 
 def _columns(frame: Frame, rng: Random) -> list[_Column]:
@@ -249,13 +267,15 @@ def _model(
     )
 
 
-def _choose_rules(frame: Frame, compared: Sequence[str], progress: Callable[[str, float], None]) -> list[Block]:
+def _choose_rules(frame: Frame, compared: Sequence[str], share: float, progress: Callable[[str, float], None]) -> list[Block]:
     """Choose blocking rules by measured pairs, cheapest first, until the budget is spent; a rule must add pairs of its own.
 
-    First values are enough to choose by; identifiers, which are always blocked on, come first.
+    First values are enough to choose by; identifiers, which are always blocked on, come first. `share` says which share of
+    all profiles these are: limits are for all.
     """
     n = frame.rows
-    budget = min(_MOST_PAIRS, max(_LEAST_PAIRS, _PAIRS_PER_PROFILE * n))
+    budget = int(min(_MOST_PAIRS, max(_LEAST_PAIRS, _PAIRS_PER_PROFILE * n / share)) * share**2)
+    limit = max(_LEAST_GENERIC_LIMIT, round(_GENERIC_LIMIT * share))
     fields = {name: _PARTS_OF.get(name, (f"other:{name}",)) for name in compared if name in _PARTS_OF or name in frame.others}
     candidates: list[tuple[str, ...]] = [(part,) for part in _ALONE]
     for a, b in combinations(fields.values(), 2):
@@ -267,18 +287,18 @@ def _choose_rules(frame: Frame, compared: Sequence[str], progress: Callable[[str
         for part in parts:
             if part not in codes:
                 codes[part] = first_codes(frame, part)
-        pairs, covered = count_pairs([codes[p] for p in parts], _GENERIC_LIMIT)
+        pairs, covered = count_pairs([codes[p] for p in parts], limit)
         if pairs and covered * 20 > n:
             measured.append((pairs, parts))
     measured.sort()
-    chosen = [identifier_block(frame, _GENERIC_LIMIT)]
+    chosen = [identifier_block(frame, limit)]
     every = packed_pairs(chosen[0], n)
     for step, (pairs, parts) in enumerate(measured):
         if pairs > budget or len(chosen) > _MOST_CHOSEN:
             break
         if pairs < _LEAST_NEW * len(every):
             continue
-        block = block_of_codes("+".join(parts), [codes[p] for p in parts], _GENERIC_LIMIT)
+        block = block_of_codes("+".join(parts), [codes[p] for p in parts], limit)
         both = united([every, packed_pairs(block, n)])
         if len(both) > budget or len(both) - len(every) < _LEAST_NEW * len(every):
             continue

@@ -209,7 +209,7 @@ def choose_model(
     if distinct.rows < 2:
         return Choice(MatchModel.shipped(), warnings=("There are fewer than two distinct records, so nothing was learned.",))
     learnt = learn(distinct, counts, default_country, seed, report, "learned")
-    facts = (learnt.lesson.fit.expected_matches, learnt.lesson.fit.iterations)
+    facts = (learnt.expected_matches, learnt.lesson.fit.iterations)
     warnings = tuple(learnt.lesson.warnings)
     if learnt.lesson.fit.expected_matches >= _LEAST_MATCHES:
         return Choice(learnt.model, True, *facts, warnings)

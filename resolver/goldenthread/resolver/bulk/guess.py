@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import permutations
 
+import numpy as np
 from msgspec.structs import replace
 
 from goldenthread.graph.model import (
@@ -25,7 +26,7 @@ from goldenthread.graph.model import (
 from goldenthread.resolver.bulk.column_dates import date_order, is_date, write_dates
 from goldenthread.resolver.bulk.guess_file import ColumnGuess, Format, GuessedColumn, Role, from_yaml, to_yaml
 from goldenthread.resolver.bulk.number_schemes import scheme_of
-from goldenthread.resolver.bulk.placeholders import OWN, far_too_frequent
+from goldenthread.resolver.bulk.placeholders import LEAST_FREQUENT, OWN, far_too_frequent
 from goldenthread.resolver.bulk.read import Table
 from goldenthread.resolver.bulk.text_column import TextColumn
 from goldenthread.resolver.bulk.vocabulary import vocabulary
@@ -306,7 +307,10 @@ def _with_placeholders(
     """Find the values that are nobody's in a column of what is each one's own."""
     if column.role != "attribute" or column.type not in OWN:
         return column
-    values = table.columns[column.name]
+    values = TextColumn.of(table.columns[column.name])
+    often = np.flatnonzero(np.bincount(values.codes) >= LEAST_FREQUENT)
+    if not any(values.some_words(often)):
+        return column
     # Many records of one name and birth date may well share a phone.
     who = [table.columns[c.name] for c in found if c.role == "attribute" and c.type in _WHO]
     people = {(value, *rest) for value, *rest in zip(values, *who, strict=True)} if who else zip(values, strict=True)

@@ -11,12 +11,12 @@ from goldenthread.graph.model import DOCUMENT_TYPES, SemanticType
 from goldenthread.resolver.normalise import contacts, dates
 from goldenthread.resolver.normalise.text import fold, is_placeholder
 
-__all__ = ["OWN", "far_too_frequent", "is_known_placeholder"]
+__all__ = ["LEAST_FREQUENT", "OWN", "far_too_frequent", "is_known_placeholder"]
 
 OWN = DOCUMENT_TYPES | {SemanticType.EMAIL, SemanticType.PHONE}
 """Types whose values are somebody's own, or a few people's."""
 
-_LEAST = 30
+LEAST_FREQUENT = 30
 _TIMES = 20
 """A value is far too frequent from so many records on, and when it is so many times as frequent as the others on average."""
 
@@ -47,8 +47,8 @@ def far_too_frequent(counts: Mapping[str, int]) -> list[str]:
     for place, (count, value) in enumerate(ranked):
         rest -= count
         others = len(ranked) - place - 1
-        stands_out = others >= _LEAST and count * others >= _TIMES * rest
-        if count < _LEAST or not (stands_out or 2 * count > total):
+        stands_out = others >= LEAST_FREQUENT and count * others >= _TIMES * rest
+        if count < LEAST_FREQUENT or not (stands_out or 2 * count > total):
             break
         found.append(value)
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
@@ -13,6 +14,8 @@ from goldenthread.resolver.comparisons.comparison import BINS, EXACT, MISSING, L
 from goldenthread.resolver.normalise.contacts import mailbox
 
 __all__ = ["Email", "Phone", "letters_of"]
+
+_NO_LETTERS = re.compile(r"[\W\d_]+")
 
 
 class Email(TextComparison):
@@ -72,7 +75,7 @@ class Email(TextComparison):
 
 def letters_of(user: str) -> str:
     """Take the letters of an address's user."""
-    return "".join(c for c in user if c.isalpha())
+    return _NO_LETTERS.sub("", user)
 
 
 class Phone(TextComparison):

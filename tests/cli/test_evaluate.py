@@ -4,27 +4,16 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from command_line import Run
 
-from goldenthread.cli.demo import simulate_records
-
-NAMES = ["record_id", "source", "person", "given_name", "surname", "birth_date", "email", "phone"]
-
 
 @pytest.fixture
-def customers(tmp_path: Path) -> Path:
-    file = tmp_path / "customers.csv"
-    with file.open("w", newline="") as out:
-        writer = csv.DictWriter(out, NAMES, extrasaction="ignore", restval="")
-        writer.writeheader()
-        for number, record in enumerate(simulate_records(300, seed=5)):
-            writer.writerow(
-                {**record.values, "record_id": f"n{number}", "source": record.source, "person": f"p{record.person}"}
-            )
-    return file
+def customers(write_customers: Callable[[int, int], Path]) -> Path:
+    return write_customers(300, 5)
 
 
 @pytest.fixture

@@ -4,28 +4,18 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from command_line import Run
 
-from goldenthread.cli.demo import simulate_records
 from goldenthread.resolver.scoring import MatchModel
-
-NAMES = ["record_id", "source", "person", "given_name", "surname", "birth_date", "email", "phone"]
 
 
 @pytest.fixture
-def customers(tmp_path: Path) -> Path:
-    file = tmp_path / "customers.csv"
-    with file.open("w", newline="") as out:
-        writer = csv.DictWriter(out, NAMES, extrasaction="ignore", restval="")
-        writer.writeheader()
-        for number, record in enumerate(simulate_records(400, seed=7)):
-            writer.writerow(
-                {**record.values, "record_id": f"n{number}", "source": record.source, "person": f"p{record.person}"}
-            )
-    return file
+def customers(write_customers: Callable[[int, int], Path]) -> Path:
+    return write_customers(400, 7)
 
 
 def chosen(customers: Path, run: Run, *further: object) -> list[dict[str, str]]:

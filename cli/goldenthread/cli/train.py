@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,6 +11,7 @@ import typer
 from goldenthread.cli.connect import JsonOption
 from goldenthread.cli.errors import CommandError, UsageError
 from goldenthread.cli.files import ColumnsOption, FilesArgument, IgnoreOption, RecordIdOption, SourceColumnOption
+from goldenthread.cli.pair_labels import labelled_pairs, write_pairs
 
 if TYPE_CHECKING:
     from goldenthread.resolver.bulk.guess import ColumnGuess
@@ -19,11 +19,6 @@ if TYPE_CHECKING:
     from goldenthread.resolver.bulk.train import LabelledRows, RowsToLabel
 
 __all__ = ["add_commands"]
-
-_HEAD = ("label", "left_source", "left_record_id", "right_source", "right_record_id")
-_YES = frozenset({"1", "yes", "y", "true", "t", "match", "same"})
-_NO = frozenset({"0", "no", "n", "false", "f", "different"})
-_OPEN = frozenset({"", "?", "unsure", "skip"})
 
 LabelsOption = Annotated[
     Path | None,
@@ -71,8 +66,8 @@ def label(
     types = {column.name: column.type for column in guess.attributes}
     with output.stages() as tell:
         chosen = choose_pairs(table, types, pairs, known, default_country=guess.default_country, seed=seed, progress=tell)
-    shown = [column.name for column in guess.attributes] if with_values else []
-    _write_pairs(out, table, chosen, shown)
+    shown = {column.name: table.columns[column.name] for column in guess.attributes} if with_values else {}
+    write_pairs(out, _records(table), [(pair.left, pair.right, ()) for pair in chosen], shown)
     if json:
         output.print_json({"pairs": len(chosen), "out": str(out)})
     else:
@@ -173,22 +168,10 @@ def _read(
 
 
 def _records(table: Table) -> list[tuple[str, str]]:
-    """List source and id of each row; rows without an id are known by their number, from 1."""
-    ids = table.columns[table.record_id_column] if table.record_id_column else [str(i + 1) for i in range(table.rows)]
-    return list(zip(table.columns[table.source_column], ids, strict=True))
+    """List source and id of each row."""
+    from goldenthread.resolver.bulk.link import record_ids_of
 
-
-def _write_pairs(out: Path, table: Table, chosen: Sequence[RowsToLabel], shown: Sequence[str]) -> None:
-    """Write pairs with an empty label each; the file appears whole or not at all."""
-    records = _records(table)
-    aside = out.with_name(out.name + ".part")
-    with aside.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow([*_HEAD, *(f"{side}.{name}" for name in shown for side in ("left", "right"))])
-        for pair in chosen:
-            values = [table.columns[name][row] for name in shown for row in (pair.left, pair.right)]
-            writer.writerow(["", *records[pair.left], *records[pair.right], *values])
-    aside.replace(out)
+    return list(zip(table.columns[table.source_column], record_ids_of(table), strict=True))
 
 
 def _read_labels(file: Path, table: Table) -> list[LabelledRows]:
@@ -199,24 +182,12 @@ def _read_labels(file: Path, table: Table) -> list[LabelledRows]:
     from goldenthread.resolver.bulk.train import LabelledRows
 
     row_of: Mapping[tuple[str, str], int] = {record: row for row, record in enumerate(_records(table))}
-    try:
-        text = file.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError:
-        raise CommandError(f"{file} is not text in UTF-8.", "Save it as CSV in UTF-8.") from None
-    reader = csv.DictReader(text.splitlines(keepends=True))
-    missing = [name for name in _HEAD if name not in (reader.fieldnames or ())]
-    if missing:
-        raise CommandError(f"{file} has no column {missing[0]}.", "Start from what `goldenthread label` writes.")
     found = []
-    for row in reader:
-        at = f"{file}, row {reader.line_num}"
-        said = (row["label"] or "").strip().casefold()
-        if said not in _YES | _NO | _OPEN:
-            raise CommandError(f"{at}: the label is none of 1, 0 and empty.", "Write 1 for one person, 0 for two.")
+    for at, row, is_match in labelled_pairs(file, "goldenthread label"):
         left = row_of.get((row["left_source"], row["left_record_id"]))
         right = row_of.get((row["right_source"], row["right_record_id"]))
         if left is None or right is None:
             raise CommandError(f"{at}: a record of the pair is not in the files.", "Give the files that the pairs came from.")
-        if said not in _OPEN:
-            found.append(LabelledRows(left, right, said in _YES))
+        if is_match is not None:
+            found.append(LabelledRows(left, right, is_match))
     return found

@@ -20,7 +20,7 @@ class Blinder:
         return "Blinder()"
 
     def __reduce__(self) -> tuple[type[Blinder], tuple[bytes]]:
-        """Let it be sent, key and all, to another process; it must never be kept."""
+        """Go to another process of this server, key and all, as what blinds and can open nothing; it must never be kept."""
         return Blinder, (self._index_key,)
 
     def blind(self, domain: str, text: str | bytes) -> bytes:

@@ -93,10 +93,6 @@ class TenantVault(Blinder):
         """The epoch whose key wraps new data keys."""
         return max(self._wrappers)
 
-    def __reduce__(self) -> tuple[type[Blinder], tuple[bytes]]:
-        """Go to another process of this server as what blinds and can open nothing."""
-        return Blinder, (self._index_key,)
-
     async def seal(self, items: Sequence[SealRequest]) -> list[bytes]:
         """Seal each item under the data key of its id, which is made and durable first if there is none yet.
 

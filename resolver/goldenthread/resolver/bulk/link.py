@@ -20,7 +20,18 @@ from goldenthread.resolver.bulk.weigh import ColumnScorer
 from goldenthread.resolver.normalise import Profile
 from goldenthread.resolver.scoring import MatchModel
 
-__all__ = ["Choice", "LinkReport", "LinkResult", "Records", "RuleReport", "choose_model", "link", "link_frame"]
+__all__ = [
+    "Choice",
+    "LinkReport",
+    "LinkResult",
+    "Records",
+    "RuleReport",
+    "choose_model",
+    "link",
+    "link_frame",
+    "record_ids_of",
+    "silent",
+]
 
 Progress = Callable[[str, float], None]
 
@@ -97,7 +108,12 @@ class Choice(Struct, frozen=True):
     warnings: tuple[str, ...] = ()
 
 
-def _silent(stage: str, share: float) -> None:
+def record_ids_of(table: Records) -> Sequence[str]:
+    """List the record id of each row; rows without one are known by their number, from 1."""
+    return table.columns[table.record_id_column] if table.record_id_column else [str(i + 1) for i in range(table.rows)]
+
+
+def silent(stage: str, share: float) -> None:
     """Report progress to nobody."""
 
 
@@ -119,13 +135,11 @@ def link(
     was_collecting = gc.isenabled()
     gc.disable()
     try:
-        report = progress or _silent
+        report = progress or silent
         report("normalise", 0.0)
         frame = normalise_columns(table.columns, columns, default_country, table.rows, lambda share: report("normalise", share))
         report("normalise", 1.0)
-        record_ids = (
-            table.columns[table.record_id_column] if table.record_id_column else [str(i + 1) for i in range(table.rows)]
-        )
+        record_ids = record_ids_of(table)
         sources = table.columns[table.source_column]
         return link_frame(frame, record_ids, sources, model=model, default_country=default_country, progress=report, seed=seed)
     finally:
@@ -144,7 +158,7 @@ def link_frame(
     seed: int = 0,
 ) -> LinkResult:
     """Link records whose profiles are already made; see `link`."""
-    report = progress or _silent
+    report = progress or silent
     point_of, distinct = frame.distinct()
     choice = (
         Choice(model) if model is not None else choose_model(distinct, np.bincount(point_of), default_country, seed, report)

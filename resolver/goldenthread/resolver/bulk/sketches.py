@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from goldenthread.resolver import comparisons
 from goldenthread.resolver.comparisons import Comparison, district_of
 from goldenthread.resolver.comparisons.comparison import numbers
-from goldenthread.resolver.comparisons.contacts import letters_of
+from goldenthread.resolver.comparisons.contacts import stem_of
 from goldenthread.resolver.normalise.contacts import mailbox
 from goldenthread.resolver.normalise.names import formal_names, spelling
 from goldenthread.resolver.normalise.places import Place
@@ -214,7 +214,7 @@ def _email(comparison: comparisons.Email, values: Sequence[str]) -> Shortcut:
     boxes = [mailbox.__wrapped__(v) for v in values]
     names = [user for user, _ in boxes]
     letters = _Letters(names)
-    stems, domains = numbers([letters_of(user) or user for user in names]), numbers([domain for _, domain in boxes])
+    stems, domains = numbers([stem_of(user) for user in names]), numbers([domain for _, domain in boxes])
     domain, different = comparison.levels.index("domain"), comparison.levels.index("different")
 
     def levels(x: Codes, y: Codes) -> Levels:

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from goldenthread.graph.model import SemanticType
 from goldenthread.resolver.bulk.learn import Learned, learn
-from goldenthread.resolver.bulk.link import Records
+from goldenthread.resolver.bulk.link import Records, silent
 from goldenthread.resolver.bulk.normalise_columns import normalise_columns
 from goldenthread.resolver.learning import Comparable, Lesson
 from goldenthread.resolver.learning.labelled import Labels, Metrics, learn_with_labels, pairs_to_label
@@ -75,10 +75,6 @@ class Trained(Struct):
     card: ModelCard
 
 
-def _silent(stage: str, share: float) -> None:
-    """Report progress to nobody."""
-
-
 def train(
     table: Records,
     columns: Mapping[str, SemanticType | None],
@@ -105,8 +101,8 @@ def train(
         measured.append(metrics)
         return better
 
-    rows = _Rows(table, columns, default_country, progress or _silent)
-    learned = rows.learn(default_country, seed, progress or _silent, with_labels)
+    rows = _Rows(table, columns, default_country, progress or silent)
+    learned = rows.learn(default_country, seed, progress or silent, with_labels)
     return Trained(learned.model, _card(learned, rows, said, measured[0], made_on, seed))
 
 
@@ -130,8 +126,8 @@ def choose_pairs(
         found.extend(_ask(compared, lesson, count, known, seed, rows))
         return lesson
 
-    rows = _Rows(table, columns, default_country, progress or _silent)
-    rows.learn(default_country, seed, progress or _silent, choose)
+    rows = _Rows(table, columns, default_country, progress or silent)
+    rows.learn(default_country, seed, progress or silent, choose)
     return found
 
 

@@ -13,7 +13,7 @@ from rapidfuzz.process import cpdist
 from goldenthread.resolver.comparisons.comparison import BINS, EXACT, MISSING, Levels, TextComparison, numbers, pair_codes
 from goldenthread.resolver.normalise.contacts import mailbox
 
-__all__ = ["Email", "Phone", "letters_of"]
+__all__ = ["Email", "Phone", "stem_of"]
 
 _NO_LETTERS = re.compile(r"[\W\d_]+")
 
@@ -48,7 +48,7 @@ class Email(TextComparison):
                 return BINS + 1
             if len(x_user) > 3:
                 return BINS + 2
-        elif (letters := letters_of(x_user)) and letters == letters_of(y_user):
+        elif stem_of(x_user) == stem_of(y_user):
             return MISSING
         if OSA.normalized_similarity(x_user, y_user) >= self.CLOSE:
             return BINS + 3
@@ -65,17 +65,16 @@ class Email(TextComparison):
         )
         found = np.where(domain[x] == domain[y], BINS + 4, BINS + 5).astype(np.int8)
         found[similar >= self.CLOSE] = BINS + 3
-        # A user of digits alone has letters of its own: none.
-        letters = numbers([letters_of(user) or user for user in users])
-        found[letters[x] == letters[y]] = MISSING
+        stem = numbers([stem_of(user) for user in users])
+        found[stem[x] == stem[y]] = MISSING
         for i in np.flatnonzero(user[x] == user[y]).tolist():
             found[i] = self.compare(xs[i], ys[i])
         return found
 
 
-def letters_of(user: str) -> str:
-    """Take the letters of an address's user."""
-    return _NO_LETTERS.sub("", user)
+def stem_of(user: str) -> str:
+    """Take the letters of an address's user; one without letters is its own stem."""
+    return _NO_LETTERS.sub("", user) or user
 
 
 class Phone(TextComparison):

@@ -32,6 +32,8 @@ from goldenthread.resolver.bulk.link import (
     Records,
     RuleReport,
     choose_model,
+    record_ids_of,
+    silent,
 )
 from goldenthread.resolver.bulk.pairs import IDENTIFIERS
 from goldenthread.resolver.bulk.spark import tasks
@@ -70,16 +72,12 @@ def link_on_spark(
         SparkFailed: a stage failed.
         WorkersDiffer: executors have other versions of what normalises and scores.
     """
-    linking = _Linking(session, progress or _silent)
+    linking = _Linking(session, progress or silent)
     with _parted(session, table.rows):
         try:
             return linking.link(table, columns, model, default_country, seed)
         finally:
             linking.forget()
-
-
-def _silent(stage: str, share: float) -> None:
-    """Report progress to nobody."""
 
 
 class _Linking:
@@ -126,9 +124,7 @@ class _Linking:
         seed: int,
     ) -> LinkResult:
         sources = table.columns[table.source_column]
-        record_ids = (
-            table.columns[table.record_id_column] if table.record_id_column else [str(i + 1) for i in range(table.rows)]
-        )
+        record_ids = record_ids_of(table)
         with self.stage("normalise"):
             rows = _rows(self.session, table, columns, sources, record_ids)
             placed = self.keep(self._placed(rows, [(n, k) for n, k in columns.items() if k is not None], default_country))

@@ -18,9 +18,11 @@ LOCK_STRIPES = 4096
 
 _UNIQUE = "CREATE CONSTRAINT {name} IF NOT EXISTS FOR (n:{label}) REQUIRE {what} IS UNIQUE"
 
+_KEYS = tuple(_UNIQUE.format(name=f"{kind.name.lower()}_key", label=label, what="n.key") for kind, label in LABELS.items())
+
 _MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (
-        *(_UNIQUE.format(name=f"{kind.name.lower()}_key", label=label, what="n.key") for kind, label in LABELS.items()),
+        *_KEYS,
         _UNIQUE.format(name="record_alias", label="Record", what="n.alias"),
         _UNIQUE.format(name="tenant_name", label="Tenant", what="n.name"),
         _UNIQUE.format(name="tenant_number", label="Tenant", what="n.number"),
@@ -31,6 +33,8 @@ _MIGRATIONS: tuple[tuple[str, ...], ...] = (
         f"UNWIND range(0, {LOCK_STRIPES - 1}) AS stripe MERGE (l:Lock {{stripe: stripe}})",
         "CALL db.awaitIndexes(300)",
     ),
+    # A step that brings kinds of nodes gives them their constraints; those that are there already stay.
+    (*_KEYS, "CALL db.awaitIndexes(300)"),
 )
 
 SCHEMA_VERSION = len(_MIGRATIONS)

@@ -13,9 +13,9 @@ _E_AT = "e.recorded_from <= :rev AND (e.recorded_to IS NULL OR e.recorded_to > :
 
 NODES = packed(
     "ibbbi",
-    """
+    f"""
 SELECT n.kind, n.id, n.body, a.alias, n.recorded_from FROM carray(:ids) c
-CROSS JOIN node n ON n.tenant = :tenant AND n.kind IN (1,2,3,4,5,6,7,8,9,10,11) AND n.id = c.value
+CROSS JOIN node n ON n.tenant = :tenant AND n.kind IN ({",".join(str(int(kind)) for kind in NodeKind)}) AND n.id = c.value
 LEFT JOIN alias a ON a.nid = n.nid WHERE n.recorded_from <= :rev""",
 )
 

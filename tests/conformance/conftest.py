@@ -95,6 +95,20 @@ class World:
             NodeKind.DECISION: {"kind": "must_link", "sealed": b"why"},
             NodeKind.REQUEST: {"digest": b"d" * 32, "result": b"", "at": 1},
             NodeKind.ARTEFACT: {"body": b"x" * 1000},
+            NodeKind.REVIEW: {"body": b"claim"},
+            NodeKind.LABEL: {
+                "left": self.id("a"),
+                "right": self.id("b"),
+                "answer": 1,
+                "actor": b"actor",
+                "asks_another": 0,
+                "decision": b"",
+                "levels": b"\x01\x00",
+                "model": "m",
+                "left_profile": b"profile1",
+                "right_profile": b"profile2",
+                "sealed": b"why",
+            },
         }
         return Node(kind, self.id(name), {**defaults.get(kind, {}), **properties}, alias)
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
-from goldenthread.graph.model import EdgeKind, NodeKind
-from goldenthread.graph.store import ChangeSet, Revision
+from goldenthread.graph.model import Edge, EdgeKind, NodeKind
+from goldenthread.graph.store import Band, ChangeSet, Revision
 
 World = Any  # the class lives in conftest, which test modules can't import
 
@@ -465,6 +466,112 @@ async def test_a_path_keeps_to_its_kinds(world: World) -> None:
     assert [node.id for node in free.nodes] == [world.id("a"), world.id("b"), world.id("c")]
 
 
+def pairs_of(world: World, edges: Sequence[Edge]) -> list[tuple[frozenset[bytes], int]]:
+    return [(frozenset((edge.source, edge.target)), edge.weight) for edge in edges]
+
+
+def pair(world: World, one: str, other: str, weight: int) -> tuple[frozenset[bytes], int]:
+    return frozenset((world.id(one), world.id(other))), weight
+
+
+async def test_a_band_lists_matches_by_weight_between_its_bounds(world: World) -> None:
+    await world.put(*(world.record(name) for name in "abcdefgh"))
+    await world.put(
+        world.matches("a", "b", 5), world.matches("c", "d", -7), world.matches("e", "f", 0), world.matches("g", "h", 9)
+    )
+
+    async with world.reader() as reader:
+        up = await reader.band(Band(EdgeKind.MATCHES, -7, 9, None, heaviest_first=False, limit=10))
+        down = await reader.band(Band(EdgeKind.MATCHES, -6, 10, None, heaviest_first=True, limit=2))
+        other = await reader.band(Band(EdgeKind.DISPUTED, -7, 99, None, heaviest_first=True, limit=2))
+
+    assert pairs_of(world, up) == [pair(world, "c", "d", -7), pair(world, "e", "f", 0), pair(world, "a", "b", 5)]
+    assert pairs_of(world, down) == [pair(world, "g", "h", 9), pair(world, "a", "b", 5)]
+    assert list(other) == []
+
+
+async def test_a_band_tells_pairs_of_one_identity_from_those_of_two(world: World) -> None:
+    await world.put(*(world.record(name, identity="ada" if name in "ab" else None) for name in "abcd"))
+    await world.put(world.matches("a", "b", 5), world.matches("c", "d", 5))
+
+    async with world.reader() as reader:
+        together = await reader.band(Band(EdgeKind.MATCHES, 0, 9, True, heaviest_first=True, limit=10))
+        apart = await reader.band(Band(EdgeKind.MATCHES, 0, 9, False, heaviest_first=True, limit=10))
+
+    assert pairs_of(world, together) == [pair(world, "a", "b", 5)]
+    assert pairs_of(world, apart) == [pair(world, "c", "d", 5)]
+
+
+async def test_a_band_of_equal_weights_is_in_order_of_ids(world: World) -> None:
+    names = [f"r{n}" for n in range(8)]
+    await world.put(*(world.record(name) for name in names))
+    await world.put(*(world.matches(one, other, 3) for one, other in zip(names[::2], names[1::2], strict=True)))
+
+    async with world.reader() as reader:
+        edges = await reader.band(Band(EdgeKind.MATCHES, 0, 9, None, heaviest_first=True, limit=3))
+
+    expected = sorted(sorted((world.id(one), world.id(other))) for one, other in zip(names[::2], names[1::2], strict=True))
+    assert [[edge.source, edge.target] for edge in edges] == expected[:3]
+
+
+async def test_a_band_is_that_of_its_revision_and_its_tenant(world: World, world_of: Any) -> None:
+    await world.put(world.record("a"), world.record("b"))
+    await world.put(world.matches("a", "b", 5))
+    await world.put(world.match_ended("a", "b"))
+    stranger = world_of(world.store, world.tenant + "-x")
+    await stranger.put(stranger.record("a"), stranger.record("b"), stranger.matches("a", "b", 5))
+
+    found = []
+    for number in (1, 2, 3):
+        async with world.reader(revision=number) as reader:
+            found.append(len(await reader.band(Band(EdgeKind.MATCHES, 0, 9, None, heaviest_first=True, limit=9))))
+
+    assert found == [0, 1, 0]
+
+
+async def test_disputed_edges_come_with_the_component(world: World) -> None:
+    await world.put(world.record("a"), world.record("b"), world.record("c"))
+    first, second = sorted(("a", "b"), key=world.id)
+    await world.put(world.matches("a", "b", 5), world.edges(EdgeKind.DISPUTED, first, second, weight=5))
+
+    async with world.reader() as reader:
+        (component,) = await reader.components([world.id("a")], 1)
+        (alone,) = await reader.components([world.id("c")], 1)
+
+    assert [(edge.kind, edge.weight) for edge in component.disputed] == [(EdgeKind.DISPUTED, 5)]
+    assert list(component.decisions) == list(alone.disputed) == []
+
+
+async def test_the_decisions_that_bind_records_are_told_with_their_sides(world: World) -> None:
+    await world.put(world.record("a"), world.record("b"), world.nodes(NodeKind.DECISION, "d", "e"))
+    await world.put(
+        world.edges(EdgeKind.CANNOT_LINK, "a", "d", weight=0),
+        world.edges(EdgeKind.CANNOT_LINK, "b", "d", weight=1),
+        world.edges(EdgeKind.MUST_LINK, "a", "e"),
+    )
+
+    async with world.reader() as reader:
+        found = await reader.bindings([world.id("a"), world.id("b")])
+
+    assert {(edge.kind, edge.source, edge.target, edge.weight) for edge in found} == {
+        (EdgeKind.CANNOT_LINK, world.id("a"), world.id("d"), 0),
+        (EdgeKind.CANNOT_LINK, world.id("b"), world.id("d"), 1),
+        (EdgeKind.MUST_LINK, world.id("a"), world.id("e"), 0),
+    }
+
+
+async def test_a_label_is_found_from_both_its_records_once(world: World) -> None:
+    await world.put(world.record("a"), world.record("b"), world.record("c"), world.nodes(NodeKind.LABEL, "l"))
+    await world.put(world.edges(EdgeKind.LABELLED, "a", "l"), world.edges(EdgeKind.LABELLED, "b", "l"))
+
+    async with world.reader() as reader:
+        both = await reader.labels([world.id("a"), world.id("b")])
+        nobody = await reader.labels([world.id("c")])
+
+    assert [(node.id, node.properties["levels"]) for node in both] == [(world.id("l"), b"\x01\x00")]
+    assert list(nobody) == []
+
+
 async def test_empty_questions_have_empty_answers(world: World) -> None:
     await world.put(world.record("a"))
 
@@ -482,6 +589,8 @@ async def test_empty_questions_have_empty_answers(world: World) -> None:
         assert await reader.households([]) == {}
         assert await reader.consents([]) == {}
         assert list(await reader.decisions([])) == []
+        assert list(await reader.bindings([])) == []
+        assert list(await reader.labels([])) == []
         assert await reader.requests([]) == {}
         assert await reader.commit_times([]) == {}
         assert list((await reader.neighbourhood([], KINDS, 2, 10)).nodes) == []

@@ -259,6 +259,8 @@ class NodeKind(IntEnum):
     DECISION = 9
     REQUEST = 10
     ARTEFACT = 11
+    REVIEW = 15
+    LABEL = 16
 
 
 class EdgeKind(IntEnum):
@@ -277,6 +279,8 @@ class EdgeKind(IntEnum):
     MUST_LINK = 11  # Record -> Decision; property `side`
     CANNOT_LINK = 12  # Record -> Decision; property `side`
     CUT = 13  # Identity -> itself: something that belonged to it was deleted at the edge's revision
+    LABELLED = 17  # Record -> Label: what somebody said of this record and another
+    DISPUTED = 19  # Record -> Record, the smaller id first: they are linked and kept apart all the same; property `weight`
 
 
 Property = int | str | bytes
@@ -303,7 +307,7 @@ class Node(Struct, frozen=True, gc=False):
 class Edge(Struct, frozen=True, gc=False):
     """A directed edge that holds from one revision until another.
 
-    `weight` is the fixed-point match weight on MATCHES, the side on MUST_LINK and CANNOT_LINK, else 0.
+    `weight` is the fixed-point match weight on MATCHES and DISPUTED, the side on MUST_LINK and CANNOT_LINK, else 0.
     `profile` is the blind digest (8 bytes) of the record's normalised profile on HAS and IN, else empty.
     """
 

@@ -29,6 +29,20 @@ NODE_PROPERTIES: dict[NodeKind, dict[str, type[int] | type[str] | type[bytes]]] 
     NodeKind.DECISION: {"kind": str, "sealed": bytes},
     NodeKind.REQUEST: {"digest": bytes, "result": bytes, "at": int},
     NodeKind.ARTEFACT: {"body": bytes},  # sealed; empty on the root that names the current version
+    NodeKind.REVIEW: {"body": bytes},  # who has claimed or skipped a pair, as keyed digests
+    NodeKind.LABEL: {
+        "left": bytes,  # id of the record, the smaller first
+        "right": bytes,
+        "answer": int,
+        "actor": bytes,  # keyed digest of who answered
+        "asks_another": int,  # whether who answered asked for a second opinion
+        "decision": bytes,  # id of the decision that the answer came to; empty while it is an opinion
+        "levels": bytes,  # a level for each comparison of the model
+        "model": str,
+        "left_profile": bytes,  # keyed digests of the profiles that were seen
+        "right_profile": bytes,
+        "sealed": bytes,  # who answered, and why
+    },
 }
 
 EDGE_ENDS: dict[EdgeKind, tuple[frozenset[NodeKind], frozenset[NodeKind]]] = {
@@ -48,4 +62,6 @@ EDGE_ENDS: dict[EdgeKind, tuple[frozenset[NodeKind], frozenset[NodeKind]]] = {
     EdgeKind.MUST_LINK: (frozenset({NodeKind.RECORD}), frozenset({NodeKind.DECISION})),
     EdgeKind.CANNOT_LINK: (frozenset({NodeKind.RECORD}), frozenset({NodeKind.DECISION})),
     EdgeKind.CUT: (frozenset({NodeKind.IDENTITY}), frozenset({NodeKind.IDENTITY})),
+    EdgeKind.LABELLED: (frozenset({NodeKind.RECORD}), frozenset({NodeKind.LABEL})),
+    EdgeKind.DISPUTED: (frozenset({NodeKind.RECORD}), frozenset({NodeKind.RECORD})),
 }

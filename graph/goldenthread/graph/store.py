@@ -17,6 +17,7 @@ from msgspec import Struct
 from goldenthread.graph.model import Edge, EdgeKind, Node, NodeKind
 
 __all__ = [
+    "Band",
     "Capability",
     "ChangeSet",
     "Component",
@@ -74,6 +75,22 @@ class Component(Struct, frozen=True):
     matches: Sequence[Edge]
     decisions: Sequence[Edge]
     """MUST_LINK and CANNOT_LINK edges of these records."""
+    disputed: Sequence[Edge] = ()
+    """DISPUTED edges that leave these records."""
+
+
+class Band(Struct, frozen=True, gc=False):
+    """Edges between records with `low` <= weight < `high`, of which the first `limit` are wanted.
+
+    `kind` is MATCHES or DISPUTED; `together` says whether their two records are one identity; None takes both.
+    """
+
+    kind: EdgeKind
+    low: int
+    high: int
+    together: bool | None
+    heaviest_first: bool
+    limit: int
 
 
 class StoredIdentity(Struct, frozen=True, gc=False):
@@ -161,6 +178,21 @@ class Reader(Protocol):
 
     async def matches(self, records: Sequence[bytes]) -> Sequence[Edge]:
         """Get the MATCHES edges with an end among the records, each once."""
+        ...
+
+    async def band(self, band: Band) -> Sequence[Edge]:
+        """List the edges of a band by weight, in the order it says; of equal weight by source and target, ascending.
+
+        Work is bounded by the limit and by the number of edges of equal weight, not by the tenant's edges.
+        """
+        ...
+
+    async def bindings(self, records: Sequence[bytes]) -> Sequence[Edge]:
+        """Get the MUST_LINK and CANNOT_LINK edges of records."""
+        ...
+
+    async def labels(self, records: Sequence[bytes]) -> Sequence[Node]:
+        """Get the Label nodes of records, each once."""
         ...
 
     async def components(self, records: Sequence[bytes], min_weight: int) -> Sequence[Component]:

@@ -168,6 +168,10 @@ class Scorer:
         weights = weigh_by_classes(levels, self.model.priors, self._tables)
         return weights if self._refiner is None else self._refiner.refine_many(levels, weights)
 
+    def levels(self, a: Profile, b: Profile) -> tuple[int, ...]:
+        """Tell the level of every comparison of one pair."""
+        return tuple(self._totals(a, b)[0])
+
     def explain(self, a: Profile, b: Profile) -> PairExplanation:
         """Explain the weight of one pair; comparisons without evidence (a side missing) are left out."""
         levels, totals = self._totals(a, b)

@@ -91,6 +91,7 @@ async def _plan(
         lived = {edge.target for edge in changes.put_edges if edge.kind is EdgeKind.HAS}
     else:
         changes, lived = await _without_record(transaction, tenant, record, at), set()
+        dropped += [label.id for label in await transaction.labels([record])]
     latest = max(observed_at, *(order_of(v)[0] for v in gone if v.properties["tombstone"]), 0)
     tombstone = new_id(at)
     changes.delete_nodes = [record, *(v.id for v in gone), *dropped]

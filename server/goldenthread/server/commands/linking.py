@@ -87,6 +87,7 @@ async def relink(reader: Reader, tenant: Tenant, change: Change, at: int) -> Lin
     identity_of, retired = _keep_ids(groups, old, at)
     retired |= {identity: [] for identity in gone_from if identity not in set(identity_of.values()) and identity not in retired}
     changes = _membership_changes(identity_of, old, retired)
+    _dispute_changes(parts, identity_of, [edge for component in components for edge in component.disputed], changes)
     await _household_changes(reader, tenant, members, identity_of, old, retired, changes)
     for identity in sorted(gone_from):  # each deletion leaves its own mark, so that any past moment knows of later ones
         changes.end_edges.append(EdgeRef(EdgeKind.CUT, identity, identity))
@@ -289,6 +290,30 @@ def _membership_changes(
     for former, heirs in retired.items():
         changes.put_edges += [Edge(EdgeKind.SUPERSEDED_BY, former, heir) for heir in heirs]
     return changes
+
+
+def _dispute_changes(
+    parts: Sequence[Part], identity_of: Mapping[bytes, bytes], before: Sequence[Edge], changes: ChangeSet
+) -> None:
+    """Mark, for any two identities that a link joins, the strongest pair between them, for the review queue."""
+    wanted: dict[tuple[bytes, bytes], int] = {}
+    for part in parts:
+        strongest: dict[tuple[bytes, bytes], tuple[int, int, int]] = {}
+        for (i, j), weight in part.weights.items():
+            one, other = identity_of[part.records[i]], identity_of[part.records[j]]
+            if one != other:
+                between = (one, other) if one < other else (other, one)
+                strongest[between] = min(strongest.get(between, (-weight, i, j)), (-weight, i, j))
+        for negative, i, j in strongest.values():
+            a, b = sorted((part.records[i], part.records[j]))
+            wanted[a, b] = -negative
+    for edge in before:
+        pair = (edge.source, edge.target)
+        if wanted.get(pair) == edge.weight:
+            del wanted[pair]
+        else:
+            changes.end_edges.append(EdgeRef(EdgeKind.DISPUTED, *pair))
+    changes.put_edges += [Edge(EdgeKind.DISPUTED, a, b, weight) for (a, b), weight in wanted.items()]
 
 
 async def _household_changes(

@@ -23,6 +23,7 @@ class ComponentWalk:
         self._read: set[str] = set()
         self._matches: dict[str, list[Edge]] = defaultdict(list)
         self._decisions: dict[str, list[Edge]] = defaultdict(list)
+        self._disputed: dict[str, list[Edge]] = defaultdict(list)
         self._decided: set[str] = set()
 
     def add(self, rows: Iterable[tuple[str, Iterable[Reached]]]) -> tuple[list[Plain], list[Plain]]:
@@ -43,6 +44,10 @@ class ComponentWalk:
                     if is_out:
                         self._matches[key].append(edge_from(kind, source, id_of(far), weight, None, since, until))
                     continue
+                if kind is EdgeKind.DISPUTED:
+                    if is_out:
+                        self._disputed[key].append(edge_from(kind, source, id_of(far), weight, None, since, until))
+                    continue
                 self._decisions[key].append(edge_from(kind, source, id_of(far), weight, None, since, until))
                 if kind is EdgeKind.MUST_LINK:
                     decisions.add(far)
@@ -61,6 +66,7 @@ class ComponentWalk:
                 [id_of(key) for key in part],
                 [edge for key in part for edge in self._matches[key]],
                 [edge for key in part for edge in self._decisions[key]],
+                [edge for key in part for edge in self._disputed[key]],
             )
             for part in parts.values()
         ]

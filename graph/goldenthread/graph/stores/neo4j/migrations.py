@@ -35,6 +35,12 @@ _MIGRATIONS: tuple[tuple[str, ...], ...] = (
     ),
     # A step that brings kinds of nodes gives them their constraints; those that are there already stay.
     (*_KEYS, "CALL db.awaitIndexes(300)"),
+    # Matches by weight, for the review queue.
+    (
+        "CREATE INDEX match_weight IF NOT EXISTS FOR ()-[e:MATCHES]-() ON (e.weight)",
+        "CREATE INDEX disputed_weight IF NOT EXISTS FOR ()-[e:DISPUTED]-() ON (e.weight)",
+        "CALL db.awaitIndexes(300)",
+    ),
 )
 
 SCHEMA_VERSION = len(_MIGRATIONS)

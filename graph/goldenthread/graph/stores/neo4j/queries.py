@@ -11,6 +11,8 @@ from goldenthread.graph.stores.neo4j.encoding import LABELS, columns
 
 __all__ = [
     "ARTEFACT",
+    "BAND",
+    "BINDINGS",
     "CANDIDATES",
     "CHECK",
     "COMMIT_TIMES",
@@ -24,6 +26,7 @@ __all__ = [
     "IDENTITIES_WITH",
     "KEYS",
     "KEYS_EVER",
+    "LABELS_OF",
     "LATEST",
     "MATCHES",
     "NODES",
@@ -113,10 +116,34 @@ COMPONENT_STEP = f"""CALL () {{
 OPTIONAL MATCH (r)-[e:MATCHES]-(o:Record) WHERE e.weight >= $min_weight AND {_live("e")}
 WITH collect(r) + collect(o) AS near UNWIND near AS r
 WITH DISTINCT r
-OPTIONAL MATCH (r)-[e:MATCHES|MUST_LINK|CANNOT_LINK]-(o)
+OPTIONAL MATCH (r)-[e:MATCHES|MUST_LINK|CANNOT_LINK|DISPUTED]-(o)
   WHERE {_live("e")} AND (NOT e:MATCHES OR e.weight >= $min_weight)
 WITH r, collect(CASE WHEN e IS NOT NULL THEN [type(e), startNode(e) = r, o.key, e.weight, {_STAMPS}] END) AS edges
 RETURN collect([r.key, edges])"""
+
+_TOGETHER = f"""EXISTS {{
+  MATCH (a)-[l:RESOLVED_TO]->(:Identity)<-[m:RESOLVED_TO]-(b) WHERE {_live("l")} AND {_live("m")} }}"""
+
+
+def _band(kind: EdgeKind, heaviest_first: bool) -> str:
+    return f"""MATCH (a:Record)-[e:{kind.name}]->(b:Record)
+WHERE e.weight >= $low AND e.weight < $high AND {_live("e")} AND a.key > $after AND a.key < $end
+  AND ($together IS NULL OR {_TOGETHER} = $together)
+WITH a, e, b ORDER BY e.weight{" DESC" if heaviest_first else ""}, a.key, b.key LIMIT $limit
+RETURN collect([a.key, b.key, e.weight, {_STAMPS}])"""
+
+
+BAND = {
+    (kind, heaviest_first): _band(kind, heaviest_first)
+    for kind in (EdgeKind.MATCHES, EdgeKind.DISPUTED)
+    for heaviest_first in (False, True)
+}
+
+BINDINGS = f"""UNWIND $keys AS key MATCH (r:Record {{key: key}})-[e:MUST_LINK|CANNOT_LINK]->(d:Decision) WHERE {_live("e")}
+RETURN collect([key, type(e), d.key, e.weight, {_STAMPS}])"""
+
+LABELS_OF = f"""UNWIND $keys AS key MATCH (r:Record {{key: key}})-[e:LABELLED]->(l:Label) WHERE {_live("e")}
+WITH DISTINCT l RETURN collect({columns("l", NodeKind.LABEL)})"""
 
 IDENTITIES = f"""UNWIND $keys AS key MATCH (i:Identity {{key: key}}) WHERE i.recorded_from <= $revision
 WITH i, [(i)<-[e:RESOLVED_TO]-(r) WHERE e.recorded_from <= $revision |

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import cast
 
 from goldenthread.graph.model import Edge, EdgeKind, Node, NodeKind, Property
-from goldenthread.graph.store import Component, Posting, RecordState, Revision, StoredIdentity, Subgraph
+from goldenthread.graph.store import Band, Component, Posting, RecordState, Revision, StoredIdentity, Subgraph
 from goldenthread.graph.stores.neo4j import queries
 from goldenthread.graph.stores.neo4j.components import ComponentWalk, Reached
 from goldenthread.graph.stores.neo4j.encoding import (
@@ -117,6 +117,36 @@ class Reads:
             for far, weight, since, until in inward:
                 found[id_of(far), near] = edge_from(EdgeKind.MATCHES, id_of(far), near, weight, None, since, until)
         return list(found.values())
+
+    async def band(self, band: Band) -> Sequence[Edge]:
+        """List the edges of a band by weight, in the order it says; of equal weight by source and target, ascending."""
+        rows = await self._collected(
+            queries.BAND[band.kind, band.heaviest_first],
+            **self._range(b""),
+            low=band.low,
+            high=band.high,
+            together=band.together,
+            limit=band.limit,
+        )
+        return [
+            edge_from(band.kind, id_of(source), id_of(target), weight, None, since, until)
+            for source, target, weight, since, until in cast("list[tuple[str, str, int, int, int | None]]", rows)
+        ]
+
+    async def bindings(self, records: Sequence[bytes]) -> Sequence[Edge]:
+        """Get the MUST_LINK and CANNOT_LINK edges of records."""
+        return [
+            edge_from(EdgeKind[kind], id_of(key), id_of(decision), side, None, since, until)
+            for key, kind, decision, side, since, until in cast(
+                "list[tuple[str, str, str, int | None, int, int | None]]",
+                await self._by_keys(queries.BINDINGS, records, _first),
+            )
+        ]
+
+    async def labels(self, records: Sequence[bytes]) -> Sequence[Node]:
+        """Get the Label nodes of records, each once."""
+        rows = await self._collected(queries.LABELS_OF, keys=self._keys(records))
+        return [node_from(NodeKind.LABEL, cast(_Values, row)) for row in rows]
 
     async def components(self, records: Sequence[bytes], min_weight: int) -> Sequence[Component]:
         """Get the components that the records are in, one round trip for every two steps outwards from them."""

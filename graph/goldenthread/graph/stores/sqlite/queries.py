@@ -117,9 +117,28 @@ WITH RECURSIVE reached (nid) AS (
 SELECT s.id, e.kind, t.id, e.weight, e.profile, e.recorded_from, e.recorded_to FROM reached x
 CROSS JOIN node s ON s.nid = x.nid
 LEFT JOIN edge e ON e.source = x.nid
-  AND e.kind IN ({EdgeKind.MATCHES}, {EdgeKind.MUST_LINK}, {EdgeKind.CANNOT_LINK}) AND {_E_AT}
+  AND e.kind IN ({EdgeKind.MATCHES}, {EdgeKind.MUST_LINK}, {EdgeKind.CANNOT_LINK}, {EdgeKind.DISPUTED}) AND {_E_AT}
 LEFT JOIN node t ON t.nid = e.target""",
 )
+
+_SAME = f"""(SELECT m.target FROM edge m WHERE m.source = e.source AND m.kind = {EdgeKind.RESOLVED_TO}
+    AND m.recorded_from <= :rev AND (m.recorded_to IS NULL OR m.recorded_to > :rev))
+  = (SELECT m.target FROM edge m WHERE m.source = e.target AND m.kind = {EdgeKind.RESOLVED_TO}
+    AND m.recorded_from <= :rev AND (m.recorded_to IS NULL OR m.recorded_to > :rev))"""
+# The first of the two conditions on the kind is that of the index `edge_weight`, which SQLite wants to see word for word.
+BAND = {
+    (kind, heaviest_first): packed(
+        "bibibii",
+        f"""
+SELECT s.id, e.kind, t.id, e.weight, e.profile, e.recorded_from, e.recorded_to FROM edge e
+CROSS JOIN node s ON s.nid = e.source AND s.tenant = :tenant CROSS JOIN node t ON t.nid = e.target
+WHERE e.kind IN (7, 19) AND e.kind = {int(kind)} AND e.weight >= :low AND e.weight < :high AND {_E_AT}
+  AND (:together IS NULL OR {_SAME} IS :together)
+ORDER BY e.weight{" DESC" if heaviest_first else ""}, s.id, t.id LIMIT :limit""",
+    )
+    for kind in (EdgeKind.MATCHES, EdgeKind.DISPUTED)
+    for heaviest_first in (False, True)
+}
 
 _IDENTITIES = f"""
 SELECT n.id, n.recorded_from, e.kind, e.recorded_from, e.recorded_to, o.id FROM carray(:ids) c
@@ -163,6 +182,7 @@ CROSS JOIN edge e ON e.{{near}} = r.nid AND e.kind IN ({{kinds}}) AND {_E_AT}
 CROSS JOIN node n ON n.nid = e.{{far}}"""
 CONSENTS = packed("bibbbi", _ABOUT.format(near="target", far="source", kinds=int(EdgeKind.ABOUT)))
 DECISIONS = packed("bibbbi", _ABOUT.format(near="source", far="target", kinds=f"{EdgeKind.MUST_LINK}, {EdgeKind.CANNOT_LINK}"))
+LABELS = packed("bibbbi", _ABOUT.format(near="source", far="target", kinds=int(EdgeKind.LABELLED)))
 
 ARTEFACT = f"""
 SELECT v.kind, v.id, v.body, NULL, v.recorded_from FROM node n

@@ -16,7 +16,7 @@ import msgspec
 
 from goldenthread.graph.model import LIVE, Edge, EdgeKind, Node, NodeKind, Property
 from goldenthread.graph.schema import NODE_PROPERTIES
-from goldenthread.graph.store import Component, Posting, RecordState, Revision, StoredIdentity, Subgraph
+from goldenthread.graph.store import Band, Component, Posting, RecordState, Revision, StoredIdentity, Subgraph
 from goldenthread.graph.stores.sqlite import queries
 from goldenthread.graph.stores.sqlite.packed import PackedRead
 
@@ -148,10 +148,23 @@ class Session:
         back = self._edges(queries.EDGES_TO, records, NodeKind.RECORD, EdgeKind.MATCHES, EdgeKind.MATCHES)
         return list({(edge.source, edge.target): edge for edge in (*out, *back)}.values())
 
+    def band(self, band: Band) -> Sequence[Edge]:
+        query = queries.BAND[band.kind, band.heaviest_first]
+        together = None if band.together is None else int(band.together)
+        return [_edge(row) for row in self._query(query, low=band.low, high=band.high, together=together, limit=band.limit)]
+
+    def bindings(self, records: Sequence[bytes]) -> Sequence[Edge]:
+        return self._edges(queries.EDGES_FROM, records, NodeKind.RECORD, EdgeKind.MUST_LINK, EdgeKind.CANNOT_LINK)
+
+    def labels(self, records: Sequence[bytes]) -> Sequence[Node]:
+        found = (decode_node(node) for _, *node in self._query(queries.LABELS, records))
+        return list({node.id: node for node in found}.values())
+
     def components(self, records: Sequence[bytes], min_weight: int) -> Sequence[Component]:
         group: dict[bytes, bytes] = {}
         matches: dict[bytes, list[Edge]] = defaultdict(list)
         decisions: dict[bytes, list[Edge]] = defaultdict(list)
+        disputed: dict[bytes, list[Edge]] = defaultdict(list)
         by_decision: dict[bytes, bytes] = {}
         for row in self._query(queries.COMPONENTS, records, weight=min_weight):
             source = cast(bytes, row[0])
@@ -159,7 +172,9 @@ class Session:
             if row[1] is None:
                 continue
             edge = _edge(row)
-            if edge.kind is not EdgeKind.MATCHES:
+            if edge.kind is EdgeKind.DISPUTED:
+                disputed[source].append(edge)
+            elif edge.kind is not EdgeKind.MATCHES:
                 decisions[source].append(edge)
                 if edge.kind is EdgeKind.MUST_LINK:
                     _join(group, source, by_decision.setdefault(edge.target, source))
@@ -174,6 +189,7 @@ class Session:
                 sorted(part),
                 [edge for record in part for edge in matches[record]],
                 [edge for record in part for edge in decisions[record]],
+                [edge for record in part for edge in disputed[record]],
             )
             for part in parts.values()
         ]

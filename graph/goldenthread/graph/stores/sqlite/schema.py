@@ -36,6 +36,8 @@ _MIGRATIONS: tuple[str, ...] = (
     ) WITHOUT ROWID;
     CREATE INDEX edge_back ON edge (target, kind, profile, source, recorded_from, recorded_to);
     """,
+    # Matches by weight, for the review queue; `recorded_to` is in it, so that what has ended is passed over at once.
+    "CREATE INDEX edge_weight ON edge (kind, weight, recorded_to) WHERE kind IN (7, 19)",
 )
 
 SCHEMA_VERSION = len(_MIGRATIONS)

@@ -17,6 +17,7 @@ import apsw
 from goldenthread.graph.errors import GraphError, RevisionUnknown, StoreFull, StoreInUse, StoreUnavailable
 from goldenthread.graph.model import Edge, Node, NodeKind
 from goldenthread.graph.store import (
+    Band,
     Capability,
     ChangeSet,
     Component,
@@ -114,6 +115,15 @@ class _Verbs:
 
     async def matches(self, records: Sequence[bytes]) -> Sequence[Edge]:
         return await self._run(Session.matches, records)
+
+    async def band(self, band: Band) -> Sequence[Edge]:
+        return await self._run(Session.band, band)
+
+    async def bindings(self, records: Sequence[bytes]) -> Sequence[Edge]:
+        return await self._run(Session.bindings, records)
+
+    async def labels(self, records: Sequence[bytes]) -> Sequence[Node]:
+        return await self._run(Session.labels, records)
 
     async def components(self, records: Sequence[bytes], min_weight: int) -> Sequence[Component]:
         return await self._run(Session.components, records, min_weight)

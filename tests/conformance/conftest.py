@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from goldenthread.graph.model import Edge, EdgeKind, Node, NodeKind, Property
+from goldenthread.graph.schema import NODE_PROPERTIES
 from goldenthread.graph.store import ChangeSet, EdgeRef, Reader, Revision, Store, Transaction
 
 STORES = ("sqlite", pytest.param("neo4j", marks=pytest.mark.neo4j))
@@ -95,6 +96,7 @@ class World:
             NodeKind.DECISION: {"kind": "must_link", "sealed": b"why"},
             NodeKind.REQUEST: {"digest": b"d" * 32, "result": b"", "at": 1},
             NodeKind.ARTEFACT: {"body": b"x" * 1000},
+            NodeKind.JOB: {name: kind() for name, kind in NODE_PROPERTIES[NodeKind.JOB].items()},
             NodeKind.REVIEW: {"body": b"claim"},
             NodeKind.LABEL: {
                 "left": self.id("a"),

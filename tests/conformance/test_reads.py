@@ -601,3 +601,45 @@ async def test_the_store_answers_its_check(world: World) -> None:
 
     async with world.reader() as reader:
         assert reader.revision == Revision(0, 0)
+
+
+async def test_pages_of_jobs_know_what_their_properties_equal(world: World) -> None:
+    jobs = [
+        world.node(NodeKind.JOB, "a", is_open=1, type="copy"),
+        world.node(NodeKind.JOB, "b", is_open=0, type="copy"),
+        world.node(NodeKind.JOB, "c", is_open=1, type="count"),
+        world.node(NodeKind.JOB, "d", is_open=1, type="copy"),
+    ]
+    await world.apply(ChangeSet(put_nodes=jobs))
+
+    async with world.reader() as reader:
+        open_jobs = await reader.page(NodeKind.JOB, b"", 10, {"is_open": 1})
+        copies = await reader.page(NodeKind.JOB, b"", 10, {"is_open": 1, "type": "copy"})
+        first = await reader.page(NodeKind.JOB, b"", 1, {"is_open": 1})
+        later = await reader.page(NodeKind.JOB, first[0], 10, {"is_open": 1})
+
+    assert list(open_jobs) == sorted(map(world.id, "acd"))
+    assert list(copies) == sorted(map(world.id, "ad"))
+    assert [*first, *later] == list(open_jobs)
+
+
+async def test_a_changed_job_is_seen_as_it_is_now_by_every_reader(world: World) -> None:
+    await world.apply(ChangeSet(put_nodes=[world.node(NodeKind.JOB, "job", done=1)]))
+    changed = world.node(NodeKind.JOB, "job", done=2)
+    await world.apply(ChangeSet(delete_nodes=[changed.id], put_nodes=[changed]))
+
+    seen = []
+    for number in (1, 2):
+        async with world.reader(revision=number) as reader:
+            assert list(await reader.page(NodeKind.JOB, b"", 10, {})) == [changed.id]
+            seen.append((await reader.nodes([changed.id]))[changed.id].properties["done"])
+
+    assert seen == [2, 2]
+
+
+async def test_tenants_are_named_by_what_they_have(world: World) -> None:
+    before = world.tenant in await world.store.tenants(NodeKind.JOB)
+    await world.apply(ChangeSet(put_nodes=[world.node(NodeKind.JOB, "job")]))
+
+    assert not before
+    assert world.tenant in await world.store.tenants(NodeKind.JOB)

@@ -18,6 +18,7 @@ from goldenthread.cli import (
     explore,
     golden,
     identity,
+    jobs,
     link,
     load,
     model,
@@ -77,6 +78,7 @@ for group in (
     explain,
     explore,
     model,
+    jobs,
 ):
     group.add_commands(app)
 

@@ -6,6 +6,7 @@ Answers are the messages of the contract (`goldenthread.v1`); `to_dict` turns on
 from goldenthread.client.async_client import AsyncClient
 from goldenthread.client.connection import DEFAULT_TARGET, DEFAULT_TENANT, Tls, tenant_of
 from goldenthread.client.errors import GoldenThreadError
+from goldenthread.client.jobs import is_ended
 from goldenthread.client.messages import (
     AttributeDefinition,
     Candidate,
@@ -16,6 +17,8 @@ from goldenthread.client.messages import (
     GraphNode,
     Household,
     Identity,
+    Job,
+    JobState,
     Json,
     Match,
     NodeKind,
@@ -67,6 +70,8 @@ __all__ = [
     "Household",
     "IdentifierKey",
     "Identity",
+    "Job",
+    "JobState",
     "Json",
     "Match",
     "NodeKind",
@@ -85,6 +90,7 @@ __all__ = [
     "UpsertResult",
     "Value",
     "attribute_definition",
+    "is_ended",
     "tenant_of",
     "to_dict",
     "value_text",

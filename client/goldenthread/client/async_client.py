@@ -15,6 +15,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from goldenthread.client import errors
 from goldenthread.client.connection import DEFAULT_TARGET, Tls, channel_options, credentials, metadata, tenant_of
+from goldenthread.client.jobs import AsyncJobs
 from goldenthread.client.record import AttributeInput, IdentifierKey, Record, SourceKey
 from goldenthread.client.requests import AsOf, Requests, upsert
 from goldenthread.client.retry import Retry
@@ -24,6 +25,7 @@ from goldenthread.v1 import (
     explore_service_pb2_grpc,
     golden_record_service_pb2,
     golden_record_service_pb2_grpc,
+    job_service_pb2_grpc,
     model_service_pb2,
     model_service_pb2_grpc,
     record_pb2,
@@ -45,7 +47,7 @@ _Stream: TypeAlias = (
 )
 
 
-class AsyncClient:
+class AsyncClient(AsyncJobs):
     """A connection to one tenant of a server.
 
     Safe to share between tasks of one event loop. Every call has a deadline; retryable failures are tried again with the
@@ -84,6 +86,7 @@ class AsyncClient:
         self._golden = golden_record_service_pb2_grpc.GoldenRecordServiceStub(self._channel)
         self._explore = explore_service_pb2_grpc.ExploreServiceStub(self._channel)
         self._health = health_pb2_grpc.HealthStub(self._channel)
+        self._jobs = job_service_pb2_grpc.JobServiceStub(self._channel)
         self._model = model_service_pb2_grpc.ModelServiceStub(self._channel)
 
     async def __aenter__(self) -> Self:

@@ -7,6 +7,7 @@ from google.protobuf.message import Message
 
 from goldenthread.v1.explore_service_pb2 import GraphEdge, GraphNode, Household, NodeKind, Subgraph
 from goldenthread.v1.golden_record_service_pb2 import GoldenRecord
+from goldenthread.v1.job_service_pb2 import Job, JobState
 from goldenthread.v1.model_service_pb2 import AttributeDefinition, DataModel
 from goldenthread.v1.record_pb2 import AttributeValue
 from goldenthread.v1.record_pb2 import Record as RecordMessage
@@ -22,6 +23,8 @@ __all__ = [
     "GraphNode",
     "Household",
     "Identity",
+    "Job",
+    "JobState",
     "Json",
     "Match",
     "NodeKind",

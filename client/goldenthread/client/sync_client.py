@@ -17,6 +17,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from goldenthread.client import errors
 from goldenthread.client.connection import DEFAULT_TARGET, Tls, channel_options, credentials, metadata, tenant_of
+from goldenthread.client.jobs import SyncJobs
 from goldenthread.client.record import AttributeInput, IdentifierKey, Record, SourceKey
 from goldenthread.client.requests import AsOf, Requests, upsert
 from goldenthread.client.retry import Retry
@@ -26,6 +27,7 @@ from goldenthread.v1 import (
     explore_service_pb2_grpc,
     golden_record_service_pb2,
     golden_record_service_pb2_grpc,
+    job_service_pb2_grpc,
     model_service_pb2,
     model_service_pb2_grpc,
     record_pb2,
@@ -54,7 +56,7 @@ class _Stream(Protocol):
     def cancel(self) -> bool: ...
 
 
-class Client:
+class Client(SyncJobs):
     """A connection to one tenant of a server.
 
     Safe to share between threads. Every call has a deadline; retryable failures are tried again with the same request id,
@@ -93,6 +95,7 @@ class Client:
         self._golden = golden_record_service_pb2_grpc.GoldenRecordServiceStub(self._channel)
         self._explore = explore_service_pb2_grpc.ExploreServiceStub(self._channel)
         self._health = health_pb2_grpc.HealthStub(self._channel)
+        self._jobs = job_service_pb2_grpc.JobServiceStub(self._channel)
         self._model = model_service_pb2_grpc.ModelServiceStub(self._channel)
 
     def __enter__(self) -> Self:

@@ -259,6 +259,7 @@ class NodeKind(IntEnum):
     DECISION = 9
     REQUEST = 10
     ARTEFACT = 11
+    JOB = 14
     REVIEW = 15
     LABEL = 16
 

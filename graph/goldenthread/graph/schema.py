@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from goldenthread.graph.model import EdgeKind, NodeKind
 
-__all__ = ["EDGE_ENDS", "NODE_PROPERTIES"]
+__all__ = ["EDGE_ENDS", "NODE_PROPERTIES", "STATEFUL"]
 
 NODE_PROPERTIES: dict[NodeKind, dict[str, type[int] | type[str] | type[bytes]]] = {
     NodeKind.SOURCE: {"name": str, "party": int},
@@ -29,6 +29,27 @@ NODE_PROPERTIES: dict[NodeKind, dict[str, type[int] | type[str] | type[bytes]]] 
     NodeKind.DECISION: {"kind": str, "sealed": bytes},
     NodeKind.REQUEST: {"digest": bytes, "result": bytes, "at": int},
     NodeKind.ARTEFACT: {"body": bytes},  # sealed; empty on the root that names the current version
+    NodeKind.JOB: {
+        "type": str,
+        "state": int,
+        "is_open": int,  # neither ended nor given up
+        "is_deferred": int,
+        "is_cancelling": int,
+        "done": int,
+        "total": int,
+        "unit": str,
+        "checkpoint": bytes,  # holds nothing personal: ids, revisions, places
+        "result": bytes,  # holds nothing personal
+        "error": str,
+        "attempts": int,
+        "owner": str,
+        "lease_until": int,
+        "revision": int,  # the tenant's when it was asked for
+        "created_at": int,
+        "started_at": int,
+        "ended_at": int,
+        "sealed": bytes,  # parameters, and who asked
+    },
     NodeKind.REVIEW: {"body": bytes},  # who has claimed or skipped a pair, as keyed digests
     NodeKind.LABEL: {
         "left": bytes,  # id of the record, the smaller first
@@ -44,6 +65,10 @@ NODE_PROPERTIES: dict[NodeKind, dict[str, type[int] | type[str] | type[bytes]]] 
         "sealed": bytes,  # who answered, and why
     },
 }
+
+STATEFUL: frozenset[NodeKind] = frozenset({NodeKind.JOB})
+"""Kinds whose nodes change: one change set deletes a node and puts it again. They have no edges and no past: every reader
+sees them as they are now, whatever its revision."""
 
 EDGE_ENDS: dict[EdgeKind, tuple[frozenset[NodeKind], frozenset[NodeKind]]] = {
     EdgeKind.FROM: (frozenset({NodeKind.RECORD}), frozenset({NodeKind.SOURCE})),

@@ -126,6 +126,7 @@ class ChangeSet(Struct, kw_only=True):
 
     Deleting a node removes it with every edge, past ones too, without a trace. Ending an edge keeps it for reads as of the
     past; ending one that is not live does nothing. Putting a node or edge that is live already does nothing.
+    A node of a kind that is `schema.STATEFUL` may be deleted and put again by the same change set, which changes it.
     After the rest, an IDENTIFIER, BLOCK or HOUSEHOLD of `sweep` without any edge left, live or past, is deleted too.
     """
 
@@ -231,7 +232,8 @@ class Reader(Protocol):
         """List ids of a kind greater than `after`, ascending, at most `limit`.
 
         RECORD pages leave out tombstones and know `where={"source": name}`; IDENTITY pages leave out identities without
-        records and know `where={"min_records": n}`.
+        records and know `where={"min_records": n}`; pages of kinds without members know what their own properties equal, as
+        `where={"is_open": 1}` of a JOB, and look at every node of the kind for it.
         """
         ...
 
@@ -303,6 +305,10 @@ class Store(Protocol):
         Raises:
             StoreUnavailable, StoreFull: nothing was kept.
         """
+        ...
+
+    async def tenants(self, having: NodeKind) -> Sequence[str]:
+        """Name the tenants that have a node of a kind of which there are few, in order."""
         ...
 
     async def check(self) -> None:

@@ -100,6 +100,13 @@ class Config(Struct, frozen=True, kw_only=True):
         Meta(ge=0, le=64, description="Processes that prepare the records of large messages beside the server; 0 for none."),
     ] = 1
     cache_records: Annotated[int, Meta(ge=0, description="Opened records kept in memory; 0 for none.")] = 100_000
+    job_workers: Annotated[int, Meta(ge=0, le=64, description="Jobs that this server runs at the same time; 0 for none.")] = 2
+    job_look_seconds: Annotated[
+        float, Meta(gt=0, description="Time between two looks for jobs that another server left or queued.")
+    ] = 5
+    job_lease_seconds: Annotated[
+        float, Meta(gt=0, description="Time after which the job of a server that is gone is taken up by another.")
+    ] = 30
     health_interval_seconds: Annotated[float, Meta(gt=0, description="Time between two checks of the store.")] = 2
     shutdown_grace_seconds: Annotated[
         float, Meta(ge=0, description="Time that calls in flight are given to end when the server stops.")

@@ -10,6 +10,7 @@ from goldenthread.server.access import Role
 from goldenthread.v1 import (
     explore_service_pb2,
     golden_record_service_pb2,
+    job_service_pb2,
     model_service_pb2,
     record_service_pb2,
     resolution_service_pb2,
@@ -25,6 +26,7 @@ _FILES: Final[tuple[FileDescriptor, ...]] = (
     golden_record_service_pb2.DESCRIPTOR,
     explore_service_pb2.DESCRIPTOR,
     model_service_pb2.DESCRIPTOR,
+    job_service_pb2.DESCRIPTOR,
 )
 
 SERVICES: Final[tuple[str, ...]] = tuple(service.full_name for file in _FILES for service in file.services_by_name.values())
@@ -37,8 +39,8 @@ _REQUESTS: Final[dict[str, Descriptor]] = {
     for method in service.methods
 }
 
-_READS: Final = ("Get", "List", "Explain", "Resolve", "Expand", "Find")
-_ADMINISTRATION: Final = frozenset({"UpdateDataModel"})
+_READS: Final = ("Get", "List", "Explain", "Resolve", "Expand", "Find", "Wait")
+_ADMINISTRATION: Final = frozenset({"CancelJob", "ResumeJob", "UpdateDataModel"})
 
 
 def methods() -> tuple[str, ...]:

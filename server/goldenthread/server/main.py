@@ -33,6 +33,8 @@ from goldenthread.server.commands import Engine
 from goldenthread.server.config import Address, Config, ConfigError, parse_address
 from goldenthread.server.contract import SERVICES
 from goldenthread.server.health import HealthWatch
+from goldenthread.server.jobs import Jobs
+from goldenthread.server.jobs.kinds import JOB_KINDS
 from goldenthread.server.limits import Limiter
 from goldenthread.server.logs import configure_logs, logger
 from goldenthread.server.metrics import MeteredStore, Metrics, MetricsServer
@@ -261,13 +263,15 @@ async def _open_store(url: str) -> Store:
 class _EngineApplication:
     """The engine with the services that speak for it."""
 
-    def __init__(self, engine: Engine, config: Config) -> None:
-        self._engine, self._preparer = engine, Preparer(config)
+    def __init__(self, engine: Engine, config: Config, jobs: Jobs) -> None:
+        self._engine, self._preparer, self._jobs = engine, Preparer(config), jobs
 
     def add_services(self, server: grpc.aio.Server) -> None:
         add_services(server, self._engine, self._preparer)
+        self._jobs.start()
 
     async def close(self) -> None:
+        await self._jobs.close()
         await self._preparer.close()
         await self._engine.close()
 
@@ -275,7 +279,7 @@ class _EngineApplication:
 async def _open_application(store: Store, vault: Vault, config: Config, metrics: Metrics) -> Application:
     engine = await Engine.open(store, vault, config)
     metrics.watch_caches(engine.cache_counts)
-    return _EngineApplication(engine, config)
+    return _EngineApplication(engine, config, Jobs(engine, JOB_KINDS, metrics.job_ended))
 
 
 def _bind(server: grpc.aio.Server, config: Config, credentials: grpc.ServerCredentials | None) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar, cast
 
@@ -63,6 +63,9 @@ class Metrics:
             "goldenthread_store_errors", "Uses of the store that failed.", ["operation", "error"], registry=self.registry
         )
         self._serving = Gauge("goldenthread_serving", "1 while the store answers, else 0.", registry=self.registry)
+        self._jobs = Counter(
+            "goldenthread_jobs", "Jobs that ended, by type and state.", ["type", "state"], registry=self.registry
+        )
         self._revision = Gauge("goldenthread_revision", "A tenant's latest revision.", ["tenant"], registry=self.registry)
 
     def call_started(self) -> None:
@@ -83,6 +86,10 @@ class Metrics:
         """Note a transaction that was committed."""
         self._batches.observe(records)
         self._revision.labels(tenant).set(revision)
+
+    def job_ended(self, type: str, state: str) -> None:
+        """Count a job that ended."""
+        self._jobs.labels(type, state).inc()
 
     def watch_caches(self, counts: CacheCounts) -> None:
         """Ask for the look-ups in caches whenever the metrics are read."""
@@ -168,6 +175,11 @@ class MeteredStore:
         self._writing.add(cast("asyncio.Task[object]", writing))
         writing.add_done_callback(lambda _: self._writing.discard(cast("asyncio.Task[object]", writing)))
         return await asyncio.shield(writing)
+
+    async def tenants(self, having: NodeKind) -> Sequence[str]:
+        """Name the tenants that have a node of a kind, timed."""
+        with self._metrics.store_used("read"):
+            return await self._store.tenants(having)
 
     async def check(self) -> None:
         """Check the store, timed."""

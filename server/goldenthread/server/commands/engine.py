@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from typing import TypeVar
 
 from goldenthread.graph.model import DataModel
@@ -34,6 +34,8 @@ class Engine:
         self._commits: dict[str, Together[PreparedUpsert, Upserted | ServerError]] = {}
         self._opening = asyncio.Lock()
         self._closing: list[Callable[[], Awaitable[None]]] = []
+        self.jobs_queued = asyncio.Event()  # set by whoever queues a job, once it is committed
+        self._job_change = asyncio.Event()
 
     @classmethod
     async def open(cls, store: Store, vault: Vault, config: Config) -> Engine:
@@ -82,6 +84,17 @@ class Engine:
             self._commits[tenant.name] = commit
             self.on_close(commit.close)
         return await commit.put(upserts)
+
+    def tell_job_changed(self) -> None:
+        """Tell who waits for jobs to look again."""
+        self._job_change.set()
+        self._job_change = asyncio.Event()
+
+    async def job_changed(self, seconds: float) -> None:
+        """Wait until a job of this process changes, but not longer than some seconds: others' jobs are not heard of."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._job_change.wait()
 
     def cache_counts(self) -> dict[str, tuple[int, int]]:
         """Count the hits and misses of all tenants' caches, by the cache's name."""

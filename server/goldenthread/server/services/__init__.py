@@ -7,6 +7,7 @@ import grpc
 from goldenthread.server.commands import Engine
 from goldenthread.server.services.explore import ExploreService
 from goldenthread.server.services.golden_records import GoldenRecordService
+from goldenthread.server.services.jobs import JobService
 from goldenthread.server.services.models import ModelService
 from goldenthread.server.services.preparing import Preparer
 from goldenthread.server.services.records import RecordService
@@ -14,6 +15,7 @@ from goldenthread.server.services.resolution import ResolutionService
 from goldenthread.v1 import (
     explore_service_pb2_grpc,
     golden_record_service_pb2_grpc,
+    job_service_pb2_grpc,
     model_service_pb2_grpc,
     record_service_pb2_grpc,
     resolution_service_pb2_grpc,
@@ -29,3 +31,4 @@ def add_services(server: grpc.aio.Server, engine: Engine, preparer: Preparer) ->
     golden_record_service_pb2_grpc.add_GoldenRecordServiceServicer_to_server(GoldenRecordService(engine), server)
     explore_service_pb2_grpc.add_ExploreServiceServicer_to_server(ExploreService(engine), server)
     model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(engine), server)
+    job_service_pb2_grpc.add_JobServiceServicer_to_server(JobService(engine), server)

@@ -11,9 +11,9 @@ from collections.abc import Iterable, Mapping
 from typing import TypeVar, cast
 
 from goldenthread.graph.model import Edge, EdgeKind, Node, NodeKind
-from goldenthread.graph.schema import NODE_PROPERTIES
+from goldenthread.graph.schema import NODE_PROPERTIES, STATEFUL
 from goldenthread.graph.store import ChangeSet, EdgeRef
-from goldenthread.graph.stores.neo4j.encoding import LABELS, PAIRS, Plain, node_row
+from goldenthread.graph.stores.neo4j.encoding import LABELS, PAIRS, Plain, id_of, node_row
 from goldenthread.graph.stores.neo4j.gathering import Ask
 
 __all__ = ["apply_changes"]
@@ -39,6 +39,13 @@ _PUT_NODES = {
     kind: f"UNWIND $rows AS row MERGE (n:{label} {{key: row[0]}}) ON CREATE SET n.recorded_from = $revision, n.alias = row[1]"
     + "".join(f", {assignment}" for assignment in _assign(kind, "n", "row", 2))
     for kind, label in LABELS.items()
+}
+# In place, so that no reader finds it gone in between.
+_CHANGE_NODES = {
+    kind: f"UNWIND $rows AS row MATCH (n:{LABELS[kind]} {{key: row[0]}}) SET n.recorded_from = $revision"
+    + "".join(f", {assignment}" for assignment in _assign(kind, "n", "row", 2))
+    + " RETURN collect(n.key)"
+    for kind in STATEFUL
 }
 
 _ENDS = "UNWIND $rows AS row MATCH (a:{source} {{key: row[0]}}) MATCH (b:{target} {{key: row[1]}})"
@@ -85,7 +92,10 @@ async def apply_changes(ask: Ask, prefix: str, revision: int, changes: ChangeSet
         KeyError: an edge names a node that is not there, which is a defect of the caller.
     """
     if changes.delete_nodes:
-        await ask(_DELETE, {"keys": _keys(prefix, changes.delete_nodes)})
+        changed = await _change_nodes(ask, prefix, revision, changes)
+        deleted = _keys(prefix, (id for id in changes.delete_nodes if id not in changed))
+        if deleted:
+            await ask(_DELETE, {"keys": deleted})
     for kind, refs in _grouped(changes.end_edges).items():
         ended: list[Plain] = [[prefix + ref.source.hex(), prefix + ref.target.hex()] for ref in refs]
         for pair in PAIRS[kind]:
@@ -93,6 +103,20 @@ async def apply_changes(ask: Ask, prefix: str, revision: int, changes: ChangeSet
     await _put(ask, prefix, revision, changes)
     if changes.sweep:
         await ask(_SWEEP, {"keys": _keys(prefix, changes.sweep)})
+
+
+async def _change_nodes(ask: Ask, prefix: str, revision: int, changes: ChangeSet) -> set[bytes]:
+    """Change the nodes that are deleted and put again; return their ids."""
+    deleted = set(changes.delete_nodes)
+    rows: dict[NodeKind, list[Plain]] = defaultdict(list)
+    for node in changes.put_nodes:
+        if node.kind in STATEFUL and node.id in deleted:
+            rows[node.kind].append(node_row(prefix, node))
+    found: set[bytes] = set()
+    for kind, of_kind in rows.items():
+        answer = await ask(_CHANGE_NODES[kind], {"rows": of_kind, "revision": revision})
+        found |= {id_of(key) for key in cast("list[str]", answer[0][0])}
+    return found
 
 
 async def _put(ask: Ask, prefix: str, revision: int, changes: ChangeSet) -> None:

@@ -7,7 +7,8 @@ An answer is one row of nested lists for each branch of a UNION.
 from __future__ import annotations
 
 from goldenthread.graph.model import EdgeKind, NodeKind
-from goldenthread.graph.stores.neo4j.encoding import LABELS, columns
+from goldenthread.graph.schema import STATEFUL
+from goldenthread.graph.stores.neo4j.encoding import LABELS, PREFIX_DIGITS, columns
 
 __all__ = [
     "ARTEFACT",
@@ -32,6 +33,7 @@ __all__ = [
     "NODES",
     "PAGE",
     "PAGE_OF_SOURCE",
+    "PAGE_WHERE",
     "PATH_STEP",
     "RECORDS",
     "RECORDS_BY_ALIAS",
@@ -41,6 +43,8 @@ __all__ = [
     "START_NODES",
     "SUBGRAPH_NODES",
     "TENANT",
+    "TENANTS",
+    "TENANTS_HAVING",
     "VERSIONS",
     "WALK_STEP",
 ]
@@ -54,6 +58,10 @@ def _live(edge: str) -> str:
 _STAMPS = "e.recorded_from, e.recorded_to"
 
 CHECK = "RETURN 1"
+TENANTS_HAVING = {
+    kind: f"MATCH (n:{label}) RETURN collect(DISTINCT left(n.key, {PREFIX_DIGITS}))" for kind, label in LABELS.items()
+}
+TENANTS = "MATCH (t:Tenant) WHERE t.number IN $numbers RETURN collect(t.name)"
 TENANT = "MATCH (t:Tenant {name: $name}) RETURN t.number"
 
 # By the index of commits and not by the tenant's own counter: an index shows a commit when all of it can be read.
@@ -67,7 +75,8 @@ REVISION_AT = """MATCH (c:Commit) WHERE c.tenant = $tenant AND c.number <= $revi
 WITH c ORDER BY c.tenant DESC, c.number DESC WHERE c.at <= $at RETURN c.number, c.at LIMIT 1"""
 
 _ANY = "|".join(LABELS.values())
-NODES = f"""MATCH (n:{_ANY}) WHERE n.key IN $keys AND n.recorded_from <= $revision
+_KNOWN = f"(n.recorded_from <= $revision OR n:{'|'.join(LABELS[kind] for kind in sorted(STATEFUL))})"
+NODES = f"""MATCH (n:{_ANY}) WHERE n.key IN $keys AND {_KNOWN}
 RETURN collect([labels(n)[0], properties(n)])"""
 
 _STATE = f"""
@@ -184,7 +193,8 @@ def _members(edge: EdgeKind, variable: str) -> str:
 
 
 def _page(kind: NodeKind, condition: str) -> str:
-    return f"""MATCH (n:{LABELS[kind]}) WHERE n.key > $after AND n.key < $end AND n.recorded_from <= $revision{condition}
+    known = "" if kind in STATEFUL else " AND n.recorded_from <= $revision"
+    return f"""MATCH (n:{LABELS[kind]}) WHERE n.key > $after AND n.key < $end{known}{condition}
 WITH n ORDER BY n.key LIMIT $limit RETURN collect(n.key)"""
 
 
@@ -195,6 +205,11 @@ _CONDITIONS = {
     NodeKind.HOUSEHOLD: f" AND {_members(EdgeKind.MEMBER_OF, 'n')} >= $least",
 }
 PAGE: dict[NodeKind, str] = {kind: _page(kind, _CONDITIONS.get(kind, "")) for kind in NodeKind}
+PAGE_WHERE: dict[NodeKind, str] = {
+    kind: _page(kind, " AND all(name IN keys($where) WHERE n[name] = $where[name])")
+    for kind in NodeKind
+    if kind not in _CONDITIONS
+}
 PAGE_OF_SOURCE = _page(NodeKind.RECORD, f" AND n.source = $source{_STANDING}")
 
 # A record has an identity exactly while it is no tombstone.

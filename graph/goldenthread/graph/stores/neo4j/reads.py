@@ -211,6 +211,8 @@ class Reads:
             query, parameters = queries.PAGE_OF_SOURCE, {"source": where["source"]}
         elif kind in (NodeKind.IDENTITY, NodeKind.HOUSEHOLD):
             parameters = {"least": max(1, int(where.get("min_records", 1)))}
+        elif where:
+            query, parameters = queries.PAGE_WHERE[kind], {"where": dict(where)}
         rows = await self._collected(query, **self._range(after), limit=limit, **parameters)
         return [id_of(key) for key in cast("list[str]", rows)]
 

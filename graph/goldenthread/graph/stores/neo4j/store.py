@@ -14,6 +14,7 @@ from neo4j import READ_ACCESS, WRITE_ACCESS, AsyncDriver, AsyncGraphDatabase, As
 from neo4j.exceptions import DriverError, Neo4jError
 
 from goldenthread.graph.errors import Conflict, GraphError, RevisionUnknown, StoreUnavailable
+from goldenthread.graph.model import NodeKind
 from goldenthread.graph.store import Capability, Reader, Revision, Transaction
 from goldenthread.graph.stores.neo4j import queries
 from goldenthread.graph.stores.neo4j.encoding import NO_TENANT, Plain, key_prefix
@@ -129,6 +130,13 @@ class Neo4jStore:
                     except StoreUnavailable:
                         await asyncio.sleep(_pause(attempt))
         return False
+
+    async def tenants(self, having: NodeKind) -> Sequence[str]:
+        """Name the tenants that have a node of a kind of which there are few, in order."""
+        with self._work():
+            prefixes = cast("list[str]", (await self._ask(queries.TENANTS_HAVING[having], {}))[0][0])
+            numbers: list[Plain] = [int(prefix, 16) for prefix in prefixes]
+            return sorted(cast("list[str]", (await self._ask(queries.TENANTS, {"numbers": numbers}))[0][0]))
 
     async def check(self) -> None:
         """Answer within two seconds when the store works.

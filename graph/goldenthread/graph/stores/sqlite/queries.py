@@ -6,17 +6,19 @@
 from __future__ import annotations
 
 from goldenthread.graph.model import EdgeKind, NodeKind
+from goldenthread.graph.schema import STATEFUL
 from goldenthread.graph.stores.sqlite.packed import packed
 
 # Live at the asked revision.
 _E_AT = "e.recorded_from <= :rev AND (e.recorded_to IS NULL OR e.recorded_to > :rev)"
+_STATEFUL = ",".join(str(int(kind)) for kind in sorted(STATEFUL))
 
 NODES = packed(
     "ibbbi",
     f"""
 SELECT n.kind, n.id, n.body, a.alias, n.recorded_from FROM carray(:ids) c
 CROSS JOIN node n ON n.tenant = :tenant AND n.kind IN ({",".join(str(int(kind)) for kind in NodeKind)}) AND n.id = c.value
-LEFT JOIN alias a ON a.nid = n.nid WHERE n.recorded_from <= :rev""",
+LEFT JOIN alias a ON a.nid = n.nid WHERE n.recorded_from <= :rev OR n.kind IN ({_STATEFUL})""",
 )
 
 _STATE = f"""
@@ -197,9 +199,15 @@ PAGE_MEMBERS = f"""
 SELECT n.id, (SELECT count(*) FROM edge e WHERE e.target = n.nid AND e.kind = :edge_kind AND {_E_AT}) AS members FROM node n
 WHERE n.tenant = :tenant AND n.kind = :kind AND n.id > :after AND n.recorded_from <= :rev AND members >= :least
 ORDER BY n.id LIMIT :limit"""
-PAGE = """
-SELECT n.id FROM node n WHERE n.tenant = :tenant AND n.kind = :kind AND n.id > :after AND n.recorded_from <= :rev
-ORDER BY n.id LIMIT :limit"""
+PAGE = f"""
+SELECT n.id FROM node n WHERE n.tenant = :tenant AND n.kind = :kind AND n.id > :after
+AND (n.recorded_from <= :rev OR n.kind IN ({_STATEFUL})) ORDER BY n.id LIMIT :limit"""
+PAGE_BODIES = f"""
+SELECT n.id, n.body FROM node n WHERE n.tenant = :tenant AND n.kind = :kind AND n.id > :after
+AND (n.recorded_from <= :rev OR n.kind IN ({_STATEFUL})) ORDER BY n.id"""
+
+TENANTS = """
+SELECT t.name FROM tenant t WHERE EXISTS (SELECT 1 FROM node n WHERE n.tenant = t.tenant AND n.kind = ?) ORDER BY t.name"""
 
 COUNT_NODES = "SELECT kind, count(*) FROM node WHERE tenant = :tenant AND recorded_from <= :rev GROUP BY kind"
 COUNT_MEMBERS = f"""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from array import array
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import cast
 
 import apsw
@@ -283,9 +284,16 @@ class Session:
             rows = self._query(
                 queries.PAGE_MEMBERS, kind=int(kind), edge_kind=int(edge_kind), after=after, limit=limit, least=least
             )
+        elif where:
+            return self._page_where(kind, after, limit, where)
         else:
             rows = self._query(queries.PAGE, kind=int(kind), after=after, limit=limit)
         return [cast(bytes, row[0]) for row in rows]
+
+    def _page_where(self, kind: NodeKind, after: bytes, limit: int, where: Mapping[str, str | int]) -> Sequence[bytes]:
+        rows = self._query(queries.PAGE_BODIES, kind=int(kind), after=after)
+        found = (cast(bytes, id) for id, body in rows if where.items() <= _properties(kind, body).items())
+        return list(islice(found, limit))
 
     def _page_records(self, after: bytes, limit: int, source: str | int | None) -> Sequence[bytes]:
         page: list[bytes] = []

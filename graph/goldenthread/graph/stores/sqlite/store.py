@@ -28,6 +28,7 @@ from goldenthread.graph.store import (
     Subgraph,
     Transaction,
 )
+from goldenthread.graph.stores.sqlite import queries
 from goldenthread.graph.stores.sqlite.apply import apply_changes
 from goldenthread.graph.stores.sqlite.reads import Session
 from goldenthread.graph.stores.sqlite.schema import migrate
@@ -283,6 +284,16 @@ class SqliteStore:
             await _on(self._writer, lambda: _end(connection))
             raise
         return answer
+
+    async def tenants(self, having: NodeKind) -> Sequence[str]:
+        self._refuse_when_closed()
+        connection = await self._idle.get()
+        try:
+            with _translated():
+                rows = connection.execute(queries.TENANTS, (int(having),))
+                return [name for (name,) in cast("Iterator[tuple[str]]", rows)]
+        finally:
+            self._idle.put_nowait(connection)
 
     async def check(self) -> None:
         async with self.reader("") as reader:

@@ -1,0 +1,12 @@
+"""Gather the kinds of jobs that a server runs."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from goldenthread.server.jobs.kind import JobKind
+
+__all__ = ["JOB_KINDS"]
+
+JOB_KINDS: Final[tuple[JobKind, ...]] = ()
+"""Every kind of job; a new one is added here."""

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import pytest
 
-from goldenthread.graph.errors import RevisionUnknown, StoreUnavailable, Unsupported
+from goldenthread.graph.errors import Conflict, RevisionUnknown, StoreUnavailable, Unsupported
 from goldenthread.graph.model import LIVE, EdgeKind, NodeKind
 from goldenthread.graph.store import Capability, ChangeSet, EdgeRef, Revision, Store, Transaction
 
@@ -374,6 +374,60 @@ async def test_writers_that_lock_in_opposite_order_both_end(world: World) -> Non
 
     async with world.reader() as reader:
         assert (reader.revision.number, (await reader.counts())[NodeKind.BLOCK]) == (8, 8)
+
+
+async def test_writers_that_hold_a_common_record_lose_no_update(world: World) -> None:
+    await world.put(world.record("r", has=["k0"]))
+
+    async def add(name: str) -> None:
+        async def work(transaction: Transaction) -> None:
+            await transaction.lock([world.id(name)])
+            keys = await transaction.keys([world.id("r")])
+            while await transaction.hold([world.id("r")]):
+                keys = await transaction.keys([world.id("r")])
+            seen = len(keys[world.id("r")])
+            await transaction.apply(
+                world.together([world.nodes(NodeKind.BLOCK, f"b{seen}"), world.edges(EdgeKind.IN, "r", f"b{seen}")])
+            )
+
+        await world.store.write(world.tenant, world.now(), work)
+
+    await asyncio.gather(*(add(f"n{number}") for number in range(12)))
+
+    async with world.reader() as reader:
+        assert (await reader.counts())[NodeKind.BLOCK] == 12
+
+
+async def test_holding_tells_that_others_committed_since_something_was_read(world: World) -> None:
+    await world.put(world.record("r"), world.record("s"))
+    told: list[list[bool]] = []
+
+    async def work(transaction: Transaction) -> None:
+        held = []
+        await transaction.records([world.id("r")])
+        if Capability.MANY_WRITERS in world.store.capabilities:
+            await world.put(world.nodes(NodeKind.BLOCK, f"b{len(told)}"))
+        held.append(await transaction.hold([world.id("r")]))
+        held.append(await transaction.hold([world.id("r")]))
+        await transaction.records([world.id("s")])
+        held.append(await transaction.hold([world.id("s")]))
+        told.append(held)
+        if len(told) == 1 and held[0]:
+            raise Conflict(world.store.name)  # run again, it holds all of them from the beginning
+
+    await world.store.write(world.tenant, world.now(), work)
+
+    many = Capability.MANY_WRITERS in world.store.capabilities
+    assert told == ([[True, False, False], [False, False, False]] if many else [[False, False, False]])
+
+
+async def test_a_reader_holds_nothing(world: World) -> None:
+    await world.put(world.record("r"))
+
+    async with world.reader() as reader:
+        await world.put(world.record("s"))
+
+        assert not await reader.hold([world.id("r")])
 
 
 async def test_tenants_do_not_see_each_other(store: Store, tenant: str, world_of: Callable[[Store, str], World]) -> None:

@@ -6,11 +6,13 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
+from vault.two_processes import TwoProcesses
 
 from goldenthread.graph.vault import KeyStore, SqliteKeyStore, TenantVault, Vault, open_vault
 
 KEY_STORES: dict[str, Callable[[Path], KeyStore]] = {
     "sqlite": lambda folder: SqliteKeyStore(folder / "keys.db"),
+    "sqlite-of-two-processes": lambda folder: TwoProcesses(folder / "keys.db"),
 }
 """Each key store by name: opens the store in a folder, the same one every time."""
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import random
 import stat
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import apsw
@@ -17,12 +18,12 @@ import pytest
 from goldenthread.graph.errors import StoreFull, StoreInUse, StoreTooNew, StoreUnavailable
 from goldenthread.graph.vault import KEY_ID_BYTES, WRAPPED_BYTES, SqliteKeyStore
 
-HOLDER = """
+OPENER = """
 import sys
 from goldenthread.graph.vault import SqliteKeyStore
-store = SqliteKeyStore(sys.argv[1])
-print("open", flush=True)
+print("ready", flush=True)
 sys.stdin.readline()
+SqliteKeyStore(sys.argv[1])
 """
 
 
@@ -32,16 +33,6 @@ def some_keys(count: int) -> dict[bytes, bytes]:
 
 def modes_in(folder: Path) -> dict[str, int]:
     return {file.name: stat.S_IMODE(file.stat().st_mode) for file in folder.iterdir()}
-
-
-@contextmanager
-def held_by_another_process(path: Path) -> Iterator[None]:
-    """Keep the store open in another process, which is killed at the end."""
-    with subprocess.Popen([sys.executable, "-c", HOLDER, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
-        assert holder.stdout is not None
-        assert holder.stdout.readline() == b"open\n"
-        yield
-        holder.kill()
 
 
 def pieces(keys: list[bytes]) -> set[bytes]:
@@ -116,26 +107,49 @@ async def test_a_file_that_others_could_read_is_closed_to_them(tmp_path: Path) -
     await store.close()
 
 
-async def test_a_store_is_opened_once(tmp_path: Path) -> None:
-    store = SqliteKeyStore(tmp_path / "keys.db")
+def test_processes_that_make_a_store_at_the_same_time_all_open_it(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", OPENER, str(tmp_path / "keys.db")]
+    with ExitStack() as ended:
+        openers = [
+            ended.enter_context(subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)) for _ in range(4)
+        ]
+        for opener in openers:
+            assert opener.stdout is not None
+            assert opener.stdout.readline() == b"ready\n"
+        for opener in openers:
+            assert opener.stdin is not None
+            opener.stdin.write(b"go\n")
+            opener.stdin.flush()
 
-    with pytest.raises(StoreInUse):
-        SqliteKeyStore(tmp_path / "keys.db")
-
-    await store.close()
-    await SqliteKeyStore(tmp_path / "keys.db").close()
+        assert [opener.wait() for opener in openers] == [0] * 4
 
 
-async def test_a_store_that_another_process_has_open_is_refused_until_it_is_killed(tmp_path: Path) -> None:
-    path = tmp_path / "keys.db"
-    with held_by_another_process(path), pytest.raises(StoreInUse):
-        SqliteKeyStore(path)
+async def test_keys_that_one_destroys_while_others_read_and_write_are_in_no_byte_of_any_file(
+    tmp_path: Path, bytes_on_disk: Callable[[], bytes]
+) -> None:
+    one, other = SqliteKeyStore(tmp_path / "keys.db"), SqliteKeyStore(tmp_path / "keys.db")
+    doomed, kept = some_keys(2000), some_keys(500)
+    await one.put(1, doomed | kept)
 
-    await SqliteKeyStore(path).close()
+    async def read() -> None:
+        for _ in range(20):
+            assert kept.items() <= (await other.get(1, [*doomed, *kept])).items()
+
+    async def write() -> None:
+        for _ in range(10):
+            await other.put(1, some_keys(100))
+
+    _, _, destroyed = await asyncio.gather(read(), write(), one.destroy(1, list(doomed)))
+
+    assert destroyed == len(doomed)
+    assert await other.get(1, list(doomed)) == {}
+    assert found_in(bytes_on_disk(), pieces(list(doomed.values()))) == 0
+    await one.close()
+    await other.close()
 
 
 async def test_a_lock_that_does_not_end_is_told(tmp_path: Path) -> None:
-    store = SqliteKeyStore(tmp_path / "keys.db")
+    store = SqliteKeyStore(tmp_path / "keys.db", busy_ms=50)
     intruder = apsw.Connection(str(tmp_path / "keys.db"))
     intruder.execute("BEGIN IMMEDIATE")
 

@@ -257,6 +257,18 @@ class Reader(Protocol):
         """Find the last revision committed at or before a time (UTC microseconds)."""
         ...
 
+    async def hold(self, records: Sequence[bytes]) -> bool:
+        """Have records stay as they are until the end, and say whether what was read before may be old.
+
+        A reader sees no changes anyhow. A transaction holds the records, sorted by the store and after every key of `lock`,
+        against others that hold them. True when there was something to lock and others committed since this transaction began
+        to read or last held something: then read again.
+
+        Raises:
+            Conflict: two writers wait for each other; the store runs the work again.
+        """
+        ...
+
 
 class Transaction(Reader, Protocol):
     """Read the latest revision and change it. Reads see what was committed before, not this transaction's own changes."""
@@ -265,7 +277,7 @@ class Transaction(Reader, Protocol):
         """Hold these keys, sorted by the store, against other writers until the end.
 
         Raises:
-            Conflict: another writer holds one; the store runs the work again.
+            Conflict: two writers wait for each other; the store runs the work again.
         """
         ...
 
@@ -300,7 +312,8 @@ class Store(Protocol):
         """Run `work` in one transaction; commit when it returns, roll back when it raises.
 
         `at` (UTC microseconds) is when the new revision says it was committed. `work` may run more than once, so it must not
-        keep anything between runs. When this returns, what was applied survives a crash of the machine.
+        keep anything between runs; run again, it begins with all locked that it locked before. When this returns, what was
+        applied survives a crash of the machine.
 
         Raises:
             StoreUnavailable, StoreFull: nothing was kept.

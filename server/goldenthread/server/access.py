@@ -10,10 +10,12 @@ import asyncio
 import hashlib
 import json
 import os
+import secrets
 import stat
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from contextlib import suppress
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Final, Literal, Protocol
@@ -242,8 +244,9 @@ def signing_key(path: Path) -> SigningKey:
     """
     if not path.exists():
         key = Ed25519PrivateKey.generate()
-        write_private(path, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-        return key
+        with suppress(FileExistsError):  # another server of this folder was faster: its key counts
+            write_private(path, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+            return key
     if stat.S_IMODE(path.stat().st_mode) & 0o077:
         raise ConfigError("data", f"holds {path}, which others may read", f"make a new one, or run chmod 600 {path}")
     try:
@@ -315,7 +318,7 @@ def write_local_token(config: Config) -> Path:
                 leeway=-86_400,
             )
         except (jwt.PyJWTError, UnicodeDecodeError):
-            path.unlink()
+            path.unlink(missing_ok=True)
         else:
             return path
     token = make_token(
@@ -327,22 +330,28 @@ def write_local_token(config: Config) -> Path:
         issuer=issuer,
         audience=config.audience,
     )
-    write_private(path, token.encode() + b"\n")
+    with suppress(FileExistsError):  # another server of this folder wrote one just now, which is as good
+        write_private(path, token.encode() + b"\n")
     return path
 
 
 def write_private(path: Path, content: bytes) -> None:
-    """Write a new file that only its owner may read, durably; its folder is made with mode 0700.
+    """Write a new file that only its owner may read, durably and as a whole; its folder is made with mode 0700.
 
     Raises:
         FileExistsError: it is there already.
     """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.link(draft, path)
+    finally:
+        draft.unlink()
 
 
 def _problem_of(error: jwt.PyJWTError) -> str:

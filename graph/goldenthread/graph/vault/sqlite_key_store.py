@@ -1,4 +1,7 @@
-"""Keep wrapped keys in one SQLite file, owned by one process.
+"""Keep wrapped keys in one SQLite file, shared by the processes of one machine.
+
+Every process reads what another has committed, and keeps no key: one that is destroyed is gone for all of them at once. The
+file system must be local, for network file systems do not lock as SQLite needs it.
 
 A batch goes through SQLite as one packed value and one statement step. A step releases the interpreter lock, and taking it back
 beside a busy event loop can cost milliseconds, so a step a key would be slow exactly when the server is busy.
@@ -30,7 +33,9 @@ T = TypeVar("T")
 
 _SCHEMA_VERSION = 1
 _READERS = 2
-_BUSY_MS = 2_000
+_BUSY_MS = 15_000
+_AGAIN_SECONDS = 0.005
+_TRUNCATE_SECONDS = 30.0
 _WAL_PAGES = 16_384
 _ROW_BYTES = KEY_ID_BYTES + WRAPPED_BYTES
 
@@ -64,23 +69,23 @@ class SqliteKeyStore:
     """A KeyStore in one SQLite file of mode 0600; one thread writes, a few read.
 
     `max_bytes` bounds the database file (its log comes on top); beyond it writes raise StoreFull as on a full disk.
+    `busy_ms` is how long to wait for another process that writes.
     """
 
-    def __init__(self, path: str | os.PathLike[str], *, max_bytes: int | None = None) -> None:
+    def __init__(self, path: str | os.PathLike[str], *, max_bytes: int | None = None, busy_ms: int = _BUSY_MS) -> None:
         """Open the store, or make it when there is none.
 
         Raises:
-            StoreInUse: another process, or another store of this one, has it open.
+            StoreInUse: another process keeps it locked.
             StoreTooNew: a newer program wrote it.
             StoreUnavailable: the file cannot be opened, or is not a key store.
             StoreFull: there is no space to make it.
         """
         self._path = Path(path)
-        self._max_bytes = max_bytes
+        self._max_bytes, self._busy_ms = max_bytes, busy_ms
         self._idle_readers: SimpleQueue[apsw.Connection] = SimpleQueue()
         with _translated(self._path), ExitStack() as undo:
-            self._owner = self._take_ownership()
-            undo.callback(self._owner.close)
+            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._connection = self._open_writer()
             undo.callback(self._connection.close)
             self._all_readers = [self._open_reader() for _ in range(_READERS)]
@@ -167,7 +172,7 @@ class SqliteKeyStore:
             return connection.changes()
 
         destroyed = await self._write(delete)
-        await self._run(self._writer, self._truncate_log)
+        await self._run(self._writer, lambda: self._truncate_log(self._connection))
         return destroyed
 
     async def count(self, tenant: int) -> int:
@@ -185,7 +190,7 @@ class SqliteKeyStore:
     def _close(self) -> None:
         self._readers.shutdown()
         self._writer.shutdown()
-        for connection in (*self._all_readers, self._connection, self._owner):
+        for connection in (*self._all_readers, self._connection):
             connection.close()
 
     async def _read(self, work: Callable[[apsw.Connection], T]) -> T:
@@ -219,38 +224,35 @@ class SqliteKeyStore:
         with _translated(self._path):
             return await asyncio.get_running_loop().run_in_executor(pool, work)
 
-    def _truncate_log(self) -> None:
-        """Move the log into the database and cut it to nothing, waiting for readers of older snapshots to end."""
-        deadline = time.monotonic() + 10
+    def _truncate_log(self, connection: apsw.Connection) -> None:
+        """Move the log into the database and cut it to nothing, once writers and readers of older snapshots have ended."""
+        deadline = time.monotonic() + _TRUNCATE_SECONDS
         while True:
-            ((blocked, _, _),) = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            ((blocked, _, _),) = self._patiently(lambda: connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall())
             if not blocked:
                 return
             if time.monotonic() > deadline:
                 raise StoreInUse(str(self._path))
 
-    def _take_ownership(self) -> apsw.Connection:
-        """Hold an exclusive lock on a file beside the store for as long as it is open; a killed process lets it go."""
-        lock = self._path.with_name(self._path.name + ".lock")
-        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _make_private(lock)
-        connection = apsw.Connection(str(lock))
-        try:
-            connection.execute("PRAGMA journal_mode = MEMORY").fetchall()
-            connection.execute("BEGIN EXCLUSIVE")
-        except BaseException:
-            connection.close()
-            raise
-        return connection
+    def _patiently(self, work: Callable[[], T]) -> T:
+        """Try again where SQLite says at once that another connection is busy, without waiting as for a plain lock."""
+        deadline = time.monotonic() + self._busy_ms / 1000
+        while True:
+            try:
+                return work()
+            except (apsw.BusyError, apsw.LockedError):
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(_AGAIN_SECONDS)
 
     def _open_writer(self) -> apsw.Connection:
         _make_private(self._path)
         connection = apsw.Connection(str(self._path))
         try:
-            connection.set_busy_timeout(_BUSY_MS)
+            connection.set_busy_timeout(self._busy_ms)
             # One statement a call: apsw stops at the first one that returns a row.
             connection.execute("PRAGMA secure_delete = ON").fetchall()
-            connection.execute("PRAGMA journal_mode = WAL").fetchall()
+            self._patiently(lambda: connection.execute("PRAGMA journal_mode = WAL").fetchall())
             connection.execute("PRAGMA synchronous = FULL").fetchall()
             connection.execute("PRAGMA temp_store = MEMORY").fetchall()
             connection.execute("PRAGMA cache_size = -65536").fetchall()
@@ -262,7 +264,7 @@ class SqliteKeyStore:
                 pages = max(1, self._max_bytes // int(connection.execute("PRAGMA page_size").get))
                 connection.execute(f"PRAGMA max_page_count = {pages}").fetchall()
             # A process that died between deleting keys and truncating the log left their bytes in it.
-            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            self._truncate_log(connection)
         except BaseException:
             connection.close()
             raise
@@ -270,20 +272,27 @@ class SqliteKeyStore:
 
     def _open_reader(self) -> apsw.Connection:
         connection = apsw.Connection(str(self._path), flags=apsw.SQLITE_OPEN_READONLY)
-        connection.set_busy_timeout(_BUSY_MS)
+        connection.set_busy_timeout(self._busy_ms)
         connection.execute("PRAGMA cache_size = -16384").fetchall()
         return connection
 
 
 def _migrate(connection: apsw.Connection) -> None:
-    version = connection.execute("PRAGMA user_version").get
-    if version == _SCHEMA_VERSION:
+    if connection.execute("PRAGMA user_version").get == _SCHEMA_VERSION:
         return
-    if version > _SCHEMA_VERSION:
-        raise StoreTooNew(version, _SCHEMA_VERSION)
-    with connection:
-        connection.execute(_SCHEMA)
-        connection.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        version = connection.execute("PRAGMA user_version").get  # another process may have been faster
+        if version > _SCHEMA_VERSION:
+            raise StoreTooNew(version, _SCHEMA_VERSION)
+        if version < _SCHEMA_VERSION:
+            connection.execute(_SCHEMA)
+            connection.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
 
 
 def _find_tenant(connection: apsw.Connection, name: str) -> StoredTenant | None:

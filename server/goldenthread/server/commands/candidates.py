@@ -14,7 +14,7 @@ import numpy as np
 from msgspec import Struct
 
 from goldenthread.graph.model import Edge, EdgeKind
-from goldenthread.graph.store import EdgeRef, Reader
+from goldenthread.graph.store import EdgeRef, Reader, Transaction
 from goldenthread.resolver.normalise import Profile
 from goldenthread.server.commands.prepare_record import Member
 from goldenthread.server.commands.tenants import Tenant
@@ -120,8 +120,8 @@ class _Keys:
         return [key for key in self.was_generic if key in self.after]
 
 
-async def match_edges(reader: Reader, tenant: Tenant, changed: Sequence[Keyed]) -> Matching:
-    """Judge every pair that the change may touch."""
+async def match_edges(reader: Transaction, tenant: Tenant, changed: Sequence[Keyed]) -> Matching:
+    """Judge every pair that the change may touch. Every key that a record has or had must be locked."""
     keys = _Keys(reader, tenant.match_model.generic_limit, changed)
     await keys.load(keys.touched)
     digests: dict[bytes, bytes] = {}
@@ -178,7 +178,7 @@ async def _score(
     return await asyncio.to_thread(weigh)
 
 
-async def _no_longer_candidates(reader: Reader, keys: _Keys, judged: set[bytes]) -> list[EdgeRef]:
+async def _no_longer_candidates(reader: Transaction, keys: _Keys, judged: set[bytes]) -> list[EdgeRef]:
     """End the match edges that hung on nothing but keys that became generic; `judged` records were judged whole already."""
     crossed = keys.crossed_up()
     if not crossed:
@@ -190,8 +190,12 @@ async def _no_longer_candidates(reader: Reader, keys: _Keys, judged: set[bytes])
         return []
     ends = sorted({record for pair in pairs for record in pair})
     keys_of = {record: {edge.target for edge in edges} for record, edges in (await reader.keys(ends)).items()}
-    await keys.load(key for of in keys_of.values() for key in of)
-    return [EdgeRef(EdgeKind.MATCHES, a, b) for a, b in pairs if not any(key in keys.after for key in keys_of[a] & keys_of[b])]
+    shared = {pair: keys_of[pair[0]] & keys_of[pair[1]] for pair in pairs}
+    # Locked, for where two writers each make one of two keys generic, each must not count on the other's.
+    others = sorted({key for of in shared.values() for key in of})
+    await reader.lock(others)
+    await keys.load(others)
+    return [EdgeRef(EdgeKind.MATCHES, *pair) for pair, of in shared.items() if not any(key in keys.after for key in of)]
 
 
 def _pair(a: bytes, b: bytes) -> Pair:

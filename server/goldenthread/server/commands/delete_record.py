@@ -16,8 +16,8 @@ from goldenthread.server.commands.candidates import Keyed, match_edges
 from goldenthread.server.commands.engine import Engine
 from goldenthread.server.commands.idempotency import Request, once
 from goldenthread.server.commands.ids import new_id
-from goldenthread.server.commands.linking import Change, relink
-from goldenthread.server.commands.prepare_record import consent_ids
+from goldenthread.server.commands.linking import Change, held_components, relink
+from goldenthread.server.commands.prepare_record import consent_ids, record_alias
 from goldenthread.server.commands.read_records import RecordKey, find_record
 from goldenthread.server.commands.tenants import Tenant
 from goldenthread.server.commands.upsert_records import order_of
@@ -48,7 +48,7 @@ async def delete_record(engine: Engine, tenant: Tenant, key: RecordKey, observed
 
     async def work(transaction: Transaction, at: int) -> Deleted:
         async def change() -> tuple[ChangeSet, Deleted]:
-            state = await find_record(transaction, tenant, key)
+            state = await _locked(transaction, tenant, key)
             if state is None or (state.version.properties["tombstone"] and not observed_at):
                 raise NotFound("record")
             changes, keys = await _plan(transaction, tenant, state, observed_at or at, at)
@@ -58,7 +58,8 @@ async def delete_record(engine: Engine, tenant: Tenant, key: RecordKey, observed
 
     async def shred(transaction: Transaction, at: int) -> None:
         # Identifiers and consents are named by what they say: one that was put again meanwhile keeps its key.
-        await transaction.lock([deleted.record, *deleted.keys])
+        await _locked(transaction, tenant, deleted.record)
+        await transaction.lock(deleted.keys)
         back = {posting.key for posting in await transaction.candidates(deleted.keys, 1)}
         back |= {node.id for node in (await transaction.consents([deleted.record])).get(deleted.record, ())}
         await tenant.vault.destroy([id for id in deleted.keys if id not in back])
@@ -70,6 +71,18 @@ async def delete_record(engine: Engine, tenant: Tenant, key: RecordKey, observed
     return deleted
 
 
+async def _locked(transaction: Transaction, tenant: Tenant, key: RecordKey) -> RecordState | None:
+    """Find a record, held by the alias that whoever changes it locks; by id, that is known once it was read."""
+    if isinstance(key, bytes):
+        state = await find_record(transaction, tenant, key)
+        if state is None or state.record.alias is None:
+            return state
+        await transaction.lock([state.record.alias])
+    else:
+        await transaction.lock([record_alias(tenant, key.source, key.source_record_id)])
+    return await find_record(transaction, tenant, key)
+
+
 async def _plan(
     transaction: Transaction, tenant: Tenant, state: RecordState, observed_at: int, at: int
 ) -> tuple[ChangeSet, list[bytes]]:
@@ -78,8 +91,8 @@ async def _plan(
     The record's node goes with all its edges, so that nothing of its past stays; what is left of it is put again.
     """
     record = state.record.id
+    await transaction.lock([*(await transaction.keys_ever(record))])
     keys = await transaction.keys_ever(record)
-    await transaction.lock([record, *keys])
     versions = await transaction.versions(record)
     gone = [v for v in versions if v.properties["tombstone"] or order_of(v)[:2] <= (observed_at, _LAST_VERSION)]
     stays = [v for v in versions if v not in gone]
@@ -87,7 +100,7 @@ async def _plan(
     kept = {id for content in await tenant.open_versions(stays) if content for id in consent_ids(tenant, content)}
     dropped = [id for id in consents if id not in kept]
     if state.version in stays:
-        changes = await _without_past(transaction, state, {*(v.id for v in gone), *dropped})
+        changes = await _without_past(transaction, tenant, record, {*(v.id for v in gone), *dropped})
         lived = {edge.target for edge in changes.put_edges if edge.kind is EdgeKind.HAS}
     else:
         changes, lived = await _without_record(transaction, tenant, record, at), set()
@@ -120,7 +133,7 @@ async def _without_record(transaction: Transaction, tenant: Tenant, record: byte
     """Resolve again whoever the record was linked with."""
     before: Sequence[Edge] = (await transaction.keys([record])).get(record, ())
     matching = await match_edges(transaction, tenant, [Keyed(record, None, before, ())])
-    change = Change(gone=frozenset({record}), put_matches=matching.put, end_matches=matching.end)
+    change = Change(gone=frozenset({record}), put_matches=matching.put, end_matches=matching.end, was_read_locked=True)
     changes = (await relink(transaction, tenant, change, at)).changes
     # Edges of the record need no end: they go with its node.
     refs: list[EdgeRef] = [*changes.end_edges, *matching.end]
@@ -129,9 +142,9 @@ async def _without_record(transaction: Transaction, tenant: Tenant, record: byte
     return changes
 
 
-async def _without_past(transaction: Transaction, state: RecordState, gone: set[bytes]) -> ChangeSet:
+async def _without_past(transaction: Transaction, tenant: Tenant, record: bytes, gone: set[bytes]) -> ChangeSet:
     """Put again what is live around a record that stays, and mark its identity as cut."""
-    record = state.record.id
+    await held_components(transaction, tenant, [record], was_read_locked=True)
     around = await transaction.neighbourhood([record], frozenset(NodeKind), 1, _MOST_EDGES)
     changes = ChangeSet()
     changes.put_edges = [
@@ -139,7 +152,7 @@ async def _without_past(transaction: Transaction, state: RecordState, gone: set[
         for edge in around.edges
         if record in (edge.source, edge.target) and edge.source not in gone and edge.target not in gone
     ]
-    if state.identity is not None:
-        changes.end_edges.append(EdgeRef(EdgeKind.CUT, state.identity, state.identity))
-        changes.put_edges.append(Edge(EdgeKind.CUT, state.identity, state.identity))
+    for identity in {edge.target for edge in changes.put_edges if edge.kind is EdgeKind.RESOLVED_TO}:
+        changes.end_edges.append(EdgeRef(EdgeKind.CUT, identity, identity))
+        changes.put_edges.append(Edge(EdgeKind.CUT, identity, identity))
     return changes

@@ -35,6 +35,8 @@ async def once(
 ) -> S:
     """Run work and apply its changes, unless the request was answered before: then give that answer.
 
+    An answer's field `revision`, if it has one, becomes the revision of the changes.
+
     Raises:
         RequestIdReused: the id was used with another body.
     """
@@ -47,10 +49,15 @@ async def once(
             if stored.properties["digest"] != digest:
                 raise RequestIdReused(request.request_id)
             result = stored.properties["result"]
-            return msgspec.msgpack.decode(result if isinstance(result, bytes) else b"", type=answer_type)
+            answer = msgspec.msgpack.decode(result if isinstance(result, bytes) else b"", type=answer_type)
+            return _at_revision(answer, stored.recorded_from)
     changes, answer = await work()
     if id:
         properties: dict[str, int | str | bytes] = {"digest": digest, "result": msgspec.msgpack.encode(answer), "at": at}
         changes.put_nodes.append(Node(NodeKind.REQUEST, id, properties))
-    await transaction.apply(changes)
-    return answer
+    return _at_revision(answer, (await transaction.apply(changes)).number)
+
+
+def _at_revision(answer: S, revision: int) -> S:
+    """Name the revision that the changes became, which is only known once they are applied."""
+    return msgspec.structs.replace(answer, revision=revision) if "revision" in answer.__struct_fields__ else answer

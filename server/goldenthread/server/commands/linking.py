@@ -15,15 +15,16 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
+from goldenthread.graph.errors import Conflict
 from goldenthread.graph.model import Edge, EdgeKind, Node, NodeKind
-from goldenthread.graph.store import ChangeSet, EdgeRef, Reader
+from goldenthread.graph.store import ChangeSet, Component, EdgeRef, Reader
 from goldenthread.resolver.clusters import Clustering, Decision, cluster
 from goldenthread.resolver.normalise import Profile
 from goldenthread.server.commands.ids import new_id
 from goldenthread.server.commands.prepare_record import Member
 from goldenthread.server.commands.tenants import Tenant
 
-__all__ = ["Change", "Linked", "Part", "component_parts", "cut_part", "relink"]
+__all__ = ["Change", "Linked", "Part", "component_parts", "cut_part", "held_components", "relink"]
 
 _DENSE = 512
 """Components up to this many records are scored as one matrix; larger ones ask for weights pair by pair."""
@@ -41,6 +42,8 @@ class Change(Struct, kw_only=True):
     put_decisions: Sequence[Edge] = ()
     decision_revisions: Mapping[bytes, int] = {}
     """Revision of each decision that is not stored yet."""
+    was_read_locked: bool = False
+    """True when all that the change was made of was read under locks; else what others commit meanwhile makes it anew."""
 
 
 class Linked(Struct, kw_only=True):
@@ -61,13 +64,16 @@ class Part(Struct):
 
 
 async def relink(reader: Reader, tenant: Tenant, change: Change, at: int) -> Linked:
-    """Decide the identities of every record that the change touches."""
+    """Decide the identities of every record that the change touches; a transaction holds their components from then on.
+
+    Raises:
+        Conflict: others committed while the change was made; the store makes it again.
+    """
     ended = {(ref.source, ref.target) for ref in change.end_matches}
     ends = {end for edge in change.put_matches for end in (edge.source, edge.target)} | {end for pair in ended for end in pair}
     bound = {edge.source for edge in change.put_decisions}
     seeds = change.gone | set(change.fresh) | ends | bound
-    link_weight = tenant.match_model.link_weight
-    components = await reader.components(sorted(seeds), link_weight)
+    components = await held_components(reader, tenant, sorted(seeds), was_read_locked=change.was_read_locked)
     stored = {record for component in components for record in component.records}
     states = await reader.records(sorted(stored))
     members = await tenant.members_of(state for record, state in states.items() if record not in change.fresh)
@@ -76,9 +82,11 @@ async def relink(reader: Reader, tenant: Tenant, change: Change, at: int) -> Lin
         members.pop(record, None)
 
     links = [e for c in components for e in c.matches if (e.source, e.target) not in ended]
-    links += [e for e in change.put_matches if e.weight >= link_weight]
+    links += [e for e in change.put_matches if e.weight >= tenant.match_model.link_weight]
     decisions = [e for c in components for e in c.decisions] + list(change.put_decisions)
-    revisions = await _decision_revisions(reader, decisions, change.decision_revisions)
+    # A decision that is made now is later than all that are stored.
+    fresh = {decision: max(revision, reader.revision.number + 1) for decision, revision in change.decision_revisions.items()}
+    revisions = await _decision_revisions(reader, decisions, fresh)
     parts = _parts(members, links, decisions, revisions)
     groups = await asyncio.to_thread(_cut_all, tenant, parts)
 
@@ -93,6 +101,24 @@ async def relink(reader: Reader, tenant: Tenant, change: Change, at: int) -> Lin
         changes.end_edges.append(EdgeRef(EdgeKind.CUT, identity, identity))
         changes.put_edges.append(Edge(EdgeKind.CUT, identity, identity))
     return Linked(identity_of=identity_of, changes=changes)
+
+
+async def held_components(
+    reader: Reader, tenant: Tenant, records: Sequence[bytes], *, was_read_locked: bool
+) -> Sequence[Component]:
+    """Read the components that records are in, and hold them until the end of a transaction.
+
+    Whoever changes a component holds its smallest record, so that any two who do so meet.
+
+    Raises:
+        Conflict: others committed meanwhile, and what was read of it before was not read under locks.
+    """
+    while True:
+        components = await reader.components(records, tenant.match_model.link_weight)
+        if not await reader.hold([min(component.records) for component in components]):
+            return components
+        if not was_read_locked:
+            raise Conflict("graph")
 
 
 async def component_parts(reader: Reader, tenant: Tenant, records: Sequence[bytes]) -> list[Part]:

@@ -64,7 +64,8 @@ async def commit_upserts(
     transaction: Transaction, tenant: Tenant, batch: Sequence[PreparedUpsert], at: int
 ) -> list[Upserted | ServerError]:
     """Put a batch of records, resolve what they touch, and say what became of each, in order."""
-    await transaction.lock([key for upsert in batch for key in (upsert.alias, *upsert.keys)])
+    keys = [key for upsert in batch for key in (upsert.alias, *upsert.keys)]
+    await transaction.lock([*keys, *(upsert.request[0] for upsert in batch if upsert.request is not None)])
     states = await transaction.records_by_alias([upsert.alias for upsert in batch])
     outcomes, open_places = await _answer_repeats(transaction, batch)
     plans = _plan(tenant, batch, open_places, states, at)
@@ -80,6 +81,7 @@ async def commit_upserts(
         fresh={plan.record: plan.current.upsert.member for plan in moved if plan.current is not None},
         put_matches=matching.put,
         end_matches=matching.end,
+        was_read_locked=True,
     )
     # Sealing waits for the key store's disk, linking for the graph's.
     linked, _ = await asyncio.gather(
@@ -91,13 +93,12 @@ async def commit_upserts(
 
     revision = transaction.revision.number
     has_changed = bool(changes.put_nodes or changes.put_edges or changes.end_edges)
-    next_revision = revision + 1 if has_changed else revision
     for plan in plans:
         stored = plan.state.identity if plan.state is not None else None
         identity = linked.identity_of.get(plan.record, stored or b"")
         for version in plan.versions:
             for place in version.places:
-                outcomes[place] = Upserted(plan.record, identity, next_revision, True)
+                outcomes[place] = Upserted(plan.record, identity, revision + 1, True)
         for place in plan.unchanged:
             outcomes[place] = Upserted(plan.record, identity, revision, False)
     for place in open_places:
@@ -107,10 +108,15 @@ async def commit_upserts(
             changes.put_nodes.append(Node(NodeKind.REQUEST, request[0], body))
             has_changed = True
     if has_changed:
-        await transaction.apply(changes)
+        applied = (await transaction.apply(changes)).number
         for plan in moved:
             if plan.current is not None:
                 tenant.remember(plan.current.id, plan.current.upsert.member)
+        if applied != revision + 1:  # others committed meanwhile
+            for place in open_places:
+                outcome = outcomes[place]
+                if isinstance(outcome, Upserted) and outcome.changed:
+                    outcomes[place] = msgspec.structs.replace(outcome, revision=applied)
     return [outcome for outcome in outcomes if outcome is not None]
 
 
@@ -131,7 +137,10 @@ async def _answer_repeats(
                 continue
             if id in stored:
                 result = stored[id].properties["result"]
-                outcomes[place] = msgspec.msgpack.decode(result if isinstance(result, bytes) else b"", type=Upserted)
+                answer = msgspec.msgpack.decode(result if isinstance(result, bytes) else b"", type=Upserted)
+                if answer.changed:
+                    answer = msgspec.structs.replace(answer, revision=stored[id].recorded_from)
+                outcomes[place] = answer
                 continue
         open_places.append(place)
     return outcomes, open_places
@@ -199,8 +208,11 @@ def _keeps_profile(plan: _Plan) -> bool:
 
 
 async def _keyed(transaction: Transaction, moved: Sequence[_Plan]) -> list[Keyed]:
+    """Read the keys that records had, and lock them like those that they get: who hangs on them changes too."""
     stored = [plan.record for plan in moved if plan.state is not None]
     before = await transaction.keys(stored) if stored else {}
+    if stored:
+        await transaction.lock([edge.target for edges in before.values() for edge in edges])
     return [
         Keyed(plan.record, plan.current.upsert.member, before.get(plan.record, ()), plan.current.upsert.keys)
         for plan in moved

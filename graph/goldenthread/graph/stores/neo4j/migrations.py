@@ -14,7 +14,7 @@ from goldenthread.graph.stores.neo4j.encoding import LABELS
 __all__ = ["LOCK_STRIPES", "SCHEMA_VERSION", "migrate"]
 
 LOCK_STRIPES = 4096
-"""Lock nodes of the whole database; a lock key hashes to one of them."""
+"""Lock nodes of the whole database for keys, and as many after them for records; each hashes to one of its own."""
 
 _UNIQUE = "CREATE CONSTRAINT {name} IF NOT EXISTS FOR (n:{label}) REQUIRE {what} IS UNIQUE"
 
@@ -41,6 +41,7 @@ _MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "CREATE INDEX disputed_weight IF NOT EXISTS FOR ()-[e:DISPUTED]-() ON (e.weight)",
         "CALL db.awaitIndexes(300)",
     ),
+    (f"UNWIND range({LOCK_STRIPES}, {2 * LOCK_STRIPES - 1}) AS stripe MERGE (l:Lock {{stripe: stripe}})",),
 )
 
 SCHEMA_VERSION = len(_MIGRATIONS)

@@ -303,6 +303,10 @@ class Reads:
         rows = await self._ask(queries.REVISION_AT, {"tenant": self._tenant, "revision": self._at, "at": at})
         return Revision(*cast("tuple[int, int]", rows[0])) if rows else Revision(0, 0)
 
+    async def hold(self, records: Sequence[bytes]) -> bool:
+        """Do nothing: a reader keeps its revision."""
+        return False
+
 
 def _first(row: Row) -> Plain:
     return row[0]

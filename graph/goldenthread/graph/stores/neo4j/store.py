@@ -22,7 +22,7 @@ from goldenthread.graph.stores.neo4j.faults import STORE, translate, translated
 from goldenthread.graph.stores.neo4j.gathering import Gatherer, Row
 from goldenthread.graph.stores.neo4j.migrations import migrate
 from goldenthread.graph.stores.neo4j.reads import Reads
-from goldenthread.graph.stores.neo4j.transaction import COMMITTED, NEWEST, Writing
+from goldenthread.graph.stores.neo4j.transaction import COMMITTED, Writing
 
 __all__ = ["Neo4jStore", "open_store"]
 
@@ -86,9 +86,10 @@ class Neo4jStore:
         """
         with self._work():
             conflicts, losses = 0, 0
+            stripes: set[int] = set()
             while True:
                 try:
-                    return await self._attempt(tenant, at, work)
+                    return await self._attempt(tenant, at, work, stripes)
                 except Conflict:
                     conflicts += 1
                     if conflicts == CONFLICT_ATTEMPTS:
@@ -99,14 +100,13 @@ class Neo4jStore:
                         raise
                 await asyncio.sleep(_pause(conflicts + losses))
 
-    async def _attempt(self, tenant: str, at: int, work: Callable[[Transaction], Awaitable[T]]) -> T:
+    async def _attempt(self, tenant: str, at: int, work: Callable[[Transaction], Awaitable[T]], stripes: set[int]) -> T:
         number = self._numbers.get(tenant) or await self._new_number(tenant)
         async with self._session(WRITE_ACCESS) as session:
             with translated():
                 running = await session.begin_transaction(timeout=WRITE_SECONDS)
             ask = _Asking(running)
-            newest = Revision(*cast("tuple[int, int]", (await ask(NEWEST, {"tenant": number}))[0]))
-            transaction = Writing(ask, number, newest, at)
+            transaction = await Writing.begin(ask, number, at, stripes)
             answer = await work(transaction)
             try:
                 await running.commit()

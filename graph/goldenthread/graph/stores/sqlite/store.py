@@ -168,6 +168,10 @@ class _Verbs:
     async def revision_at(self, at: int) -> Revision:
         return await self._run(Session.revision_at, at)
 
+    async def hold(self, records: Sequence[bytes]) -> bool:
+        """Do nothing: a reader keeps its revision, and a transaction holds the only write lock there is."""
+        return False
+
 
 class _Writing(_Verbs):
     """The one transaction that writes."""

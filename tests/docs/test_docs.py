@@ -39,6 +39,8 @@ def commands(group: TyperGroup, prefix: str = "goldenthread") -> Iterator[tuple[
     for name, command in group.commands.items():
         if isinstance(command, TyperGroup):
             yield from commands(command, f"{prefix} {name}")
+            if default := getattr(command, "default_name", ""):
+                yield f"{prefix} {name}", command.commands[default]
         else:
             yield f"{prefix} {name}", command
 

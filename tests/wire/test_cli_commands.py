@@ -117,6 +117,20 @@ def test_a_golden_record_names_the_source_of_each_value(world: World, run: Run) 
     assert facts(read.facts["golden_record"])["attributes"]
 
 
+def test_survivorship_rules_are_written_previewed_and_replaced(world: World, run: Run, tmp_path: Path) -> None:
+    file, bad = tmp_path / "rules.yaml", tmp_path / "bad.yaml"
+    file.write_text("rules: [{name: longest, attributes: [city], criteria: [longest]}]\n")
+    bad.write_text("rules: [{name: longest, criteria: [largest]}]\n")
+
+    empty, dry = run("golden", "rules"), run("golden", "update-rules", file, "--dry-run", "--json")
+    updated, written = run("golden", "update-rules", file), run("golden", "rules", "--out", tmp_path / "now.yaml")
+
+    assert "the data model decides" in empty.out
+    assert dry.facts["sampled"]
+    assert (updated.code, written.code, run("golden", "update-rules", bad).code) == (0, 0, 1)
+    assert yaml.safe_load((tmp_path / "now.yaml").read_text())["rules"][0]["name"] == "longest"
+
+
 def test_exploring_walks_from_a_person_and_leaves_sources_out(world: World, run: Run) -> None:
     shown, read = run("explore", world.pair[0], "--hops", "3"), run("explore", world.identity, "--json")
 

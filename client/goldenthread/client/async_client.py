@@ -289,9 +289,34 @@ class AsyncClient(AsyncJobs):
 
     # Golden records
 
-    async def get_golden_record(self, name: str, *, as_of: AsOf = None) -> golden_record_service_pb2.GetGoldenRecordResponse:
+    async def get_golden_record(
+        self, name: str, *, purpose: str = "", as_of: AsOf = None
+    ) -> golden_record_service_pb2.GetGoldenRecordResponse:
         """Return the best value of everything known of an identity, each with its record and why others lost."""
-        return await self._call(self._golden.GetGoldenRecord, self._requests.get_golden_record(name, as_of))
+        return await self._call(self._golden.GetGoldenRecord, self._requests.get_golden_record(name, purpose, as_of))
+
+    async def batch_get_golden_records(
+        self, names: Sequence[str], *, purpose: str = "", as_of: AsOf = None
+    ) -> golden_record_service_pb2.BatchGetGoldenRecordsResponse:
+        """Return the golden records of several identities, at one revision."""
+        request = self._requests.batch_get_golden_records(names, purpose, as_of)
+        return await self._call(self._golden.BatchGetGoldenRecords, request)
+
+    async def get_survivorship_rules(self, *, as_of: AsOf = None) -> golden_record_service_pb2.GetSurvivorshipRulesResponse:
+        """Return the tenant's survivorship rules."""
+        return await self._call(self._golden.GetSurvivorshipRules, self._requests.get_survivorship_rules(as_of))
+
+    async def update_survivorship_rules(
+        self,
+        rules: golden_record_service_pb2.SurvivorshipRules,
+        *,
+        request_id: str | None = None,
+        validate_only: bool = False,
+        sample: int = 0,
+    ) -> golden_record_service_pb2.UpdateSurvivorshipRulesResponse:
+        """Replace the survivorship rules; with `validate_only` only say how many golden records of a sample would change."""
+        request = self._requests.update_survivorship_rules(rules, request_id, validate_only, sample)
+        return await self._call(self._golden.UpdateSurvivorshipRules, request)
 
     # Exploring
 

@@ -156,9 +156,42 @@ class Requests:
             validate_only=validate_only,
         )
 
-    def get_golden_record(self, name: str, as_of: AsOf) -> golden_record_service_pb2.GetGoldenRecordRequest:
+    def get_golden_record(self, name: str, purpose: str, as_of: AsOf) -> golden_record_service_pb2.GetGoldenRecordRequest:
         """Ask for an identity's golden record."""
-        return golden_record_service_pb2.GetGoldenRecordRequest(name=self.name("identities", name), as_of=as_of_message(as_of))
+        return golden_record_service_pb2.GetGoldenRecordRequest(
+            name=self.name("identities", name), purpose=purpose, as_of=as_of_message(as_of)
+        )
+
+    def batch_get_golden_records(
+        self, names: Sequence[str], purpose: str, as_of: AsOf
+    ) -> golden_record_service_pb2.BatchGetGoldenRecordsRequest:
+        """Ask for several identities' golden records."""
+        return golden_record_service_pb2.BatchGetGoldenRecordsRequest(
+            parent=self.parent,
+            names=[self.name("identities", name) for name in names],
+            purpose=purpose,
+            as_of=as_of_message(as_of),
+        )
+
+    def get_survivorship_rules(self, as_of: AsOf) -> golden_record_service_pb2.GetSurvivorshipRulesRequest:
+        """Ask for the survivorship rules."""
+        return golden_record_service_pb2.GetSurvivorshipRulesRequest(
+            name=f"{self.parent}/survivorshipRules", as_of=as_of_message(as_of)
+        )
+
+    def update_survivorship_rules(
+        self,
+        rules: golden_record_service_pb2.SurvivorshipRules,
+        request_id: str | None,
+        validate_only: bool,
+        sample: int,
+    ) -> golden_record_service_pb2.UpdateSurvivorshipRulesRequest:
+        """Ask to replace the survivorship rules, or what that would do."""
+        request = golden_record_service_pb2.UpdateSurvivorshipRulesRequest(
+            survivorship_rules=rules, request_id=request_id or new_request_id(), validate_only=validate_only, sample=sample
+        )
+        request.survivorship_rules.name = f"{self.parent}/survivorshipRules"
+        return request
 
     def expand_nodes(
         self, names: Sequence[str], hops: int, limit: int, kinds: Sequence[explore_service_pb2.NodeKind.ValueType], as_of: AsOf

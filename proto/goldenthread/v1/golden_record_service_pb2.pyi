@@ -9,6 +9,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -19,6 +20,94 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _Criterion:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _CriterionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Criterion.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    CRITERION_UNSPECIFIED: _Criterion.ValueType  # 0
+    """Not said."""
+    CRITERION_SOURCE_TRUST: _Criterion.ValueType  # 1
+    """The source trusted most."""
+    CRITERION_RECENCY: _Criterion.ValueType  # 2
+    """Observed last."""
+    CRITERION_FREQUENCY: _Criterion.ValueType  # 3
+    """Most records agree on it."""
+    CRITERION_COMPLETENESS: _Criterion.ValueType  # 4
+    """Most parts, then most characters."""
+    CRITERION_VERIFIED: _Criterion.ValueType  # 5
+    """A verified record says it."""
+    CRITERION_LONGEST: _Criterion.ValueType  # 6
+    """Most characters."""
+    CRITERION_SPECIFICITY: _Criterion.ValueType  # 7
+    """Pins down most: a full date over a year, an address to the door over a city."""
+    CRITERION_CLOSEST_PARTY: _Criterion.ValueType  # 8
+    """The closest party says it."""
+    CRITERION_FRESHNESS: _Criterion.ValueType  # 9
+    """Observed within the rule's horizon, before what is stale."""
+
+class Criterion(_Criterion, metaclass=_CriterionEnumTypeWrapper):
+    """By what one value is better than another."""
+
+CRITERION_UNSPECIFIED: Criterion.ValueType  # 0
+"""Not said."""
+CRITERION_SOURCE_TRUST: Criterion.ValueType  # 1
+"""The source trusted most."""
+CRITERION_RECENCY: Criterion.ValueType  # 2
+"""Observed last."""
+CRITERION_FREQUENCY: Criterion.ValueType  # 3
+"""Most records agree on it."""
+CRITERION_COMPLETENESS: Criterion.ValueType  # 4
+"""Most parts, then most characters."""
+CRITERION_VERIFIED: Criterion.ValueType  # 5
+"""A verified record says it."""
+CRITERION_LONGEST: Criterion.ValueType  # 6
+"""Most characters."""
+CRITERION_SPECIFICITY: Criterion.ValueType  # 7
+"""Pins down most: a full date over a year, an address to the door over a city."""
+CRITERION_CLOSEST_PARTY: Criterion.ValueType  # 8
+"""The closest party says it."""
+CRITERION_FRESHNESS: Criterion.ValueType  # 9
+"""Observed within the rule's horizon, before what is stale."""
+Global___Criterion: _TypeAlias = Criterion  # noqa: Y015
+
+class _Aggregate:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _AggregateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Aggregate.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    AGGREGATE_UNSPECIFIED: _Aggregate.ValueType  # 0
+    """Not said: one or all, as the attribute's cardinality says."""
+    AGGREGATE_BEST: _Aggregate.ValueType  # 1
+    """The best one."""
+    AGGREGATE_UNION: _Aggregate.ValueType  # 2
+    """All distinct ones, best first."""
+    AGGREGATE_MINIMUM: _Aggregate.ValueType  # 3
+    """The least number or date."""
+    AGGREGATE_MAXIMUM: _Aggregate.ValueType  # 4
+    """The greatest number or date."""
+    AGGREGATE_LATEST: _Aggregate.ValueType  # 5
+    """The latest ones, as many as `latest` says."""
+
+class Aggregate(_Aggregate, metaclass=_AggregateEnumTypeWrapper):
+    """How many values survive, or what is made of them."""
+
+AGGREGATE_UNSPECIFIED: Aggregate.ValueType  # 0
+"""Not said: one or all, as the attribute's cardinality says."""
+AGGREGATE_BEST: Aggregate.ValueType  # 1
+"""The best one."""
+AGGREGATE_UNION: Aggregate.ValueType  # 2
+"""All distinct ones, best first."""
+AGGREGATE_MINIMUM: Aggregate.ValueType  # 3
+"""The least number or date."""
+AGGREGATE_MAXIMUM: Aggregate.ValueType  # 4
+"""The greatest number or date."""
+AGGREGATE_LATEST: Aggregate.ValueType  # 5
+"""The latest ones, as many as `latest` says."""
+Global___Aggregate: _TypeAlias = Aggregate  # noqa: Y015
 
 @_typing.final
 class SourcedValue(_message.Message):
@@ -32,6 +121,9 @@ class SourcedValue(_message.Message):
     PARTY_FIELD_NUMBER: _builtins.int
     OBSERVED_AT_FIELD_NUMBER: _builtins.int
     BECAUSE_FIELD_NUMBER: _builtins.int
+    RECORD_COUNT_FIELD_NUMBER: _builtins.int
+    STALE_FIELD_NUMBER: _builtins.int
+    DECISION_FIELD_NUMBER: _builtins.int
     record: _builtins.str
     """Record it comes from."""
     source: _builtins.str
@@ -40,6 +132,12 @@ class SourcedValue(_message.Message):
     """How close that source is to the customer."""
     because: _builtins.str
     """Why it won or lost, in words without personal data."""
+    record_count: _builtins.int
+    """Records that agree on it."""
+    stale: _builtins.bool
+    """True when it was last observed before the horizon of the rule."""
+    decision: _builtins.str
+    """Decision that pinned it, if one did. A pinned value that no record says has no record."""
     @_builtins.property
     def value(self) -> _record_pb2.AttributeValue:
         """The value."""
@@ -57,10 +155,13 @@ class SourcedValue(_message.Message):
         party: _record_pb2.Party.ValueType = ...,
         observed_at: _timestamp_pb2.Timestamp | None = ...,
         because: _builtins.str = ...,
+        record_count: _builtins.int = ...,
+        stale: _builtins.bool = ...,
+        decision: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["observed_at", b"observed_at", "value", b"value"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["because", b"because", "observed_at", b"observed_at", "party", b"party", "record", b"record", "source", b"source", "value", b"value"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["because", b"because", "decision", b"decision", "observed_at", b"observed_at", "party", b"party", "record", b"record", "record_count", b"record_count", "source", b"source", "stale", b"stale", "value", b"value"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -76,10 +177,13 @@ class GoldenAttribute(_message.Message):
     VALUES_FIELD_NUMBER: _builtins.int
     RULE_FIELD_NUMBER: _builtins.int
     LOSERS_FIELD_NUMBER: _builtins.int
+    CONFLICT_FIELD_NUMBER: _builtins.int
     attribute: _builtins.str
     """Attribute name."""
     rule: _builtins.str
-    """Rule that decided, as most_recent."""
+    """Rule that decided: a rule's name, most_recent and its like where the data model decides, or pinned."""
+    conflict: _builtins.float
+    """How strong the strongest value that disagrees with the winner is beside it, from 0.5 to 1; 0 when none is strong."""
     @_builtins.property
     def values(self) -> _containers.RepeatedCompositeFieldContainer[Global___SourcedValue]:
         """Values that won: one, or all distinct ones where the attribute may have many."""
@@ -95,10 +199,11 @@ class GoldenAttribute(_message.Message):
         values: _abc.Iterable[Global___SourcedValue] | None = ...,
         rule: _builtins.str = ...,
         losers: _abc.Iterable[Global___SourcedValue] | None = ...,
+        conflict: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attribute", b"attribute", "losers", b"losers", "rule", b"rule", "values", b"values"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attribute", b"attribute", "conflict", b"conflict", "losers", b"losers", "rule", b"rule", "values", b"values"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -139,6 +244,290 @@ class GoldenRecord(_message.Message):
 Global___GoldenRecord: _TypeAlias = GoldenRecord  # noqa: Y015
 
 @_typing.final
+class SourceTrust(_message.Message):
+    """How far a source is trusted."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SOURCE_FIELD_NUMBER: _builtins.int
+    TRUST_FIELD_NUMBER: _builtins.int
+    source: _builtins.str
+    """Name of the source."""
+    trust: _builtins.int
+    """0 to 100; a source that nothing is said of has 50."""
+    def __init__(
+        self,
+        *,
+        source: _builtins.str = ...,
+        trust: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["source", b"source", "trust", b"trust"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SourceTrust: _TypeAlias = SourceTrust  # noqa: Y015
+
+@_typing.final
+class RecordCondition(_message.Message):
+    """Which records a rule admits: all that is said must hold."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SOURCES_FIELD_NUMBER: _builtins.int
+    PARTIES_FIELD_NUMBER: _builtins.int
+    MAX_AGE_DAYS_FIELD_NUMBER: _builtins.int
+    max_age_days: _builtins.int
+    """Only observed at most so many days ago; any when zero."""
+    @_builtins.property
+    def sources(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Only of these sources; any when empty."""
+
+    @_builtins.property
+    def parties(self) -> _containers.RepeatedScalarFieldContainer[_record_pb2.Party.ValueType]:
+        """Only of these parties; any when empty."""
+
+    def __init__(
+        self,
+        *,
+        sources: _abc.Iterable[_builtins.str] | None = ...,
+        parties: _abc.Iterable[_record_pb2.Party.ValueType] | None = ...,
+        max_age_days: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["max_age_days", b"max_age_days", "parties", b"parties", "sources", b"sources"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RecordCondition: _TypeAlias = RecordCondition  # noqa: Y015
+
+@_typing.final
+class SurvivorshipRule(_message.Message):
+    """How the values of some attributes survive."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    ATTRIBUTES_FIELD_NUMBER: _builtins.int
+    TYPES_FIELD_NUMBER: _builtins.int
+    PURPOSES_FIELD_NUMBER: _builtins.int
+    CONDITION_FIELD_NUMBER: _builtins.int
+    CRITERIA_FIELD_NUMBER: _builtins.int
+    TRUST_FIELD_NUMBER: _builtins.int
+    STALE_AFTER_DAYS_FIELD_NUMBER: _builtins.int
+    AGGREGATE_FIELD_NUMBER: _builtins.int
+    LATEST_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Its name, which golden records give as the reason; unique."""
+    stale_after_days: _builtins.int
+    """Values last observed longer ago are flagged stale; never when zero."""
+    aggregate: Global___Aggregate.ValueType
+    """How many values survive, or what is made of them."""
+    latest: _builtins.int
+    """Values that AGGREGATE_LATEST keeps; 1 when zero."""
+    @_builtins.property
+    def attributes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Attributes it covers. With `types` empty too, it covers all."""
+
+    @_builtins.property
+    def types(self) -> _containers.RepeatedScalarFieldContainer[_record_pb2.SemanticType.ValueType]:
+        """It also covers attributes of these types."""
+
+    @_builtins.property
+    def purposes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Purposes it is for; every purpose, and none, when empty."""
+
+    @_builtins.property
+    def condition(self) -> Global___RecordCondition:
+        """Records it admits. When it admits none that says something, the next rule is tried."""
+
+    @_builtins.property
+    def criteria(self) -> _containers.RepeatedScalarFieldContainer[Global___Criterion.ValueType]:
+        """Criteria in order: the first in which two values differ decides.
+        What they leave open is decided by recency, closest party, frequency, completeness and the alphabet.
+        """
+
+    @_builtins.property
+    def trust(self) -> _containers.RepeatedCompositeFieldContainer[Global___SourceTrust]:
+        """Trust in sources, where it differs from that of all rules."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        attributes: _abc.Iterable[_builtins.str] | None = ...,
+        types: _abc.Iterable[_record_pb2.SemanticType.ValueType] | None = ...,
+        purposes: _abc.Iterable[_builtins.str] | None = ...,
+        condition: Global___RecordCondition | None = ...,
+        criteria: _abc.Iterable[Global___Criterion.ValueType] | None = ...,
+        trust: _abc.Iterable[Global___SourceTrust] | None = ...,
+        stale_after_days: _builtins.int = ...,
+        aggregate: Global___Aggregate.ValueType = ...,
+        latest: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["condition", b"condition"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["aggregate", b"aggregate", "attributes", b"attributes", "condition", b"condition", "criteria", b"criteria", "latest", b"latest", "name", b"name", "purposes", b"purposes", "stale_after_days", b"stale_after_days", "trust", b"trust", "types", b"types"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SurvivorshipRule: _TypeAlias = SurvivorshipRule  # noqa: Y015
+
+@_typing.final
+class AttributeGroup(_message.Message):
+    """Attributes that survive together, from one record."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ATTRIBUTES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def attributes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names of two or more attributes of the data model."""
+
+    def __init__(
+        self,
+        *,
+        attributes: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attributes", b"attributes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AttributeGroup: _TypeAlias = AttributeGroup  # noqa: Y015
+
+@_typing.final
+class PurposeLimit(_message.Message):
+    """A purpose that golden records are asked for, and what may not be used for it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PURPOSE_FIELD_NUMBER: _builtins.int
+    FORBIDDEN_SOURCES_FIELD_NUMBER: _builtins.int
+    FORBIDDEN_PARTIES_FIELD_NUMBER: _builtins.int
+    FORBIDDEN_ATTRIBUTES_FIELD_NUMBER: _builtins.int
+    purpose: _builtins.str
+    """Name of the purpose."""
+    @_builtins.property
+    def forbidden_sources(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Sources whose records may not be used."""
+
+    @_builtins.property
+    def forbidden_parties(self) -> _containers.RepeatedScalarFieldContainer[_record_pb2.Party.ValueType]:
+        """Parties whose records may not be used."""
+
+    @_builtins.property
+    def forbidden_attributes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Attributes that may not be given."""
+
+    def __init__(
+        self,
+        *,
+        purpose: _builtins.str = ...,
+        forbidden_sources: _abc.Iterable[_builtins.str] | None = ...,
+        forbidden_parties: _abc.Iterable[_record_pb2.Party.ValueType] | None = ...,
+        forbidden_attributes: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["forbidden_attributes", b"forbidden_attributes", "forbidden_parties", b"forbidden_parties", "forbidden_sources", b"forbidden_sources", "purpose", b"purpose"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PurposeLimit: _TypeAlias = PurposeLimit  # noqa: Y015
+
+@_typing.final
+class Verifying(_message.Message):
+    """What verifies a record."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SOURCES_FIELD_NUMBER: _builtins.int
+    ATTRIBUTE_FIELD_NUMBER: _builtins.int
+    VALUES_FIELD_NUMBER: _builtins.int
+    attribute: _builtins.str
+    """Attribute by which a record says that it is verified."""
+    @_builtins.property
+    def sources(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Sources that verify what they say, as one that checks documents."""
+
+    @_builtins.property
+    def values(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Values of that attribute that say so, without regard to case."""
+
+    def __init__(
+        self,
+        *,
+        sources: _abc.Iterable[_builtins.str] | None = ...,
+        attribute: _builtins.str = ...,
+        values: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attribute", b"attribute", "sources", b"sources", "values", b"values"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Verifying: _TypeAlias = Verifying  # noqa: Y015
+
+@_typing.final
+class SurvivorshipRules(_message.Message):
+    """How values survive into golden records. The first rule that covers an attribute, fits the purpose and admits a record decides;
+    where none does, the data model's survivorship does.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    RULES_FIELD_NUMBER: _builtins.int
+    GROUPS_FIELD_NUMBER: _builtins.int
+    PURPOSES_FIELD_NUMBER: _builtins.int
+    TRUST_FIELD_NUMBER: _builtins.int
+    VERIFYING_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Resource name, tenants/{tenant}/survivorshipRules."""
+    @_builtins.property
+    def rules(self) -> _containers.RepeatedCompositeFieldContainer[Global___SurvivorshipRule]:
+        """Rules, in the order in which they are tried."""
+
+    @_builtins.property
+    def groups(self) -> _containers.RepeatedCompositeFieldContainer[Global___AttributeGroup]:
+        """Attributes that survive together, besides the parts of names and of addresses."""
+
+    @_builtins.property
+    def purposes(self) -> _containers.RepeatedCompositeFieldContainer[Global___PurposeLimit]:
+        """Purposes that golden records may be asked for."""
+
+    @_builtins.property
+    def trust(self) -> _containers.RepeatedCompositeFieldContainer[Global___SourceTrust]:
+        """Trust in sources, for all rules that do not say otherwise."""
+
+    @_builtins.property
+    def verifying(self) -> Global___Verifying:
+        """What verifies a record."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        rules: _abc.Iterable[Global___SurvivorshipRule] | None = ...,
+        groups: _abc.Iterable[Global___AttributeGroup] | None = ...,
+        purposes: _abc.Iterable[Global___PurposeLimit] | None = ...,
+        trust: _abc.Iterable[Global___SourceTrust] | None = ...,
+        verifying: Global___Verifying | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["verifying", b"verifying"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["groups", b"groups", "name", b"name", "purposes", b"purposes", "rules", b"rules", "trust", b"trust", "verifying", b"verifying"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SurvivorshipRules: _TypeAlias = SurvivorshipRules  # noqa: Y015
+
+@_typing.final
 class GetGoldenRecordRequest(_message.Message):
     """Asks GetGoldenRecord."""
 
@@ -146,21 +535,25 @@ class GetGoldenRecordRequest(_message.Message):
 
     NAME_FIELD_NUMBER: _builtins.int
     AS_OF_FIELD_NUMBER: _builtins.int
+    PURPOSE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """tenants/{tenant}/identities/{identity}/goldenRecord, or the identity's name. Required."""
+    purpose: _builtins.str
+    """What it is for: one of the purposes of the rules, whose limits then hold. Empty is no purpose, without limits."""
     @_builtins.property
     def as_of(self) -> _record_pb2.AsOf:
-        """Past moment to read at."""
+        """Past moment to read at: records, rules and pins as they were then."""
 
     def __init__(
         self,
         *,
         name: _builtins.str = ...,
         as_of: _record_pb2.AsOf | None = ...,
+        purpose: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "name", b"name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "name", b"name", "purpose", b"purpose"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -197,3 +590,229 @@ class GetGoldenRecordResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetGoldenRecordResponse: _TypeAlias = GetGoldenRecordResponse  # noqa: Y015
+
+@_typing.final
+class BatchGetGoldenRecordsRequest(_message.Message):
+    """Asks BatchGetGoldenRecords."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PARENT_FIELD_NUMBER: _builtins.int
+    NAMES_FIELD_NUMBER: _builtins.int
+    AS_OF_FIELD_NUMBER: _builtins.int
+    PURPOSE_FIELD_NUMBER: _builtins.int
+    parent: _builtins.str
+    """Parent, tenants/{tenant}. Required."""
+    purpose: _builtins.str
+    """What they are for, as in GetGoldenRecord."""
+    @_builtins.property
+    def names(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names of identities or their golden records, at most 1,000. Required."""
+
+    @_builtins.property
+    def as_of(self) -> _record_pb2.AsOf:
+        """Past moment to read at."""
+
+    def __init__(
+        self,
+        *,
+        parent: _builtins.str = ...,
+        names: _abc.Iterable[_builtins.str] | None = ...,
+        as_of: _record_pb2.AsOf | None = ...,
+        purpose: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "names", b"names", "parent", b"parent", "purpose", b"purpose"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BatchGetGoldenRecordsRequest: _TypeAlias = BatchGetGoldenRecordsRequest  # noqa: Y015
+
+@_typing.final
+class BatchGetGoldenRecordsResponse(_message.Message):
+    """Answers BatchGetGoldenRecords."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GOLDEN_RECORDS_FIELD_NUMBER: _builtins.int
+    MISSING_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    revision: _builtins.int
+    """Revision they were computed at."""
+    @_builtins.property
+    def golden_records(self) -> _containers.RepeatedCompositeFieldContainer[Global___GoldenRecord]:
+        """The golden records found, in the order asked for; names that lead to one identity give it once."""
+
+    @_builtins.property
+    def missing(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names asked for that are not found."""
+
+    def __init__(
+        self,
+        *,
+        golden_records: _abc.Iterable[Global___GoldenRecord] | None = ...,
+        missing: _abc.Iterable[_builtins.str] | None = ...,
+        revision: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["golden_records", b"golden_records", "missing", b"missing", "revision", b"revision"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BatchGetGoldenRecordsResponse: _TypeAlias = BatchGetGoldenRecordsResponse  # noqa: Y015
+
+@_typing.final
+class GetSurvivorshipRulesRequest(_message.Message):
+    """Asks GetSurvivorshipRules."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    AS_OF_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """tenants/{tenant}/survivorshipRules. Required."""
+    @_builtins.property
+    def as_of(self) -> _record_pb2.AsOf:
+        """Past moment to read at."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        as_of: _record_pb2.AsOf | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetSurvivorshipRulesRequest: _TypeAlias = GetSurvivorshipRulesRequest  # noqa: Y015
+
+@_typing.final
+class GetSurvivorshipRulesResponse(_message.Message):
+    """Answers GetSurvivorshipRules."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SURVIVORSHIP_RULES_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    revision: _builtins.int
+    """Revision at which they were last changed; 0 when they never were."""
+    @_builtins.property
+    def survivorship_rules(self) -> Global___SurvivorshipRules:
+        """The rules."""
+
+    def __init__(
+        self,
+        *,
+        survivorship_rules: Global___SurvivorshipRules | None = ...,
+        revision: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["survivorship_rules", b"survivorship_rules"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["revision", b"revision", "survivorship_rules", b"survivorship_rules"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetSurvivorshipRulesResponse: _TypeAlias = GetSurvivorshipRulesResponse  # noqa: Y015
+
+@_typing.final
+class UpdateSurvivorshipRulesRequest(_message.Message):
+    """Asks UpdateSurvivorshipRules."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SURVIVORSHIP_RULES_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    SAMPLE_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Makes the call idempotent."""
+    validate_only: _builtins.bool
+    """Only say what would change."""
+    sample: _builtins.int
+    """Identities to look at with validate_only; 500 when zero, 5,000 at most."""
+    @_builtins.property
+    def survivorship_rules(self) -> Global___SurvivorshipRules:
+        """The rules, whole. Required."""
+
+    def __init__(
+        self,
+        *,
+        survivorship_rules: Global___SurvivorshipRules | None = ...,
+        request_id: _builtins.str = ...,
+        validate_only: _builtins.bool = ...,
+        sample: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["survivorship_rules", b"survivorship_rules"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["request_id", b"request_id", "sample", b"sample", "survivorship_rules", b"survivorship_rules", "validate_only", b"validate_only"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdateSurvivorshipRulesRequest: _TypeAlias = UpdateSurvivorshipRulesRequest  # noqa: Y015
+
+@_typing.final
+class UpdateSurvivorshipRulesResponse(_message.Message):
+    """Answers UpdateSurvivorshipRules."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class ChangedByAttributeEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.int
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    SURVIVORSHIP_RULES_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    SAMPLED_FIELD_NUMBER: _builtins.int
+    CHANGED_FIELD_NUMBER: _builtins.int
+    CHANGED_BY_ATTRIBUTE_FIELD_NUMBER: _builtins.int
+    revision: _builtins.int
+    """Revision of the change; with validate_only, the one looked at."""
+    sampled: _builtins.int
+    """With validate_only: golden records looked at."""
+    changed: _builtins.int
+    """With validate_only: how many of them would have another value somewhere."""
+    @_builtins.property
+    def survivorship_rules(self) -> Global___SurvivorshipRules:
+        """The rules as they are now, or would be."""
+
+    @_builtins.property
+    def changed_by_attribute(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
+        """With validate_only: how many of them would have another value, by attribute."""
+
+    def __init__(
+        self,
+        *,
+        survivorship_rules: Global___SurvivorshipRules | None = ...,
+        revision: _builtins.int = ...,
+        sampled: _builtins.int = ...,
+        changed: _builtins.int = ...,
+        changed_by_attribute: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["survivorship_rules", b"survivorship_rules"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changed", b"changed", "changed_by_attribute", b"changed_by_attribute", "revision", b"revision", "sampled", b"sampled", "survivorship_rules", b"survivorship_rules"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdateSurvivorshipRulesResponse: _TypeAlias = UpdateSurvivorshipRulesResponse  # noqa: Y015

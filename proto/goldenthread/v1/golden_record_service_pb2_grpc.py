@@ -40,6 +40,21 @@ class GoldenRecordServiceStub:
                 request_serializer=goldenthread_dot_v1_dot_golden__record__service__pb2.GetGoldenRecordRequest.SerializeToString,
                 response_deserializer=goldenthread_dot_v1_dot_golden__record__service__pb2.GetGoldenRecordResponse.FromString,
                 _registered_method=True)
+        self.BatchGetGoldenRecords = channel.unary_unary(
+                '/goldenthread.v1.GoldenRecordService/BatchGetGoldenRecords',
+                request_serializer=goldenthread_dot_v1_dot_golden__record__service__pb2.BatchGetGoldenRecordsRequest.SerializeToString,
+                response_deserializer=goldenthread_dot_v1_dot_golden__record__service__pb2.BatchGetGoldenRecordsResponse.FromString,
+                _registered_method=True)
+        self.GetSurvivorshipRules = channel.unary_unary(
+                '/goldenthread.v1.GoldenRecordService/GetSurvivorshipRules',
+                request_serializer=goldenthread_dot_v1_dot_golden__record__service__pb2.GetSurvivorshipRulesRequest.SerializeToString,
+                response_deserializer=goldenthread_dot_v1_dot_golden__record__service__pb2.GetSurvivorshipRulesResponse.FromString,
+                _registered_method=True)
+        self.UpdateSurvivorshipRules = channel.unary_unary(
+                '/goldenthread.v1.GoldenRecordService/UpdateSurvivorshipRules',
+                request_serializer=goldenthread_dot_v1_dot_golden__record__service__pb2.UpdateSurvivorshipRulesRequest.SerializeToString,
+                response_deserializer=goldenthread_dot_v1_dot_golden__record__service__pb2.UpdateSurvivorshipRulesResponse.FromString,
+                _registered_method=True)
 
 
 class GoldenRecordServiceServicer:
@@ -56,6 +71,35 @@ class GoldenRecordServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def BatchGetGoldenRecords(self, request, context):
+        """Computes the golden records of several identities at one revision, in the order asked for.
+        One that is not found is left out and named in the answer.
+
+        Errors: INVALID_FIELD.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetSurvivorshipRules(self, request, context):
+        """Returns the tenant's survivorship rules, now or as of a time; none when the data model alone decides.
+
+        Errors: NOT_FOUND, INVALID_FIELD.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateSurvivorshipRules(self, request, context):
+        """Replaces the tenant's survivorship rules, or says how many golden records of a sample would change.
+        Golden records read as of an earlier revision follow the rules of that revision.
+
+        Errors: NOT_FOUND, INVALID_FIELD, REQUEST_ID_REUSED, STORE_UNAVAILABLE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_GoldenRecordServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -63,6 +107,21 @@ def add_GoldenRecordServiceServicer_to_server(servicer, server):
                     servicer.GetGoldenRecord,
                     request_deserializer=goldenthread_dot_v1_dot_golden__record__service__pb2.GetGoldenRecordRequest.FromString,
                     response_serializer=goldenthread_dot_v1_dot_golden__record__service__pb2.GetGoldenRecordResponse.SerializeToString,
+            ),
+            'BatchGetGoldenRecords': grpc.unary_unary_rpc_method_handler(
+                    servicer.BatchGetGoldenRecords,
+                    request_deserializer=goldenthread_dot_v1_dot_golden__record__service__pb2.BatchGetGoldenRecordsRequest.FromString,
+                    response_serializer=goldenthread_dot_v1_dot_golden__record__service__pb2.BatchGetGoldenRecordsResponse.SerializeToString,
+            ),
+            'GetSurvivorshipRules': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetSurvivorshipRules,
+                    request_deserializer=goldenthread_dot_v1_dot_golden__record__service__pb2.GetSurvivorshipRulesRequest.FromString,
+                    response_serializer=goldenthread_dot_v1_dot_golden__record__service__pb2.GetSurvivorshipRulesResponse.SerializeToString,
+            ),
+            'UpdateSurvivorshipRules': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateSurvivorshipRules,
+                    request_deserializer=goldenthread_dot_v1_dot_golden__record__service__pb2.UpdateSurvivorshipRulesRequest.FromString,
+                    response_serializer=goldenthread_dot_v1_dot_golden__record__service__pb2.UpdateSurvivorshipRulesResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -93,6 +152,87 @@ class GoldenRecordService:
             '/goldenthread.v1.GoldenRecordService/GetGoldenRecord',
             goldenthread_dot_v1_dot_golden__record__service__pb2.GetGoldenRecordRequest.SerializeToString,
             goldenthread_dot_v1_dot_golden__record__service__pb2.GetGoldenRecordResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BatchGetGoldenRecords(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/goldenthread.v1.GoldenRecordService/BatchGetGoldenRecords',
+            goldenthread_dot_v1_dot_golden__record__service__pb2.BatchGetGoldenRecordsRequest.SerializeToString,
+            goldenthread_dot_v1_dot_golden__record__service__pb2.BatchGetGoldenRecordsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetSurvivorshipRules(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/goldenthread.v1.GoldenRecordService/GetSurvivorshipRules',
+            goldenthread_dot_v1_dot_golden__record__service__pb2.GetSurvivorshipRulesRequest.SerializeToString,
+            goldenthread_dot_v1_dot_golden__record__service__pb2.GetSurvivorshipRulesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateSurvivorshipRules(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/goldenthread.v1.GoldenRecordService/UpdateSurvivorshipRules',
+            goldenthread_dot_v1_dot_golden__record__service__pb2.UpdateSurvivorshipRulesRequest.SerializeToString,
+            goldenthread_dot_v1_dot_golden__record__service__pb2.UpdateSurvivorshipRulesResponse.FromString,
             options,
             channel_credentials,
             insecure,

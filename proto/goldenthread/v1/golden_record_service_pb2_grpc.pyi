@@ -39,6 +39,23 @@ class GoldenRecordServiceStub:
 
     Errors: NOT_FOUND, INVALID_FIELD.
     """
+    BatchGetGoldenRecords: _grpc.UnaryUnaryMultiCallable[_golden_record_service_pb2.BatchGetGoldenRecordsRequest, _golden_record_service_pb2.BatchGetGoldenRecordsResponse]
+    """Computes the golden records of several identities at one revision, in the order asked for.
+    One that is not found is left out and named in the answer.
+
+    Errors: INVALID_FIELD.
+    """
+    GetSurvivorshipRules: _grpc.UnaryUnaryMultiCallable[_golden_record_service_pb2.GetSurvivorshipRulesRequest, _golden_record_service_pb2.GetSurvivorshipRulesResponse]
+    """Returns the tenant's survivorship rules, now or as of a time; none when the data model alone decides.
+
+    Errors: NOT_FOUND, INVALID_FIELD.
+    """
+    UpdateSurvivorshipRules: _grpc.UnaryUnaryMultiCallable[_golden_record_service_pb2.UpdateSurvivorshipRulesRequest, _golden_record_service_pb2.UpdateSurvivorshipRulesResponse]
+    """Replaces the tenant's survivorship rules, or says how many golden records of a sample would change.
+    Golden records read as of an earlier revision follow the rules of that revision.
+
+    Errors: NOT_FOUND, INVALID_FIELD, REQUEST_ID_REUSED, STORE_UNAVAILABLE.
+    """
 
 @_typing.type_check_only
 class GoldenRecordServiceAsyncStub(GoldenRecordServiceStub):
@@ -50,6 +67,23 @@ class GoldenRecordServiceAsyncStub(GoldenRecordServiceStub):
     Nothing is cached: a value whose record is gone is never given.
 
     Errors: NOT_FOUND, INVALID_FIELD.
+    """
+    BatchGetGoldenRecords: _aio.UnaryUnaryMultiCallable[_golden_record_service_pb2.BatchGetGoldenRecordsRequest, _golden_record_service_pb2.BatchGetGoldenRecordsResponse]  # type: ignore[assignment]
+    """Computes the golden records of several identities at one revision, in the order asked for.
+    One that is not found is left out and named in the answer.
+
+    Errors: INVALID_FIELD.
+    """
+    GetSurvivorshipRules: _aio.UnaryUnaryMultiCallable[_golden_record_service_pb2.GetSurvivorshipRulesRequest, _golden_record_service_pb2.GetSurvivorshipRulesResponse]  # type: ignore[assignment]
+    """Returns the tenant's survivorship rules, now or as of a time; none when the data model alone decides.
+
+    Errors: NOT_FOUND, INVALID_FIELD.
+    """
+    UpdateSurvivorshipRules: _aio.UnaryUnaryMultiCallable[_golden_record_service_pb2.UpdateSurvivorshipRulesRequest, _golden_record_service_pb2.UpdateSurvivorshipRulesResponse]  # type: ignore[assignment]
+    """Replaces the tenant's survivorship rules, or says how many golden records of a sample would change.
+    Golden records read as of an earlier revision follow the rules of that revision.
+
+    Errors: NOT_FOUND, INVALID_FIELD, REQUEST_ID_REUSED, STORE_UNAVAILABLE.
     """
 
 class GoldenRecordServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -65,6 +99,41 @@ class GoldenRecordServiceServicer(metaclass=_abc_1.ABCMeta):
         Nothing is cached: a value whose record is gone is never given.
 
         Errors: NOT_FOUND, INVALID_FIELD.
+        """
+
+    @_abc_1.abstractmethod
+    def BatchGetGoldenRecords(
+        self,
+        request: _golden_record_service_pb2.BatchGetGoldenRecordsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_golden_record_service_pb2.BatchGetGoldenRecordsResponse, _abc.Awaitable[_golden_record_service_pb2.BatchGetGoldenRecordsResponse]]:
+        """Computes the golden records of several identities at one revision, in the order asked for.
+        One that is not found is left out and named in the answer.
+
+        Errors: INVALID_FIELD.
+        """
+
+    @_abc_1.abstractmethod
+    def GetSurvivorshipRules(
+        self,
+        request: _golden_record_service_pb2.GetSurvivorshipRulesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_golden_record_service_pb2.GetSurvivorshipRulesResponse, _abc.Awaitable[_golden_record_service_pb2.GetSurvivorshipRulesResponse]]:
+        """Returns the tenant's survivorship rules, now or as of a time; none when the data model alone decides.
+
+        Errors: NOT_FOUND, INVALID_FIELD.
+        """
+
+    @_abc_1.abstractmethod
+    def UpdateSurvivorshipRules(
+        self,
+        request: _golden_record_service_pb2.UpdateSurvivorshipRulesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_golden_record_service_pb2.UpdateSurvivorshipRulesResponse, _abc.Awaitable[_golden_record_service_pb2.UpdateSurvivorshipRulesResponse]]:
+        """Replaces the tenant's survivorship rules, or says how many golden records of a sample would change.
+        Golden records read as of an earlier revision follow the rules of that revision.
+
+        Errors: NOT_FOUND, INVALID_FIELD, REQUEST_ID_REUSED, STORE_UNAVAILABLE.
         """
 
 def add_GoldenRecordServiceServicer_to_server(servicer: GoldenRecordServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

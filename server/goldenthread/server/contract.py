@@ -39,8 +39,8 @@ _REQUESTS: Final[dict[str, Descriptor]] = {
     for method in service.methods
 }
 
-_READS: Final = ("Get", "List", "Explain", "Resolve", "Expand", "Find", "Wait")
-_ADMINISTRATION: Final = frozenset({"CancelJob", "ResumeJob", "UpdateDataModel"})
+_READS: Final = ("Get", "BatchGet", "List", "Explain", "Resolve", "Expand", "Find", "Wait", "Export")
+_ADMINISTRATION: Final = frozenset({"CancelJob", "ResumeJob", "UpdateDataModel", "UpdateSurvivorshipRules"})
 
 
 def methods() -> tuple[str, ...]:

@@ -13,18 +13,15 @@ from goldenthread.graph.model import (
     AttributeDefinition,
     Cardinality,
     DataModel,
-    Edge,
-    EdgeKind,
-    Node,
-    NodeKind,
     PiiCategory,
     SemanticType,
     Survivorship,
 )
-from goldenthread.graph.store import ChangeSet, EdgeRef, Reader, Store, Transaction
-from goldenthread.graph.vault import SealRequest, TenantVault
+from goldenthread.graph.store import ChangeSet, Reader, Store, Transaction
+from goldenthread.graph.vault import TenantVault
 from goldenthread.resolver.scoring import MatchModel
-from goldenthread.server.commands.ids import new_id, now
+from goldenthread.server.commands.artefacts import artefact_root, put_artefact, read_artefact
+from goldenthread.server.commands.ids import now
 from goldenthread.server.config import Config, ConfigError
 from goldenthread.server.errors import FailedPrecondition, InvalidField
 
@@ -112,12 +109,12 @@ async def load_models(store: Store, tenant: str, vault: TenantVault, defaults: D
     """Read a tenant's models; keep the default ones for it when it has none yet."""
 
     async def keep_defaults(transaction: Transaction) -> None:
-        await transaction.lock([_root(vault, _DATA_MODEL), _root(vault, _MATCH_MODEL)])
-        if await _read(transaction, vault, _DATA_MODEL) is not None:
+        await transaction.lock([artefact_root(vault, _DATA_MODEL), artefact_root(vault, _MATCH_MODEL)])
+        if await read_artefact(transaction, vault, _DATA_MODEL) is not None:
             return
         changes = ChangeSet()
-        await _put(changes, vault, _DATA_MODEL, None, msgspec.json.encode(defaults.data_model))
-        await _put(changes, vault, _MATCH_MODEL, None, defaults.match_model.to_json())
+        await put_artefact(changes, vault, _DATA_MODEL, None, msgspec.json.encode(defaults.data_model))
+        await put_artefact(changes, vault, _MATCH_MODEL, None, defaults.match_model.to_json())
         await transaction.apply(changes)
 
     async with store.reader(tenant) as reader:
@@ -134,8 +131,10 @@ async def load_models(store: Store, tenant: str, vault: TenantVault, defaults: D
 
 async def read_data_model(reader: Reader, vault: TenantVault) -> tuple[DataModel, int]:
     """Read the tenant's data model and the revision of its last change."""
-    found = await _read(reader, vault, _DATA_MODEL)
-    return (msgspec.json.decode(found[1], type=DataModel), found[0].recorded_from) if found is not None else (DataModel(), 0)
+    found = await read_artefact(reader, vault, _DATA_MODEL)
+    return (
+        (msgspec.json.decode(found.body, type=DataModel), found.node.recorded_from) if found is not None else (DataModel(), 0)
+    )
 
 
 async def update_data_model(transaction: Transaction, vault: TenantVault, wanted: DataModel) -> tuple[DataModel, int]:
@@ -145,48 +144,23 @@ async def update_data_model(transaction: Transaction, vault: TenantVault, wanted
         FailedPrecondition: an attribute that is declared would change its type.
         InvalidField: too many attributes, or one named twice.
     """
-    await transaction.lock([_root(vault, _DATA_MODEL)])
-    former = await _read(transaction, vault, _DATA_MODEL)
-    known = msgspec.json.decode(former[1], type=DataModel) if former is not None else DataModel()
+    await transaction.lock([artefact_root(vault, _DATA_MODEL)])
+    former = await read_artefact(transaction, vault, _DATA_MODEL)
+    known = msgspec.json.decode(former.body, type=DataModel) if former is not None else DataModel()
     merged = _merge(known, wanted)
     if merged == known:
         return known, transaction.revision.number
     changes = ChangeSet()
-    await _put(changes, vault, _DATA_MODEL, former[0] if former is not None else None, msgspec.json.encode(merged))
+    await put_artefact(changes, vault, _DATA_MODEL, former.node if former is not None else None, msgspec.json.encode(merged))
     return merged, (await transaction.apply(changes)).number
 
 
-def _root(vault: TenantVault, name: str) -> bytes:
-    return vault.blind("artefact", name)
-
-
 async def _read_models(reader: Reader, vault: TenantVault) -> tuple[DataModel, MatchModel] | None:
-    data_model = await _read(reader, vault, _DATA_MODEL)
-    match_model = await _read(reader, vault, _MATCH_MODEL)
+    data_model = await read_artefact(reader, vault, _DATA_MODEL)
+    match_model = await read_artefact(reader, vault, _MATCH_MODEL)
     if data_model is None or match_model is None:
         return None
-    return msgspec.json.decode(data_model[1], type=DataModel), MatchModel.from_json(match_model[1])
-
-
-async def _read(reader: Reader, vault: TenantVault, name: str) -> tuple[Node, bytes] | None:
-    """Read an artefact's current version and open its body."""
-    node = await reader.artefact(_root(vault, name))
-    if node is None:
-        return None
-    body = node.properties["body"]
-    (plain,) = await vault.open([(node.id, NodeKind.ARTEFACT, body if isinstance(body, bytes) else b"")])
-    return (node, plain) if plain is not None else None
-
-
-async def _put(changes: ChangeSet, vault: TenantVault, name: str, former: Node | None, body: bytes) -> None:
-    """Put a new version, sealed: a model learned from customers holds blinded frequencies of what they are called."""
-    root, version = _root(vault, name), new_id(now())
-    (sealed,) = await vault.seal([SealRequest(version, NodeKind.ARTEFACT, body)])
-    changes.put_nodes.append(Node(NodeKind.ARTEFACT, root, {"body": b""}))
-    changes.put_nodes.append(Node(NodeKind.ARTEFACT, version, {"body": sealed}))
-    if former is not None:
-        changes.end_edges.append(EdgeRef(EdgeKind.CURRENT, root, former.id))
-    changes.put_edges.append(Edge(EdgeKind.CURRENT, root, version))
+    return msgspec.json.decode(data_model.body, type=DataModel), MatchModel.from_json(match_model.body)
 
 
 def _merge(known: DataModel, wanted: DataModel) -> DataModel:

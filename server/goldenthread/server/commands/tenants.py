@@ -20,6 +20,7 @@ from goldenthread.server.commands.prepare_record import Member, SealedVersion, d
 
 __all__ = ["Cache", "Tenant"]
 
+_ARTEFACTS = 64
 K = TypeVar("K")
 V = TypeVar("V")
 
@@ -67,6 +68,7 @@ class Tenant:
         self.clustering = match_model.cluster_settings
         self.members: Cache[bytes, Member] = Cache(cache_records)  # by version id
         self.profiles: Cache[bytes, Profile] = Cache(cache_records)  # by digest
+        self.artefacts: Cache[bytes, bytes] = Cache(_ARTEFACTS)  # opened bodies by version id
 
     def remember(self, version: bytes, member: Member) -> None:
         """Keep a member for the next time its version is met."""

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import grpc
 
-from goldenthread.resolver.golden import SourcedValue
 from goldenthread.server.commands import Engine
-from goldenthread.server.commands.golden_record import get_golden_record
-from goldenthread.server.commands.ids import name_of, parse_name
-from goldenthread.server.services.callers import calling_tenant
+from goldenthread.server.commands.as_of import read_at
+from goldenthread.server.commands.golden_record import get_golden_record, get_golden_records
+from goldenthread.server.commands.ids import parse_name
+from goldenthread.server.commands.preview_survivorship import preview_rules
+from goldenthread.server.commands.survivorship import read_rules, update_rules
+from goldenthread.server.commands.tenants import Tenant
+from goldenthread.server.errors import NotFound
+from goldenthread.server.services.callers import calling_tenant, check_parent, request_of
 from goldenthread.server.services.edge import check
-from goldenthread.server.services.translate import moment_of, timestamp, value_to
+from goldenthread.server.services.survivorship import golden_to, rules_of, rules_to
+from goldenthread.server.services.translate import moment_of
 from goldenthread.v1 import golden_record_service_pb2 as pb
-from goldenthread.v1 import golden_record_service_pb2_grpc, record_pb2
+from goldenthread.v1 import golden_record_service_pb2_grpc
 
 __all__ = ["GoldenRecordService"]
+
+_SAMPLE = 500
+_RULES = "/survivorshipRules"
 
 
 class GoldenRecordService(golden_record_service_pb2_grpc.GoldenRecordServiceServicer):
@@ -32,33 +38,72 @@ class GoldenRecordService(golden_record_service_pb2_grpc.GoldenRecordServiceServ
     ) -> pb.GetGoldenRecordResponse:
         check(request)
         tenant = await calling_tenant(self._engine)
-        _, id = parse_name(tenant.name, request.name.removesuffix("/goldenRecord"), "identities")
-        golden = await get_golden_record(self._engine, tenant, id, moment_of(request.as_of))
-
-        def values(found: Iterable[SourcedValue]) -> list[pb.SourcedValue]:
-            return [
-                pb.SourcedValue(
-                    value=value_to(one.value),
-                    record=name_of(tenant.name, "records", one.record),
-                    source=one.source,
-                    party=record_pb2.Party.ValueType(one.party),
-                    observed_at=timestamp(one.observed_at),
-                    because=one.because,
-                )
-                for one in found
-            ]
-
+        id = _identity_of(tenant, request.name, "name")
+        golden = await get_golden_record(self._engine, tenant, id, moment_of(request.as_of), request.purpose)
         return pb.GetGoldenRecordResponse(
-            golden_record=pb.GoldenRecord(
-                name=f"{name_of(tenant.name, 'identities', golden.identity.id)}/goldenRecord",
-                attributes=[
-                    pb.GoldenAttribute(
-                        attribute=one.attribute, values=values(one.values), rule=one.rule, losers=values(one.losers)
-                    )
-                    for one in golden.attributes
-                ],
-                records=[name_of(tenant.name, "records", record) for record in golden.identity.records],
-            ),
+            golden_record=golden_to(tenant, golden),
             revision=golden.revision,
             history_was_cut=golden.identity.was_cut,
         )
+
+    async def BatchGetGoldenRecords(  # noqa: N802 - the proto's name
+        self,
+        request: pb.BatchGetGoldenRecordsRequest,
+        context: grpc.aio.ServicerContext[pb.BatchGetGoldenRecordsRequest, pb.BatchGetGoldenRecordsResponse],
+    ) -> pb.BatchGetGoldenRecordsResponse:
+        check(request)
+        tenant = await calling_tenant(self._engine)
+        check_parent(tenant, request.parent)
+        names: dict[bytes, str] = {}
+        missing: list[str] = []
+        for place, name in enumerate(request.names):
+            try:
+                names.setdefault(_identity_of(tenant, name, f"names[{place}]"), name)
+            except NotFound:
+                missing.append(name)
+        moment = moment_of(request.as_of)
+        goldens, unknown, revision = await get_golden_records(self._engine, tenant, list(names), moment, request.purpose)
+        return pb.BatchGetGoldenRecordsResponse(
+            golden_records=[golden_to(tenant, golden) for golden in goldens],
+            missing=[*missing, *(names[id] for id in unknown)],
+            revision=revision,
+        )
+
+    async def GetSurvivorshipRules(  # noqa: N802 - the proto's name
+        self,
+        request: pb.GetSurvivorshipRulesRequest,
+        context: grpc.aio.ServicerContext[pb.GetSurvivorshipRulesRequest, pb.GetSurvivorshipRulesResponse],
+    ) -> pb.GetSurvivorshipRulesResponse:
+        check(request)
+        tenant = await calling_tenant(self._engine)
+        check_parent(tenant, request.name, _RULES, "name")
+        async with read_at(self._engine, tenant, moment_of(request.as_of)) as reader:
+            rules, revision = await read_rules(reader, tenant)
+        return pb.GetSurvivorshipRulesResponse(survivorship_rules=rules_to(tenant, rules), revision=revision)
+
+    async def UpdateSurvivorshipRules(  # noqa: N802 - the proto's name
+        self,
+        request: pb.UpdateSurvivorshipRulesRequest,
+        context: grpc.aio.ServicerContext[pb.UpdateSurvivorshipRulesRequest, pb.UpdateSurvivorshipRulesResponse],
+    ) -> pb.UpdateSurvivorshipRulesResponse:
+        check(request)
+        tenant = await calling_tenant(self._engine)
+        if request.survivorship_rules.name:
+            check_parent(tenant, request.survivorship_rules.name, _RULES, "survivorship_rules.name")
+        wanted = rules_of(request.survivorship_rules)
+        if request.validate_only:
+            effect = await preview_rules(self._engine, tenant, wanted, request.sample or _SAMPLE)
+            return pb.UpdateSurvivorshipRulesResponse(
+                survivorship_rules=rules_to(tenant, wanted),
+                revision=effect.revision,
+                sampled=effect.sampled,
+                changed=effect.changed,
+                changed_by_attribute=effect.by_attribute,
+            )
+        revision = await update_rules(self._engine, tenant, wanted, request_of(request, request.request_id))
+        return pb.UpdateSurvivorshipRulesResponse(survivorship_rules=rules_to(tenant, wanted), revision=revision)
+
+
+def _identity_of(tenant: Tenant, name: str, field: str) -> bytes:
+    """Read the name of an identity, or of its golden record."""
+    return parse_name(tenant.name, name.removesuffix("/goldenRecord"), "identities", field=field)[1]

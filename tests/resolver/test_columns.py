@@ -115,10 +115,10 @@ def test_some_rows_keep_their_profiles_and_no_values_of_others(table, chance):
         assert set(feature.values) == kept
 
 
-def some_profiles(seed: int, rows: int = 60) -> list[Profile]:
-    """Make distinct profiles of few values, several of them in one feature."""
+def some_profiles(seed: int, rows: int = 60, kinds: tuple[SemanticType, ...] = ()) -> list[Profile]:
+    """Make distinct profiles of few values, several of them in one feature unless kinds are told."""
     random = Random(seed)
-    kinds = [*PERSON, *MORE, T.OTHER_NAME, T.ORGANISATION_NAME, T.NAME_SUFFIX]
+    kinds = kinds or (*PERSON, *MORE, T.OTHER_NAME, T.ORGANISATION_NAME, T.NAME_SUFFIX)
     made = []
     for _ in range(rows):
         used = [k for k in kinds if random.random() < 0.6]
@@ -127,8 +127,9 @@ def some_profiles(seed: int, rows: int = 60) -> list[Profile]:
 
 
 @pytest.mark.parametrize("part", [*PARTS, "other:occupation", "other:none"])
-def test_every_part_has_the_values_it_has_of_a_profile(part):
-    profiles = some_profiles(1)
+@pytest.mark.parametrize("kinds", [(), PERSON, (*PERSON, T.MIDDLE_NAME, T.ORGANISATION_NAME)])
+def test_every_part_has_the_values_it_has_of_a_profile(part, kinds):
+    profiles = some_profiles(1, kinds=kinds)
 
     feature = part_feature(Frame.of_profiles(profiles), part)
 

@@ -11,8 +11,10 @@ from itertools import pairwise
 from typing import Generic, TypeVar, cast
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
+from goldenthread.resolver.bulk.texts import Texts, codes_of
 from goldenthread.resolver.normalise import Profile
 
 __all__ = ["Feature", "Frame", "factorise", "pack"]
@@ -36,7 +38,7 @@ class Feature(Generic[F]):
     __slots__ = ("codes", "members", "sketches", "starts", "values")
 
     def __init__(
-        self, codes: Codes, values: list[F], starts: NDArray[np.int64] | None = None, members: Codes | None = None
+        self, codes: Codes, values: Sequence[F], starts: NDArray[np.int64] | None = None, members: Codes | None = None
     ) -> None:
         self.codes, self.values, self.starts = codes, values, starts
         self.members = np.zeros(0, np.int32) if members is None else members
@@ -58,9 +60,16 @@ class Feature(Generic[F]):
         """List the values of every entry."""
         if self.starts is None:
             return [(), *((value,) for value in self.values)]
-        taken = [self.values[i] for i in self.members.tolist()]
+        taken = self.some(self.members)
         bounds = self.starts.tolist()
         return [tuple(taken[a:b]) for a, b in pairwise(bounds)]
+
+    def some(self, numbers: NDArray[np.integer]) -> list[F]:
+        """List the values of some numbers."""
+        values = self.values
+        if isinstance(values, Texts):
+            return cast("list[F]", values.some(numbers))
+        return [values[i] for i in numbers.tolist()]
 
     def sizes(self) -> NDArray[np.int64]:
         """Count the values of every entry."""
@@ -93,8 +102,23 @@ class Feature(Generic[F]):
 
     def only(self, rows: NDArray[np.integer]) -> Feature[F]:
         """Answer the feature of some rows, without the values that none of them has."""
-        used, codes = np.unique(self.codes[rows], return_inverse=True)
-        return Feature.of([self.entry(code) for code in used.tolist()], codes)
+        codes = self.codes[rows]
+        new = np.zeros(self.entries, np.int32)
+        new[codes] = 1
+        new[0] = 0
+        used = np.flatnonzero(new)
+        new[used] = np.arange(1, len(used) + 1)
+        if self.starts is None:
+            values = self.values
+            kept = values.taken(used - 1) if isinstance(values, Texts) else self.some(used - 1)
+            return Feature(new[codes], cast("Sequence[F]", kept))
+        return Feature.of([(), *(self.entry(code) for code in used.tolist())], new[codes])
+
+    @staticmethod
+    def of_texts(texts: pa.Array, codes: NDArray[np.integer]) -> Feature[str]:
+        """Build from single texts, "" where there is none, repeated ones among them, and the place of each row's text."""
+        new, distinct = codes_of(texts)
+        return Feature(new[codes] if len(new) else np.zeros(len(codes), np.int32), Texts(distinct))
 
     @staticmethod
     def of(entries: Sequence[Sequence[F]], codes: NDArray[np.integer]) -> Feature[F]:
@@ -199,16 +223,22 @@ class Frame:
         point_of, first = factorise(pack([(f.codes, f.entries) for f in features], self.rows))
         return point_of, self.take(first)
 
-    def derive(self, read: Callable[[Profile], Sequence[F]], key: str = "", known_as: str = "") -> Feature[F]:
+    def derive(
+        self,
+        read: Callable[[Profile], Sequence[F]],
+        key: str = "",
+        known_as: str = "",
+        at_once: Callable[[], Feature[F] | None] = lambda: None,
+    ) -> Feature[F]:
         """Work out what a function takes from every profile, once for each distinct content of the fields it reads.
 
         The function sees those of `others` that have the key, and no more. Functions that are `known_as` the same for a key
-        are taken for one.
+        are taken for one. `at_once` works out the same for all profiles faster, or answers None where it can't.
         """
         name = (known_as or read, key)
         found = self._derived.get(name)
         if found is None:
-            found = self._derived[name] = cast(Feature[Hashable], self._derive(read, key))
+            found = self._derived[name] = cast(Feature[Hashable], at_once() or self._derive(read, key))
         return cast(Feature[F], found)
 
     def forget(self, kept: Iterable[object]) -> None:

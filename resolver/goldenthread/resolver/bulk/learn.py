@@ -236,7 +236,7 @@ def _available(frame: Frame) -> list[tuple[str, str]]:
     for key, values in frame.others.items():
         used = _used(values)  # type: ignore[arg-type]  # texts are values
         if len(used):
-            found.append((_kind_of_texts([values.values[i] for i in used.tolist()]), key))
+            found.append((_kind_of_texts(values.some(used)), key))
     told = {name: kind for kind, made in sorted(kinds().items()) for name in made.compares}
     return [(told.get(name, kind), name) for kind, name in found]
 

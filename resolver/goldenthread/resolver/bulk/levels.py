@@ -13,9 +13,10 @@ from typing import Generic, TypeVar, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from goldenthread.resolver.bulk.derived import whole_names
 from goldenthread.resolver.bulk.frame import Feature, Frame
 from goldenthread.resolver.bulk.sketches import Shortcut, shortcut_of
-from goldenthread.resolver.comparisons import MISSING, Comparison
+from goldenthread.resolver.comparisons import MISSING, Comparison, WholeName
 
 __all__ = ["ColumnLevels", "FrameLevels"]
 
@@ -117,9 +118,9 @@ class ColumnLevels(Generic[F]):
         """Compare values with themselves."""
         levels = self._own[codes]
         if (levels == _UNKNOWN).any():
-            compare, values = self.comparison.compare, self.feature.values
+            compare = self.comparison.compare
             fresh = np.unique(codes[levels == _UNKNOWN])
-            self._own[fresh] = np.fromiter((compare(values[i], values[i]) for i in fresh.tolist()), np.int8, len(fresh))
+            self._own[fresh] = np.fromiter((compare(v, v) for v in self.feature.some(fresh)), np.int8, len(fresh))
             levels = self._own[codes]
         return levels
 
@@ -139,9 +140,7 @@ class ColumnLevels(Generic[F]):
         low, high = np.minimum(x, y).astype(np.int64), np.maximum(x, y)
         packed, inverse = np.unique(low * size + high, return_inverse=True)
         first, second = np.divmod(packed, size)
-        values = self.feature.values
-        of = values.__getitem__
-        xs, ys = list(map(of, first.tolist())), list(map(of, second.tolist()))
+        xs, ys = self.feature.some(first), self.feature.some(second)
         for i in np.flatnonzero(np.fromiter(map(gt, xs, ys), np.bool_, len(xs))).tolist():  # type: ignore[arg-type]  # str or tuples of str
             xs[i], ys[i] = ys[i], xs[i]
         levels = self.comparison.compare_many(xs, ys)
@@ -170,4 +169,5 @@ class FrameLevels:
 def feature_of(comparison: Comparison[F], frame: Frame) -> Feature[F]:
     """Work out what a comparison looks at for all profiles; of `others` it may read those under its own name."""
     read = cast("Callable[..., Sequence[F]]", comparison.values)
-    return frame.derive(read, comparison.name, f"{comparison.kind} comparison")
+    at_once = cast("Callable[[], Feature[F] | None]", lambda: whole_names(frame) if type(comparison) is WholeName else None)
+    return frame.derive(read, comparison.name, f"{comparison.kind} comparison", at_once)

@@ -7,15 +7,18 @@ are normalised once for each combination that occurs, and part by part where tha
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from functools import cached_property
 from typing import cast
 
 import numpy as np
-from msgspec import Struct
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from goldenthread.graph.model import DOCUMENT_TYPES, AttributeValue, PersonName, PostalAddress, SemanticType
 from goldenthread.resolver.bulk.frame import Feature, Frame, factorise, pack
-from goldenthread.resolver.bulk.text_column import TextColumn
+from goldenthread.resolver.bulk.plain_values import plain_emails, plain_names, plain_phones
+from goldenthread.resolver.bulk.text_column import TextColumn, integers, strings
+from goldenthread.resolver.bulk.texts import filled_in
 from goldenthread.resolver.normalise import Profile, contacts, dates, names, organisations, places, profile_of
 from goldenthread.resolver.normalise.profile import MAX_VALUES
 
@@ -43,13 +46,17 @@ _AREA_PARTS = {_T.CITY: ("city", 3), _T.REGION: ("region", 4), _T.POSTCODE: ("po
 _ADDRESSES = frozenset({*_DOOR_PARTS, *_AREA_PARTS, _T.ADDRESS})
 
 
-class _Column(Struct):
+class _Column:
     """A column of stripped words, the type of its values, and which word each row has."""
 
-    name: str
-    kind: SemanticType
-    codes: NDArray[np.int32]
-    words: list[str]
+    def __init__(self, name: str, kind: SemanticType, codes: NDArray[np.int32], texts: pa.Array) -> None:
+        self.name, self.kind, self.codes, self.texts = name, kind, codes, texts
+
+    @cached_property
+    def words(self) -> list[str]:
+        """The words as Python strings."""
+        found: list[str] = self.texts.to_pylist()
+        return found
 
 
 def normalise_columns(
@@ -66,8 +73,8 @@ def normalise_columns(
     named: list[_Column] = []
     addressed: list[_Column] = []
     for place, (name, kind) in enumerate(used):
-        encoded = TextColumn.of(columns[name])
-        column = _Column(name, kind, encoded.codes, [word.strip() for word in encoded.words()])
+        encoded = TextColumn.of(columns[name]).stripped()
+        column = _Column(name, kind, encoded.codes, encoded.distinct_texts)
         if kind in _NAMES:
             named.append(column)
         elif kind in _ADDRESSES:
@@ -92,35 +99,30 @@ def _profiles(column: _Column, default_country: str) -> list[Profile]:
     return [profile_of([AttributeValue(column.name, column.kind, w)] if w else [], default_country) for w in column.words]
 
 
-def _of_texts(texts: Sequence[str], codes: NDArray[np.int32]) -> Feature[str]:
-    """Build a feature of single texts, "" where there is none."""
-    number = {"": 0}
-    new = np.fromiter((number.setdefault(text, len(number)) for text in texts), np.int32, len(texts))
-    return Feature(new[codes] if len(new) else np.zeros(len(codes), np.int32), list(number)[1:])
-
-
 def _alone(column: _Column, field: str, default_country: str) -> Feature[Hashable]:
     """Normalise a column whose values stand by themselves."""
-    words = column.words
+    texts = column.texts
     if column.kind is _T.EMAIL:
         # Distinct words would only push each other out of the normalisers' memories.
         email = contacts.email_address.__wrapped__
-        texts = [email(word) if word else "" for word in words]
+        written = filled_in(*plain_emails(texts), texts, lambda word: email(word) if word else "")
     elif column.kind is _T.PHONE:
         phone = contacts.phone_number.__wrapped__
-        texts = [phone(word, default_country) if word else "" for word in words]
+        written = filled_in(
+            *plain_phones(texts, default_country), texts, lambda word: phone(word, default_country) if word else ""
+        )
     elif column.kind is _T.BIRTH_DATE:
-        texts = [dates.birth_date(word, default_country) if word else "" for word in words]
+        written = strings([dates.birth_date(word, default_country) if word else "" for word in column.words])
     else:
         return Feature.of([getattr(profile, field) for profile in _profiles(column, default_country)], column.codes)
-    return cast("Feature[Hashable]", _of_texts(texts, column.codes))
+    return cast("Feature[Hashable]", Feature.of_texts(written, column.codes))
 
 
 def _other(column: _Column, default_country: str) -> tuple[str, Feature[str]]:
     """Normalise a column of `others`; answer the key it goes under, "" where no value is usable."""
     found = [profile.others for profile in _profiles(column, default_country)]
     key = next((pair[0] for pairs in found for pair in pairs), "")
-    return key, _of_texts([pairs[0][1] if pairs else "" for pairs in found], column.codes)
+    return key, Feature.of_texts(strings([pairs[0][1] if pairs else "" for pairs in found]), column.codes)
 
 
 def _merged(features: Sequence[Feature[Hashable]] | Sequence[Feature[str]]) -> Feature[Hashable]:
@@ -184,31 +186,47 @@ def _names(columns: Sequence[_Column], default_country: str) -> dict[str, Featur
         combination, profiles = _whole(columns, default_country)
         return {field: Feature.of([getattr(p, field) for p in profiles], combination) for field in _FROM_NAMES}
     plain = np.ones(len(columns[0].codes), np.bool_)
-    parts: dict[str, list[str]] = {}
+    parts: dict[str, pa.Array] = {}
     for column in columns:
-        field = _NAME_PARTS[column.kind]
-        slot = _NAME_FIELDS.index(field)
-        found = [names.person_name(PersonName(**{field: word})) for word in column.words]
-        parts[field] = [name[slot] for name in found]
-        plain &= np.fromiter((not any(name[:slot] + name[slot + 1 :]) for name in found), np.bool_, len(found))[column.codes]
-        if column.kind is _T.SURNAME:
-            firm = np.fromiter((organisations.is_organisation(word) for word in column.words), np.bool_, len(column.words))
-            plain &= ~firm[column.codes]
+        parts[_NAME_PARTS[column.kind]], alone = _name_parts(column)
+        plain &= alone[column.codes]
     rest = np.flatnonzero(~plain)
-    odd = [_Column(c.name, c.kind, c.codes[rest], c.words) for c in columns]
+    odd = [_Column(c.name, c.kind, c.codes[rest], c.texts) for c in columns]
     combination, profiles = _whole(odd, default_country) if len(rest) else (rest, [])
     made: dict[str, Feature[Hashable]] = {}
     for field in _FROM_NAMES:
         said = [column for column in columns if _NAME_PARTS[column.kind] == field]
-        entries: list[tuple[str, ...]] = [()]
-        codes = np.zeros(len(plain), np.int64)
-        if said:
-            entries += [(text,) if text else () for text in parts[field]]
-            codes = said[0].codes + np.int64(1)
-        codes[rest] = combination + len(entries)
-        entries += [getattr(profile, field) for profile in profiles]
-        made[field] = Feature.of(entries, codes)
+        # Rows that are not plain have the texts behind those of the column.
+        texts = parts[field] if said else strings([""])
+        codes = said[0].codes.astype(np.int64) if said else np.zeros(len(plain), np.int64)
+        codes[rest] = combination + len(texts)
+        entries = [getattr(profile, field) for profile in profiles]
+        if all(len(entry) < 2 for entry in entries):
+            extra = strings([entry[0] if entry else "" for entry in entries]).cast(texts.type)
+            made[field] = cast("Feature[Hashable]", Feature.of_texts(pa.concat_arrays([texts, extra]), codes))
+        else:
+            made[field] = Feature.of([*((t,) if t else () for t in texts.to_pylist()), *entries], codes)
     return made
+
+
+def _name_parts(column: _Column) -> tuple[pa.Array, NDArray[np.bool_]]:
+    """Normalise the words of a column of one part of a name; say of each whether it yields that part alone."""
+    field = _NAME_PARTS[column.kind]
+    slot = _NAME_FIELDS.index(field)
+    if field == "suffix":
+        found, alone = column.texts, np.zeros(len(column.texts), np.bool_)
+    else:
+        found, alone = plain_names(column.texts)
+    rest = np.flatnonzero(~alone)
+    words = column.texts.take(integers(rest)).to_pylist()
+    names_of = {word: names.person_name(PersonName(**{field: word})) for word in words}
+    alone[rest] = [
+        not any(name[:slot] + name[slot + 1 :]) and not (field == "surname" and organisations.is_organisation(word))
+        for word, name in names_of.items()
+    ]
+    sure = np.ones(len(column.texts), np.bool_)
+    sure[rest] = False
+    return filled_in(found, sure, column.texts, lambda word: names_of[word][slot]), alone
 
 
 def _addresses(columns: Sequence[_Column], default_country: str) -> Feature[places.Place]:

@@ -14,6 +14,7 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from goldenthread.resolver.blocking import MAX_KEYS_PER_RULE, PARTS, BlockingRule
+from goldenthread.resolver.bulk.derived import derived_part
 from goldenthread.resolver.bulk.frame import Feature, Frame, pack
 from goldenthread.resolver.normalise import Profile, address_text
 from goldenthread.resolver.normalise.places import is_full_address
@@ -110,8 +111,8 @@ def part_feature(frame: Frame, part: str) -> Feature[str]:
     if part.startswith("other:"):
         found = frame.others.get(part.removeprefix("other:"))
         return found if found is not None else Feature(np.zeros(frame.rows, np.int32), [])
-    feature = frame.derive(PARTS[part])
-    if "" not in feature.values and feature.starts is None:
+    feature = frame.derive(PARTS[part], at_once=lambda: derived_part(frame, part))
+    if feature.starts is None and "" not in feature.values:
         return feature
     return Feature.of([tuple(dict.fromkeys(v for v in entry if v)) for entry in feature.all_entries()], feature.codes)
 

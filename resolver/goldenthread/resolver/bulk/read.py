@@ -31,7 +31,7 @@ from goldenthread.resolver.bulk.errors import (
     RowsRagged,
     ValueInvalid,
 )
-from goldenthread.resolver.bulk.text_column import TextColumn
+from goldenthread.resolver.bulk.text_column import TextColumn, strings
 
 __all__ = ["Table", "check_columns", "read_table"]
 
@@ -189,7 +189,7 @@ def _check_header(file: Path, header: Sequence[str], warnings: list[str]) -> lis
 def _as_text(file: Path, name: str, array: pa.ChunkedArray, first_row: int) -> TextColumn:
     """Turn an Arrow column of text into one of stripped values."""
     if array.null_count:
-        array = array.fill_null("")
+        array = pc.fill_null(array, strings([""])[0].cast(array.type))
     longest = pc.max(pc.binary_length(array)).as_py() or 0
     if longest > MAX_FIELD:
         row = pc.index(pc.greater(pc.binary_length(array), MAX_FIELD), True).as_py()

@@ -9,18 +9,26 @@ Jaro, "Advances in record-linkage methodology", 1989; Winkler, "String comparato
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from functools import reduce
+from operator import or_
 from typing import TypeVar
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from goldenthread.resolver import comparisons
-from goldenthread.resolver.comparisons import Comparison, district_of
+from goldenthread.resolver.bulk.derived import mailboxes, spellings
+from goldenthread.resolver.bulk.text_column import integers, strings
+from goldenthread.resolver.bulk.text_column import numbers as read_numbers
+from goldenthread.resolver.bulk.texts import Letters, as_arrow, filled_in, is_plain_ascii, mask_of, same_numbers
+from goldenthread.resolver.comparisons import MISSING, Comparison, district_of
 from goldenthread.resolver.comparisons.comparison import numbers
 from goldenthread.resolver.comparisons.contacts import stem_of
-from goldenthread.resolver.normalise.contacts import mailbox
-from goldenthread.resolver.normalise.names import formal_names, spelling
+from goldenthread.resolver.normalise.names import formal_names
+from goldenthread.resolver.normalise.nicknames import NICKNAMES
 from goldenthread.resolver.normalise.places import Place
 
 __all__ = ["Shortcut", "shortcut_of"]
@@ -50,25 +58,25 @@ def shortcut_of(comparison: Comparison[F], values: Sequence[F]) -> Shortcut | No
 # --- sketches ---
 
 
-def _bytes(texts: Sequence[str], width: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Lay texts out as rows of bytes, padded with 0; one that does not fit, or is not ASCII, has length -1."""
-    fitting = [t.encode() if len(t) <= width and t.isascii() else b"" for t in texts]
-    lengths = np.fromiter(map(len, fitting), np.int64, len(texts))
-    lengths[[i for i, t in enumerate(texts) if t and not fitting[i]]] = -1
-    rows = np.array(fitting, f"S{width}").view(np.uint8).reshape(len(texts), width)
-    return rows, lengths
+def _sketched(letters: Letters, texts: pa.Array, width: int) -> NDArray[np.int32]:
+    """Count the letters of texts; one that does not fit, or is not ASCII, has length -1."""
+    lengths = letters.lengths
+    lengths[(lengths > width) | ~is_plain_ascii(texts)] = -1
+    return lengths.astype(np.int32)
 
 
 class _Letters:
     """Which letters a text has, how long it is, and what it begins with: enough to bound Jaro-Winkler from above."""
 
-    def __init__(self, texts: Sequence[str]) -> None:
-        rows, self.lengths = _bytes(texts, _LONG)
+    def __init__(self, texts: pa.Array) -> None:
+        letters = Letters(texts)
+        self.lengths = _sketched(letters, texts, _LONG)
         self.masks = np.zeros(len(texts), np.uint64)
-        for column in range(int(self.lengths.max(initial=0))):
-            letters = rows[:, column]
-            self.masks |= np.where(letters > 0, np.uint64(1) << (letters & np.uint8(63)).astype(np.uint64), np.uint64(0))
-        self.begin = rows[:, 0]
+        bit = np.uint64(1) << (np.arange(256, dtype=np.uint64) & np.uint64(63))
+        bit[0] = 0
+        for place in range(int(self.lengths.max(initial=0))):
+            self.masks |= bit[letters.column(place)]
+        self.begin = letters.column(0)
 
     def similarity_below(self, x: Codes, y: Codes, limit: float) -> Mask:
         """Say for which pairs Jaro-Winkler similarity is surely below a limit."""
@@ -96,10 +104,13 @@ class _Places:
 
     _WIDTH = 16
 
-    def __init__(self, texts: Sequence[str]) -> None:
-        rows, self.lengths = _bytes(texts, self._WIDTH)
-        words = rows.view(np.uint64)
-        self.first, self.second = np.ascontiguousarray(words[:, 0]), np.ascontiguousarray(words[:, 1])
+    def __init__(self, texts: pa.Array) -> None:
+        letters = Letters(texts)
+        self.lengths = _sketched(letters, texts, self._WIDTH)
+        self.first, self.second = np.zeros(len(texts), np.uint64), np.zeros(len(texts), np.uint64)
+        for place in range(min(self._WIDTH, int(self.lengths.max(initial=0)))):
+            half = self.first if place < 8 else self.second
+            half |= letters.column(place).astype(np.uint64) << np.uint64(8 * (place % 8))
 
     def beyond_one_edit(self, x: Codes, y: Codes) -> Mask:
         """Say which pairs are surely more than one edit apart."""
@@ -118,16 +129,23 @@ def _differing(bits: Bits) -> NDArray[np.uint8]:
     return count
 
 
-def _marks(words: Sequence[Sequence[str] | frozenset[str]]) -> Bits:
-    """Mark words in 64 bits each; sets that share a word share a mark."""
-    bit_of: dict[str, int] = {}
-    out = np.zeros(len(words), np.uint64)
-    for i, some in enumerate(words):
-        mark = 0
-        for word in some:
-            mark |= 1 << (bit_of.setdefault(word, len(bit_of)) & 63)
-        out[i] = mark
-    return out
+def _marks(texts: pa.Array, further: Callable[[str], Iterable[str]] = lambda text: ()) -> Bits:
+    """Mark the words of distinct texts, and what else stands for them, in 64 bits; what shares a word shares a mark.
+
+    `further` is asked of nicknames alone.
+    """
+    bits = np.uint64(1) << (np.arange(len(texts), dtype=np.uint64) & np.uint64(63))
+    several = np.flatnonzero(
+        mask_of(pc.match_substring(texts, " ")) | mask_of(pc.is_in(texts, value_set=strings(list(NICKNAMES))))
+    )
+    words_of = [{*text.split(), *further(text)} for text in texts.take(integers(several)).to_pylist()]
+    words = list({word: None for words in words_of for word in words})
+    # A word that is a text by itself has that one's mark.
+    found = pc.index_in(strings(words), value_set=texts)
+    place = np.where(mask_of(found.is_valid()), read_numbers(found), np.arange(len(words)))
+    mark_of = dict(zip(words, (np.uint64(1) << (place & 63).astype(np.uint64)).tolist(), strict=True))
+    bits[several] = [reduce(or_, map(mark_of.__getitem__, words), 0) for words in words_of]
+    return bits
 
 
 def _answer(size: int, sure: Mask, level: int) -> Levels:
@@ -140,9 +158,10 @@ def _answer(size: int, sure: Mask, level: int) -> Levels:
 
 
 def _name(comparison: comparisons.Name, values: Sequence[str]) -> Shortcut:
-    letters = _Letters(values)
-    marks = _marks([formal_names(v).union(v.split()) for v in values])
-    spelt = numbers([spelling.__wrapped__(v) for v in values])
+    texts = as_arrow(values)
+    letters = _Letters(texts)
+    marks = _marks(texts, formal_names)
+    spelt = same_numbers(spellings(texts))
     different = comparison.levels.index("different")
 
     def levels(x: Codes, y: Codes) -> Levels:
@@ -154,20 +173,22 @@ def _name(comparison: comparisons.Name, values: Sequence[str]) -> Shortcut:
 
 
 def _whole_name(comparison: comparisons.WholeName, values: Sequence[str]) -> Shortcut:
-    rows, lengths = _bytes(values, _LONG)
+    texts = as_arrow(values)
+    letters = Letters(texts)
+    lengths = _sketched(letters, texts, _LONG)
     straight = comparison.levels.index("straight")
     # Swapped names begin crosswise, or have the same letters in all.
     drawn = np.random.default_rng(0).integers(0, 1 << 63, 256, dtype=np.uint64)
     drawn[[0, ord(" "), ord("|")]] = 0
     bags = np.zeros(len(values), np.uint64)
     last = np.zeros(len(values), np.uint8)
-    before = np.zeros(len(values), np.uint8)
-    for column in range(int(lengths.max(initial=0))):
-        letters = rows[:, column]
-        bags += drawn[letters]
-        last = np.where(before == ord("|"), letters, last)
-        before = letters
-    first = rows[:, 0]
+    first = before = letters.column(0)
+    for place in range(int(lengths.max(initial=0))):
+        letter = letters.column(place)
+        bags += drawn[letter]
+        after = before == ord("|")
+        last[after] = letter[after]
+        before = letter
 
     def levels(x: Codes, y: Codes) -> Levels:
         crossed = (first[x] == last[y]) & (last[x] == first[y])
@@ -178,8 +199,9 @@ def _whole_name(comparison: comparisons.WholeName, values: Sequence[str]) -> Sho
 
 
 def _text(comparison: comparisons.Text, values: Sequence[str]) -> Shortcut:
-    letters = _Letters(values)
-    marks = _marks([v.split() for v in values])
+    texts = as_arrow(values)
+    letters = _Letters(texts)
+    marks = _marks(texts)
     different = comparison.levels.index("different")
     return lambda x, y: _answer(
         len(x), letters.similarity_below(x, y, comparison.CLOSE) & (marks[x] & marks[y] == 0), different
@@ -192,11 +214,12 @@ def _category(comparison: comparisons.Category, values: Sequence[str]) -> Shortc
 
 
 def _birth_date(comparison: comparisons.BirthDate, values: Sequence[str]) -> Shortcut:
-    usual = np.fromiter((len(v) == 10 and v.isascii() and v.replace("-", "").isdigit() for v in values), np.bool_, len(values))
-    years, months, days = (
-        np.fromiter((int(v[part]) if ok else 0 for v, ok in zip(values, usual.tolist(), strict=True)), np.int16, len(values))
-        for part in (slice(4), slice(5, 7), slice(8, 10))
-    )
+    texts = as_arrow(values)
+    letters = Letters(texts)
+    usual = mask_of(pc.match_substring_regex(texts, r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"))
+    digits = [letters.column(place).astype(np.int16) - ord("0") for place in (0, 1, 2, 3, 5, 6, 8, 9)]
+    years = digits[0] * 1000 + digits[1] * 100 + digits[2] * 10 + digits[3]
+    months, days = digits[4] * 10 + digits[5], digits[6] * 10 + digits[7]
     near, different = comparison.levels.index("near"), comparison.levels.index("different")
 
     def levels(x: Codes, y: Codes) -> Levels:
@@ -211,31 +234,48 @@ def _birth_date(comparison: comparisons.BirthDate, values: Sequence[str]) -> Sho
 
 
 def _email(comparison: comparisons.Email, values: Sequence[str]) -> Shortcut:
-    boxes = [mailbox.__wrapped__(v) for v in values]
-    names = [user for user, _ in boxes]
-    letters = _Letters(names)
-    stems, domains = numbers([stem_of(user) for user in names]), numbers([domain for _, domain in boxes])
+    users, addressed = mailboxes(as_arrow(values))
+    letters = _Letters(users)
+    # Users without their dots are one person's; those whose letters alone agree are no evidence.
+    bare, stems, domains = same_numbers(pc.replace_substring(users, ".", "")), _stems(users), same_numbers(addressed)
     domain, different = comparison.levels.index("domain"), comparison.levels.index("different")
 
     def levels(x: Codes, y: Codes) -> Levels:
-        apart = np.flatnonzero((stems[x] != stems[y]) & letters.edits_above(x, y, 1.0 - comparison.CLOSE))
         found = np.full(len(x), _UNKNOWN, np.int8)
+        alike, other = stems[x] == stems[y], bare[x] != bare[y]
+        found[alike & other] = MISSING
+        apart = np.flatnonzero(~alike & other & letters.edits_above(x, y, 1.0 - comparison.CLOSE))
         found[apart] = np.where(domains[x[apart]] == domains[y[apart]], domain, different)
         return found
 
     return levels
 
 
+def _stems(users: pa.Array) -> Codes:
+    """Number users of addresses by `stem_of`."""
+    letters = Letters(users)
+    letters.translated(_LETTERS_ALONE)
+    stems = letters.to_arrow()
+    return same_numbers(filled_in(stems, is_plain_ascii(users) & (letters.lengths > 0), users, stem_of))
+
+
+_LETTERS_ALONE = np.zeros(256, np.uint8)
+for _letter in range(128):
+    if chr(_letter).isalpha():
+        _LETTERS_ALONE[_letter] = _letter
+
+
 def _phone(comparison: comparisons.Phone, values: Sequence[str]) -> Shortcut:
-    places = _Places(values)
-    tails = numbers([v[-9:] for v in values])
+    texts = as_arrow(values)
+    places = _Places(texts)
+    tails = same_numbers(pc.utf8_slice_codeunits(texts, -9, 1 << 30))
     different = comparison.levels.index("different")
     return lambda x, y: _answer(len(x), places.beyond_one_edit(x, y) & (tails[x] != tails[y]), different)
 
 
 def _area(comparison: comparisons.Area, values: Sequence[Place]) -> Shortcut:
     postcodes, cities = [v[5] for v in values], [v[3] for v in values]
-    places, letters = _Places(postcodes), _Letters(cities)
+    places, letters = _Places(strings(postcodes)), _Letters(strings(cities))
     code, city, district = numbers(postcodes), numbers(cities), numbers([district_of(p) for p in postcodes])
     has_code = np.fromiter(map(bool, postcodes), np.bool_, len(values))
     has_city = np.fromiter(map(bool, cities), np.bool_, len(values))
@@ -254,7 +294,7 @@ def _area(comparison: comparisons.Area, values: Sequence[Place]) -> Shortcut:
 
 
 def _street(comparison: comparisons.Street, values: Sequence[Place]) -> Shortcut:
-    letters = _Letters([v[1] for v in values])
+    letters = _Letters(strings([v[1] for v in values]))
     house, postcode = numbers([v[0] for v in values]), numbers([v[5] for v in values])
     different = comparison.levels.index("different")
 

@@ -86,6 +86,11 @@ class TextColumn(Sequence[str]):
         found: list[str] = self._arrow.to_pylist()
         return found
 
+    @property
+    def distinct_texts(self) -> pa.Array:
+        """The distinct words in Arrow; `codes` count in it."""
+        return self._arrow
+
     def some_words(self, codes: NDArray[np.integer]) -> list[str]:
         """List the words of some codes."""
         found: list[str] = self._arrow.take(integers(codes)).to_pylist()

@@ -12,10 +12,19 @@ from goldenthread.graph.model import SemanticType
 from goldenthread.resolver.normalise.national_numbers import national_number
 from goldenthread.resolver.normalise.text import CACHE_SIZE, fold, is_placeholder
 
-__all__ = ["document_number", "email_address", "is_made_up", "mailbox", "phone_number"]
+__all__ = [
+    "GUESSABLE",
+    "NORTH_AMERICA",
+    "PLACEHOLDER_USERS",
+    "document_number",
+    "email_address",
+    "is_made_up",
+    "mailbox",
+    "phone_number",
+]
 
 _EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s]{1,255}")
-_PLACEHOLDER_USERS = frozenset(
+PLACEHOLDER_USERS = frozenset(
     {
         "test", "noemail", "no-email", "no.email", "nomail", "no-mail", "none", "na", "n/a", "unknown", "noreply", "no-reply",
         "donotreply", "nobody", "null", "keine", "unbekannt", "xxx",
@@ -24,8 +33,8 @@ _PLACEHOLDER_USERS = frozenset(
 _DOTS_IGNORED = frozenset({"gmail.com", "googlemail.com"})
 _E164 = re.compile(r"\+[1-9]\d{7,14}")
 _NORTH_AMERICAN = re.compile(r"(\+1[ .-]?)?\(?([2-9]\d\d)(?:\) ?|[ .-]?)([2-9]\d\d)[ .-]?(\d{4})")
-_NORTH_AMERICA = frozenset({"US", "CA"})
-_GUESSABLE = frozenset({"1234567890", "0123456789", "123456789", "987654321", "9876543210"})
+NORTH_AMERICA = frozenset({"US", "CA"})
+GUESSABLE = frozenset({"1234567890", "0123456789", "123456789", "987654321", "9876543210"})
 
 
 @lru_cache(CACHE_SIZE)
@@ -34,7 +43,7 @@ def email_address(text: str) -> str:
     lowered = unicodedata.normalize("NFKC", text).strip().strip("<>\"'").casefold().removeprefix("mailto:").rstrip(".")
     if not _EMAIL.fullmatch(lowered):
         return ""
-    return "" if lowered.partition("@")[0] in _PLACEHOLDER_USERS else lowered
+    return "" if lowered.partition("@")[0] in PLACEHOLDER_USERS else lowered
 
 
 @lru_cache(CACHE_SIZE)
@@ -49,7 +58,7 @@ def mailbox(email: str) -> tuple[str, str]:
 
 def is_made_up(number: str) -> bool:
     """Say whether a number without separators is one that people write for none: one digit all along, or all in order."""
-    return len(set(number)) == 1 or number in _GUESSABLE
+    return len(set(number)) == 1 or number in GUESSABLE
 
 
 @lru_cache(CACHE_SIZE)
@@ -63,7 +72,7 @@ def phone_number(text: str, default_country: str) -> str:
         return stripped
     # The commonest shape needs no table; what phonenumbers makes of it is the same.
     found = _NORTH_AMERICAN.fullmatch(stripped)
-    if found and stripped.isascii() and (found[1] or default_country in _NORTH_AMERICA):
+    if found and stripped.isascii() and (found[1] or default_country in NORTH_AMERICA):
         return f"+1{found[2]}{found[3]}{found[4]}"
     plain = national_number(stripped, default_country)
     if plain is not None:

@@ -9,9 +9,21 @@ from goldenthread.graph.model import PersonName
 from goldenthread.resolver.normalise.nicknames import NICKNAMES
 from goldenthread.resolver.normalise.text import CACHE_SIZE, fold, is_placeholder
 
-__all__ = ["PARTICLES", "formal_names", "name_part", "person_name", "phonetic", "spelling"]
+__all__ = [
+    "PARTICLES",
+    "SOUNDS",
+    "SOUND_OF",
+    "SPELLINGS",
+    "SPELLING_OF",
+    "TITLES",
+    "formal_names",
+    "name_part",
+    "person_name",
+    "phonetic",
+    "spelling",
+]
 
-_TITLES = frozenset(
+TITLES = frozenset(
     {
         "mr", "mrs", "ms", "miss", "mx", "dr", "prof", "professor", "sir", "dame", "lord", "lady", "rev", "reverend", "hon",
         "herr", "frau", "monsieur", "madame", "mme", "mlle", "sra", "srta", "capt", "captain", "col",
@@ -48,10 +60,10 @@ def name_part(text: str) -> str:
     folded = fold(text)
     if is_placeholder(folded):
         return ""
-    if folded in _TITLES:
+    if folded in TITLES:
         return ""
     if " " in folded:
-        folded = " ".join(w for w in folded.split() if w not in _TITLES)
+        folded = " ".join(w for w in folded.split() if w not in TITLES)
     # A "name" of digits alone is somebody's number, not a name.
     return "" if folded.isdigit() else folded
 
@@ -76,7 +88,7 @@ def split_full_name(text: str) -> tuple[str, str, str, str]:
     suffix = ""
     if comma and fold(tail).replace(" ", "") in _SUFFIXES:
         suffix, tail, comma = _SUFFIXES[fold(tail).replace(" ", "")], "", ""
-    if comma and not all(w in _TITLES for w in fold(tail).split()):
+    if comma and not all(w in TITLES for w in fold(tail).split()):
         given_words = name_part(tail).split()
         surname_words = name_part(head).split()
         for words in (given_words, surname_words):
@@ -122,12 +134,12 @@ def formal_names(given: str) -> frozenset[str]:
     return NICKNAMES.get(given, frozenset()) | {given}
 
 
-_SPELLINGS = (
+SPELLINGS = (
     ("ae", "a"), ("oe", "o"), ("ue", "u"), ("ou", "u"), ("tsch", "C"), ("shch", "C"), ("tch", "C"), ("tsh", "C"), ("ch", "C"),
     ("cz", "C"), ("sch", "S"), ("sh", "S"), ("sz", "S"), ("zh", "Z"), ("kh", "h"), ("ph", "f"), ("th", "t"), ("gh", "g"),
     ("ts", "z"), ("tz", "z"), ("qu", "kv"), ("ck", "k"), ("ks", "x"), ("dj", "j"),
 )  # fmt: skip
-_SPELLING_OF = str.maketrans({"c": "k", "q": "k", "w": "v", "y": "i", "j": "i", " ": None})
+SPELLING_OF = str.maketrans({"c": "k", "q": "k", "w": "v", "y": "i", "j": "i", " ": None})
 
 
 @lru_cache(CACHE_SIZE)
@@ -138,11 +150,11 @@ def spelling(name: str) -> str:
     Yuliia as Julia, De la Cruz as Delacruz. Not a sound: vowels stay.
     """
     text = name
-    for letters, one in _SPELLINGS:
+    for letters, one in SPELLINGS:
         if letters in text:
             text = text.replace(letters, one)
     kept = ""
-    for letter in text.translate(_SPELLING_OF):
+    for letter in text.translate(SPELLING_OF):
         if not kept.endswith(letter):
             kept += letter
     if kept.endswith("of"):
@@ -150,11 +162,11 @@ def spelling(name: str) -> str:
     return kept
 
 
-_SOUNDS = (
+SOUNDS = (
     ("sch", "S"), ("tch", "C"), ("ph", "f"), ("ck", "k"), ("ght", "t"), ("gh", "g"), ("kn", "n"), ("wr", "r"), ("sh", "S"),
     ("ch", "C"),    ("th", "t"), ("dt", "t"), ("ts", "s"), ("tz", "s"), ("qu", "k"),
 )  # fmt: skip
-_SOUND_OF = str.maketrans(
+SOUND_OF = str.maketrans(
     {
         "b": "p", "p": "p", "f": "f", "v": "f", "w": "f", "c": "k", "k": "k", "q": "k", "g": "k", "x": "k", "d": "t", "t": "t",
         "j": "C", "z": "s", "s": "s", "m": "m", "n": "m", "l": "l", "r": "r", "y": None, "h": None, "a": None, "e": None,
@@ -167,10 +179,10 @@ _SOUND_OF = str.maketrans(
 def phonetic(name: str) -> str:
     """Code how a normalised name sounds: at most five consonant sounds, a leading vowel as `A`, repeats as one."""
     text = name
-    for letters, sound in _SOUNDS:
+    for letters, sound in SOUNDS:
         if letters in text:
             text = text.replace(letters, sound)
-    coded = text.translate(_SOUND_OF)
+    coded = text.translate(SOUND_OF)
     kept = "A" if name[:1] in "aeiouy" and name else ""
     for sound in coded:
         if not kept.endswith(sound):

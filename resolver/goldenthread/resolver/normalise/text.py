@@ -8,7 +8,7 @@ from functools import lru_cache
 
 from anyascii import anyascii
 
-__all__ = ["CACHE_SIZE", "compact", "fold", "is_placeholder", "words"]
+__all__ = ["CACHE_SIZE", "PLACEHOLDERS", "compact", "fold", "is_placeholder", "words"]
 
 CACHE_SIZE = 1 << 16
 """Entries a normaliser remembers: values repeat across records far more often than records do."""
@@ -29,7 +29,7 @@ _LETTERS = {
     "χ": "ch", "ψ": "ps", "ω": "o",
 }  # fmt: skip
 _APOSTROPHES = frozenset("'’‘`´ʼ")
-_PLACEHOLDERS = frozenset(
+PLACEHOLDERS = frozenset(
     {
         "", "na", "n a", "none", "null", "nil", "nan", "unknown", "unk", "not known", "not available", "not provided",
         "not applicable", "no name", "missing", "test", "tbd", "tba", "xxx", "xx", "undefined", "anonymous", "default",
@@ -73,4 +73,4 @@ def compact(text: str) -> str:
 
 def is_placeholder(folded: str) -> bool:
     """Say whether a folded value stands for no value (`n/a`, `unknown`, ``)."""
-    return folded in _PLACEHOLDERS
+    return folded in PLACEHOLDERS

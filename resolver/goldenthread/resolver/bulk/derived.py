@@ -1,0 +1,232 @@
+"""Work out in arrays what parts of blocking rules and comparisons take from profiles that have one value of each field.
+
+What is said here of a part or a comparison is exactly what its function says of each profile; `Frame.derive` asks that one
+wherever a profile has several values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from goldenthread.resolver.bulk.frame import Feature, Frame
+from goldenthread.resolver.bulk.text_column import integers, numbers, strings
+from goldenthread.resolver.bulk.texts import Letters, Texts, as_arrow, filled_in, is_plain_ascii, mask_of
+from goldenthread.resolver.normalise.contacts import mailbox
+from goldenthread.resolver.normalise.names import SOUND_OF, SOUNDS, SPELLING_OF, SPELLINGS, phonetic, spelling
+
+__all__ = ["derived_part", "mailboxes", "spellings", "whole_names"]
+
+Write = Callable[[pa.Array], pa.Array]
+
+_PLUS_OR_DOTS = r"[+]|@(?:gmail|googlemail)\.com$"
+_SHORT_USER = 3
+
+
+def derived_part(frame: Frame, part: str) -> Feature[str] | None:
+    """Work out a part's values for all profiles; None where its own function must be asked."""
+    if part in _OF_ONE:
+        field, write = _OF_ONE[part]
+        said = _single(frame, field)
+        return None if said is None else Feature.of_texts(_with_none(write(as_arrow(said.values))), said.codes)
+    if part in _OF_NAMES:
+        given, surname = _single(frame, "given"), _single(frame, "surname")
+        return None if given is None or surname is None else _OF_NAMES[part](given, surname)
+    return None
+
+
+def whole_names(frame: Frame) -> Feature[str] | None:
+    """Write given name, middle name and surname of all profiles as one text."""
+    given, surname = _single(frame, "given"), _single(frame, "surname")
+    if given is None or surname is None:
+        return None
+    both = np.flatnonzero((given.codes > 0) & (surname.codes > 0))
+    columns = [given, surname]
+    if "middle" in frame.fields:
+        middle = _single(frame, "middle")
+        if middle is None:
+            return None
+        columns.insert(1, middle)
+    texts = [_with_none(as_arrow(f.values)).take(integers(f.codes[both])) for f in columns]
+    if len(texts) == 2:
+        texts.insert(1, _with_none(texts[0][:0]).take(integers(np.zeros(len(both), np.int64))))
+    *texts, bar = _aligned([*texts, strings(["|"])])
+    return _in_rows(pc.binary_join_element_wise(*texts, bar[0]), both, frame.rows)
+
+
+def mailboxes(emails: pa.Array) -> tuple[pa.Array, pa.Array]:
+    """Split normalised addresses into users and domains, as `mailbox` does."""
+    parts = pc.extract_regex(emails, r"^(?P<user>[^@]+)@(?P<domain>[^@]*)$")
+    sure = mask_of(parts.is_valid()) & ~mask_of(pc.match_substring_regex(emails, _PLUS_OR_DOTS))
+    split = mailbox.__wrapped__
+    nothing = strings([""])[0]
+    return (
+        filled_in(pc.fill_null(pc.struct_field(parts, 0), nothing), sure, emails, lambda email: split(email)[0]),
+        filled_in(pc.fill_null(pc.struct_field(parts, 1), nothing), sure, emails, lambda email: split(email)[1]),
+    )
+
+
+def _single(frame: Frame, field: str) -> Feature[str] | None:
+    """Answer a field of which every profile has one text at most."""
+    said = frame.fields.get(field)
+    return said if said is not None and said.starts is None else None  # type: ignore[return-value]  # fields of texts are asked for
+
+
+def _with_none(texts: pa.Array) -> pa.Array:
+    """Put the text of those who have none before the others, so that codes are places."""
+    return pa.concat_arrays([strings([""]).cast(texts.type), texts])
+
+
+def _aligned(texts: Sequence[pa.Array]) -> list[pa.Array]:
+    """Cast to the widest type among the arrays."""
+    wide = next((t.type for t in texts if pa.types.is_large_string(t.type)), pa.string())
+    return [t.cast(wide) for t in texts]
+
+
+def _in_rows(texts: pa.Array, rows: NDArray[np.int64], every: int) -> Feature[str]:
+    """Build a feature of texts that some rows have."""
+    there = Feature.of_texts(texts, np.arange(len(rows)))
+    codes = np.zeros(every, np.int32)
+    codes[rows] = there.codes
+    return Feature(codes, there.values)
+
+
+# --- parts of one field ---
+
+
+def _beginning(letters: int) -> Write:
+    return lambda texts: pc.utf8_slice_codeunits(texts, 0, letters)
+
+
+def _emptied(texts: pa.Array, empty: NDArray[np.bool_]) -> pa.Array:
+    """Leave out some texts."""
+    if not empty.any():
+        return texts
+    places = np.arange(1, len(texts) + 1)
+    places[empty] = 0
+    return _with_none(texts).take(integers(places))
+
+
+def _month_days(dates: pa.Array) -> pa.Array:
+    month, day = pc.utf8_slice_codeunits(dates, 5, 7), pc.utf8_slice_codeunits(dates, 8, 10)
+    unknown = strings(["00"])[0]
+    either = mask_of(pc.equal(month, unknown)) | mask_of(pc.equal(day, unknown))
+    ordered = (pc.min_element_wise(month, day), pc.max_element_wise(month, day), strings([""])[0])
+    return _emptied(pc.binary_join_element_wise(*ordered), either)
+
+
+def _whole_dates(dates: pa.Array) -> pa.Array:
+    return _emptied(dates, mask_of(pc.ends_with(dates, "00")))
+
+
+def _users(emails: pa.Array) -> pa.Array:
+    users = mailboxes(emails)[0]
+    return _emptied(users, numbers(pc.utf8_length(users)) <= _SHORT_USER)
+
+
+def _domains(emails: pa.Array) -> pa.Array:
+    return pc.replace_substring_regex(emails, r"^[^@]*@?", "")
+
+
+def _table(one_of: Mapping[int, str | None]) -> NDArray[np.uint8]:
+    """Say which byte goes in the place of each ASCII letter; 0 where none does."""
+    table = np.arange(128, dtype=np.uint8)
+    for letter, other in one_of.items():
+        table[letter] = ord(other) if other else 0
+    return table
+
+
+_SOUND_TABLE, _SPELLING_TABLE = _table(SOUND_OF), _table(SPELLING_OF)
+
+
+def _rewritten(names: pa.Array, replaced: Sequence[tuple[str, str]], table: NDArray[np.uint8]) -> pa.Array:
+    """Replace some letters by others, then every letter by a table, and write repeats once; wrong beyond ASCII."""
+    for letters, one in replaced:
+        names = pc.replace_substring(names, letters, one)
+    kept = Letters(names)
+    kept.data = np.minimum(kept.data, 127)
+    kept.translated(table)
+    kept.without_repeats()
+    return kept.to_arrow()
+
+
+def _sounds(names: pa.Array) -> pa.Array:
+    """Code how names sound, as `phonetic` does."""
+    head, none = strings(["A"])[0], strings([""])[0]
+    heads = pc.if_else(pc.match_substring_regex(names, "^[aeiouy]"), head, none)
+    whole = pc.binary_join_element_wise(heads, _rewritten(names, SOUNDS, _SOUND_TABLE).cast(heads.type), none)
+    return filled_in(pc.utf8_slice_codeunits(whole, 0, 5), is_plain_ascii(names), names, phonetic.__wrapped__)
+
+
+def spellings(names: pa.Array) -> pa.Array:
+    """Spell names as `spelling` does."""
+    written = pc.replace_substring_regex(_rewritten(names, SPELLINGS, _SPELLING_TABLE), "of$", "ov")
+    return filled_in(written, is_plain_ascii(names), names, spelling.__wrapped__)
+
+
+_OF_ONE: dict[str, tuple[str, Write]] = {
+    "given.sound": ("given", _sounds),
+    "given.initial": ("given", _beginning(1)),
+    "given.prefix": ("given", _beginning(3)),
+    "surname.sound": ("surname", _sounds),
+    "surname.prefix": ("surname", _beginning(4)),
+    "surname.initial": ("surname", _beginning(1)),
+    "birth_date": ("birth_dates", _whole_dates),
+    "birth_year": ("birth_dates", _beginning(4)),
+    "birth_month_day": ("birth_dates", _month_days),
+    "email.user": ("emails", _users),
+    "email.domain": ("emails", _domains),
+    "organisation.prefix": ("organisations", _beginning(5)),
+}
+
+
+# --- parts of given name and surname ---
+
+
+def _joined_words(given: Feature[str], surname: Feature[str]) -> Feature[str]:
+    """Write the words of given name and surname in order."""
+    both = np.flatnonzero((given.codes > 0) & (surname.codes > 0))
+    values = _aligned([as_arrow(given.values), as_arrow(surname.values), strings([" "])])
+    space = values.pop()[0]
+    codes = [f.codes[both] - 1 for f in (given, surname)]
+    one, other = (texts.take(integers(places)) for texts, places in zip(values, codes, strict=True))
+    spaced = [mask_of(pc.match_substring(v, " "))[places] for v, places in zip(values, codes, strict=True)]
+    ordered = pc.binary_join_element_wise(pc.min_element_wise(one, other), pc.max_element_wise(one, other), space)
+    whole = pc.binary_join_element_wise(one, other, space)
+    sorted_words = filled_in(ordered, ~(spaced[0] | spaced[1]), whole, lambda words: " ".join(sorted(words.split())))
+    return _in_rows(sorted_words, both, len(given.codes))
+
+
+def _either_name(given: Feature[str], surname: Feature[str]) -> Feature[str]:
+    """Take given name and surname alike, as names in order."""
+    encoded = pa.concat_arrays(_aligned([as_arrow(given.values), as_arrow(surname.values)])).dictionary_encode()
+    words, number = encoded.dictionary, numbers(encoded.indices)
+    order = pc.sort_indices(words)
+    rank = np.empty(len(words), np.int64)
+    rank[np.asarray(order.buffers()[1]).view(np.uint64)[: len(words)].astype(np.int64)] = np.arange(len(words))
+    none = np.full(1, -1, np.int64)
+    first = np.concatenate([none, rank[number[: len(given.values)]]])[given.codes]
+    second = np.concatenate([none, rank[number[len(given.values) :]]])[surname.codes]
+    low, high = np.minimum(first, second), np.maximum(first, second)
+    low = np.where(low < 0, high, low)
+    size = len(words) + 1
+    pairs, codes = np.unique(np.where(high < 0, -1, low * size + high), return_inverse=True)
+    if not len(pairs) or pairs[0] >= 0:
+        pairs, codes = np.concatenate([none, pairs]), codes + 1
+    low, high = np.divmod(pairs[1:], size)
+    starts = np.zeros(len(pairs) + 1, np.int64)
+    np.cumsum(1 + (low != high), out=starts[2:])
+    members = np.empty(int(starts[-1]), np.int32)
+    members[starts[1:-1]] = low
+    members[starts[2:] - 1] = high
+    return Feature(codes.astype(np.int32), Texts(words.take(order)), starts, members)
+
+
+_OF_NAMES: dict[str, Callable[[Feature[str], Feature[str]], Feature[str]]] = {
+    "name.words": _joined_words,
+    "name": _either_name,
+}

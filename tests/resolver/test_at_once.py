@@ -1,0 +1,148 @@
+"""What is worked out of many texts at once is what is worked out of each."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow.compute as pc
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from goldenthread.resolver.blocking import part_values
+from goldenthread.resolver.bulk.derived import mailboxes
+from goldenthread.resolver.bulk.frame import Feature, Frame
+from goldenthread.resolver.bulk.pairs import part_feature
+from goldenthread.resolver.bulk.plain_values import plain_emails, plain_names, plain_phones
+from goldenthread.resolver.bulk.sketches import shortcut_of
+from goldenthread.resolver.bulk.text_column import integers, strings
+from goldenthread.resolver.bulk.texts import Letters, Texts, codes_of, filled_in
+from goldenthread.resolver.comparisons import Email, Name, Phone, Text, WholeName
+from goldenthread.resolver.normalise import Profile
+from goldenthread.resolver.normalise.contacts import email_address, mailbox, phone_number
+from goldenthread.resolver.normalise.names import name_part
+
+written = st.lists(st.text("abAB é.1", max_size=6), max_size=9)
+
+emails = st.one_of(
+    st.from_regex(r"[a-c.+_'-]{1,6}@[a-c.-]{1,6}", fullmatch=True),
+    st.sampled_from(
+        ["none@x.org", "nonesuch@x.org", "n/a@x.org", "a@gmail.com", "a.b+c@googlemail.com", "a@x.org.", "mailto:a@b.c"]
+    ),
+)
+digits = st.text("0123456789", min_size=7, max_size=12)
+phones = st.one_of(
+    st.from_regex(r"(\+1[ .-]?)?\(?[2-4]\d\d[) .-]{0,2}[2-9]\d\d[ .-]?\d{4}", fullmatch=True),
+    st.from_regex(r"\+[1-9]\d{5,16}", fullmatch=True),
+    digits,
+    digits.map("+".__add__),
+    st.sampled_from(["222-222-2222", "+12222222222", "9876543210", "+1 987 654 3210", "+123456789", "+99999999", "+111111111"]),
+)
+
+
+def at_once(found, texts, write):
+    return filled_in(*found, strings(texts), write).to_pylist()
+
+
+@given(st.lists(emails, min_size=1, max_size=9))
+def test_email_addresses_are_normalised_at_once_as_each(texts):
+    arrow = strings(texts)
+
+    assert at_once(plain_emails(arrow), texts, email_address) == [email_address(text) for text in texts]
+
+
+@pytest.mark.parametrize("country", ["US", "GB", ""])
+@given(texts=st.lists(phones, min_size=1, max_size=9))
+def test_phones_are_normalised_at_once_as_each(country, texts):
+    written, sure = plain_phones(strings(texts), country)
+
+    found = [text for text, is_sure in zip(written.to_pylist(), sure.tolist(), strict=True) if is_sure]
+
+    assert found == [phone_number(t.strip(), country) for t, is_sure in zip(texts, sure.tolist(), strict=True) if is_sure]
+
+
+@given(
+    st.lists(st.one_of(st.text("aBcé .", max_size=5), st.sampled_from(["Dr", "none", "NA", "Anna"])), min_size=1, max_size=9)
+)
+def test_names_are_normalised_at_once_as_each(texts):
+    assert at_once(plain_names(strings(texts)), texts, name_part) == [name_part(text) for text in texts]
+
+
+@given(st.lists(emails, min_size=1, max_size=9))
+def test_addresses_are_split_at_once_as_each(texts):
+    users, domains = mailboxes(strings(texts))
+
+    assert list(zip(users.to_pylist(), domains.to_pylist(), strict=True)) == [mailbox(text) for text in texts]
+
+
+names = st.text("abceghknopqrstuwyz1é ", min_size=1, max_size=12).map(lambda text: " ".join(text.split())).filter(bool)
+
+
+@given(st.lists(st.tuples(names, names), min_size=1, max_size=9))
+def test_parts_of_names_are_worked_out_at_once_as_of_each(pairs):
+    profiles = [Profile(given=(g,), surname=(s,)) for g, s in pairs]
+    frame = Frame.of_profiles(profiles)
+
+    for part in ("given.sound", "surname.sound", "surname.prefix", "given.initial", "name.words", "name"):
+        feature = part_feature(frame, part)
+        expected = [sorted({v for v in part_values(part, profile) if v}) for profile in profiles]
+        assert [sorted(feature.entry(code)) for code in feature.codes.tolist()] == expected, part
+
+
+@pytest.mark.parametrize(
+    ("comparison", "values"),
+    [
+        (Name("surname"), names),
+        (Text("region"), names),
+        (Email("email"), emails.map(str.casefold)),
+        (Phone("phone"), st.from_regex(r"\+[1-3]{8,11}", fullmatch=True)),
+        (WholeName("whole_name"), st.tuples(names, names, names).map("|".join)),
+    ],
+    ids=["name", "text", "email", "phone", "whole_name"],
+)
+@given(data=st.data())
+def test_what_sketches_answer_is_the_level_of_each_pair(comparison, values, data):
+    texts = data.draw(st.lists(values, min_size=2, max_size=80, unique=True))
+    x, y = (side.ravel() for side in np.triu_indices(len(texts), 1))
+
+    found = shortcut_of(comparison, Texts(strings(texts)))(x, y)
+
+    for i, j, level in zip(x.tolist(), y.tolist(), found.tolist(), strict=True):
+        assert level in (-1, comparison.level((texts[i],), (texts[j],)))
+
+
+@given(written)
+def test_texts_are_numbered_as_they_come_and_nothing_is_none(texts):
+    codes, distinct = codes_of(strings(texts))
+
+    number = {"": 0}
+    assert codes.tolist() == [number.setdefault(text, len(number)) for text in texts]
+    assert distinct.to_pylist() == list(number)[1:]
+
+
+@given(written, st.data())
+def test_texts_read_like_a_list(texts, data):
+    kept = Texts(strings(texts))
+    places = data.draw(st.lists(st.integers(0, len(texts) - 1))) if texts else []
+
+    assert list(kept) == texts
+    assert [kept[place] for place in places] == [texts[place] for place in places] == kept.some(np.array(places, np.int64))
+    assert list(kept.taken(np.array(places, np.int64))) == [texts[place] for place in places]
+    assert [text in kept for text in ("", "a", "b.")] == [text in texts for text in ("", "a", "b.")]
+
+
+@given(written, st.integers(0, 9))
+def test_bytes_of_texts_are_those_of_each(texts, start):
+    arrow = strings(texts)[start:]
+    letters = Letters(arrow)
+
+    assert letters.lengths.tolist() == [len(text.encode()) for text in texts[start:]]
+    assert letters.column(1).tolist() == [(text.encode() + b"\0\0")[1] for text in texts[start:]]
+    assert letters.to_arrow().equals(pc.take(arrow, integers(np.arange(len(arrow)))).cast(letters.to_arrow().type))
+
+
+def test_some_rows_keep_texts_in_arrow():
+    feature = Feature.of_texts(strings(["b", "", "a", "b"]), np.array([0, 1, 2, 3, 3]))
+
+    few = feature.only(np.array([2, 1]))
+
+    assert ([few.entry(code) for code in few.codes.tolist()], list(few.values)) == ([("a",), ()], ["a"])

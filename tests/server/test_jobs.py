@@ -22,7 +22,7 @@ from goldenthread.server.config import load_config
 from goldenthread.server.errors import FailedPrecondition
 from goldenthread.server.jobs import Job, JobContext, Jobs, JobState, JobView, Step, new_job, node_of
 from goldenthread.server.jobs.verbs import cancel_job, get_job, list_jobs, resume_job, start_job, wait_drained, wait_job
-from goldenthread.server.main import _open_store
+from goldenthread.server.stores import open_store
 
 SECONDS = 30.0
 
@@ -87,7 +87,7 @@ class Servers:
 
 @pytest.fixture(params=STORES)
 async def servers(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Servers]:
-    store = await _open_store(store_urls(request.param, request, tmp_path / "graph").replace("bolt://", "neo4j://"))
+    store = await open_store(store_urls(request.param, request, tmp_path / "graph").replace("bolt://", "neo4j://"))
     vault = await open_vault(tmp_path / "keys")
     yield Servers(store, vault, tmp_path)
     await vault.close()

@@ -7,7 +7,7 @@ import datetime
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
-from importlib.metadata import EntryPoint
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
 
@@ -197,7 +197,7 @@ class AbsentStore:
 @pytest.fixture
 async def absent_store(monkeypatch: pytest.MonkeyPatch) -> AbsentStore:
     store = AbsentStore()
-    monkeypatch.setattr(main, "_open_store", store.open)
+    monkeypatch.setattr(main, "open_store", store.open)
     return store
 
 
@@ -409,7 +409,7 @@ async def test_a_store_url_of_an_unknown_kind_is_named(start_server: StartServer
 
 
 def test_the_stores_that_are_named_can_be_found() -> None:
-    names = {point.name for point in main.entry_points(group="goldenthread.stores") if isinstance(point, EntryPoint)}
+    names = {point.name for point in entry_points(group="goldenthread.stores") if isinstance(point, EntryPoint)}
 
     assert names >= {"sqlite", "neo4j"}
 

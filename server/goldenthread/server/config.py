@@ -99,6 +99,9 @@ class Config(Struct, frozen=True, kw_only=True):
         int,
         Meta(ge=0, le=64, description="Processes that prepare the records of large messages beside the server; 0 for none."),
     ] = 1
+    search_processes: Annotated[
+        int, Meta(ge=0, le=64, description="Processes that search by attributes beside the server; 0 for none.")
+    ] = 1
     cache_records: Annotated[int, Meta(ge=0, description="Opened records kept in memory; 0 for none.")] = 100_000
     job_workers: Annotated[int, Meta(ge=0, le=64, description="Jobs that this server runs at the same time; 0 for none.")] = 2
     job_look_seconds: Annotated[

@@ -14,7 +14,6 @@ import sys
 import threading
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Final, Protocol, TypeVar, cast
 from urllib.parse import urlsplit
@@ -38,7 +37,8 @@ from goldenthread.server.jobs.kinds import JOB_KINDS
 from goldenthread.server.limits import Limiter
 from goldenthread.server.logs import configure_logs, logger
 from goldenthread.server.metrics import MeteredStore, Metrics, MetricsServer
-from goldenthread.server.services import Preparer, add_services
+from goldenthread.server.services import Preparer, Searcher, add_services
+from goldenthread.server.stores import open_store
 from goldenthread.server.tls import server_credentials
 
 __all__ = ["Application", "Started", "run", "serve"]
@@ -211,7 +211,7 @@ class _Shell:
         """Open the vault, the store and the application, then keep health true until cancelled."""
         vault = await open_vault(self._config.data / "keys", key_file=self._config.root_key_file)
         self._opened.push_async_callback(vault.close)
-        store = MeteredStore(await self._reach(lambda: _open_store(self._config.store_url)), self._metrics)
+        store = MeteredStore(await self._reach(lambda: open_store(self._config.store_url)), self._metrics)
         self._opened.push_async_callback(store.close)
         application = await self._reach(lambda: self._open_application(store, vault, self._config, self._metrics))
         self._opened.push_async_callback(application.close)
@@ -250,28 +250,19 @@ class _Shell:
             self._ready(is_serving)
 
 
-async def _open_store(url: str) -> Store:
-    scheme = urlsplit(url).scheme
-    known = {point.name: point for point in entry_points(group="goldenthread.stores")}
-    name = scheme.partition("+")[0]
-    if name not in known:
-        raise ConfigError("store", f"names the unknown kind {scheme}", f"use one of {', '.join(sorted(known))}")
-    open_store: Callable[[str], Awaitable[Store]] = known[name].load()
-    return await open_store(url)
-
-
 class _EngineApplication:
     """The engine with the services that speak for it."""
 
     def __init__(self, engine: Engine, config: Config, jobs: Jobs) -> None:
-        self._engine, self._preparer, self._jobs = engine, Preparer(config), jobs
+        self._engine, self._preparer, self._searcher, self._jobs = engine, Preparer(config), Searcher(engine), jobs
 
     def add_services(self, server: grpc.aio.Server) -> None:
-        add_services(server, self._engine, self._preparer)
+        add_services(server, self._engine, self._preparer, self._searcher)
         self._jobs.start()
 
     async def close(self) -> None:
         await self._jobs.close()
+        await self._searcher.close()
         await self._preparer.close()
         await self._engine.close()
 

@@ -54,6 +54,11 @@ class Engine:
                 self._tenants[name] = Tenant(name, vault, data_model, match_model, cache_records=self.config.cache_records)
             return self._tenants[name]
 
+    async def open_again(self, name: str) -> Tenant:
+        """Get a tenant as it is stored now, where another process has changed its models."""
+        self._tenants.pop(name, None)
+        return await self.tenant(name)
+
     async def data_model(self, tenant: Tenant) -> tuple[DataModel, int]:
         """Read a tenant's data model as it is stored now, and the revision of its last change."""
         async with self.reader(tenant) as reader:

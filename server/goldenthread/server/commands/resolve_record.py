@@ -1,6 +1,6 @@
 """Search by attributes, as if a record with them had come in; store nothing.
 
-What concurrent callers ask is answered together: one read of the store, one scoring.
+Many searches are answered together: one read of the store, one scoring.
 """
 
 from __future__ import annotations
@@ -14,17 +14,12 @@ from goldenthread.graph.model import AttributeValue
 from goldenthread.graph.store import Reader
 from goldenthread.resolver.normalise import Profile, profile_of
 from goldenthread.resolver.scoring import PairExplanation
-from goldenthread.server.commands.as_of import Moment, read_at
-from goldenthread.server.commands.engine import Engine
 from goldenthread.server.commands.prepare_record import keys_of_profile
 from goldenthread.server.commands.tenants import Tenant
-from goldenthread.server.commands.together import Together
 
-__all__ = ["Found", "Resolved", "Search", "SearchTogether", "resolve_record", "search_for"]
+__all__ = ["Found", "Resolved", "Search", "resolve_record", "search_for"]
 
 _CHUNK = 32
-_TOGETHER = 64
-"""Searches that are answered in one go at most."""
 
 
 class Found(Struct, frozen=True):
@@ -57,31 +52,6 @@ def search_for(tenant: Tenant, attributes: Sequence[AttributeValue], most: int, 
     profile = profile_of(attributes, tenant.data_model.default_country)
     identifiers, blocks = keys_of_profile(tenant, profile)
     return Search(profile, (*identifiers, *blocks), most, min_probability)
-
-
-class SearchTogether:
-    """Answer the searches of one server's callers, those of a tenant that wait at the same time in one go."""
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-        self._waiting: dict[str, Together[Search, Resolved]] = {}
-
-    async def resolve(self, tenant: Tenant, search: Search, moment: Moment | None) -> Resolved:
-        """Find who a search may be for, now or as of a moment."""
-        if moment is not None:
-            async with read_at(self._engine, tenant, moment) as reader:
-                return (await resolve_record(reader, tenant, [search]))[0]
-        together = self._waiting.get(tenant.name)
-        if together is None:
-
-            async def answer(searches: list[Search]) -> list[Resolved]:
-                async with self._engine.reader(tenant) as reader:
-                    return await resolve_record(reader, tenant, searches)
-
-            together = self._waiting[tenant.name] = Together(answer, batch=_TOGETHER, linger_ms=0)
-            self._engine.on_close(together.close)
-        (found,) = await together.put([search])
-        return await found
 
 
 class _Ranked(Struct):

@@ -7,8 +7,11 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
+from hashlib import blake2b
 from threading import Lock
 from typing import Generic, TypeVar
+
+import msgspec
 
 from goldenthread.graph.errors import GraphError
 from goldenthread.graph.model import DataModel, Node, NodeKind, RecordContent
@@ -66,9 +69,18 @@ class Tenant:
         self.data_model, self.match_model = data_model, match_model
         self.scorer = Scorer(match_model)
         self.clustering = match_model.cluster_settings
+        self._marked: tuple[DataModel, MatchModel, bytes] | None = None
         self.members: Cache[bytes, Member] = Cache(cache_records)  # by version id
         self.profiles: Cache[bytes, Profile] = Cache(cache_records)  # by digest
         self.artefacts: Cache[bytes, bytes] = Cache(_ARTEFACTS)  # opened bodies by version id
+
+    @property
+    def models_mark(self) -> bytes:
+        """A digest of the models in use: equal in two processes when they read and match alike."""
+        if self._marked is None or self._marked[0] is not self.data_model or self._marked[1] is not self.match_model:
+            models = msgspec.json.encode((self.data_model, self.match_model.version))
+            self._marked = (self.data_model, self.match_model, blake2b(models, digest_size=16).digest())
+        return self._marked[2]
 
     def remember(self, version: bytes, member: Member) -> None:
         """Keep a member for the next time its version is met."""

@@ -12,6 +12,7 @@ from goldenthread.server.services.models import ModelService
 from goldenthread.server.services.preparing import Preparer
 from goldenthread.server.services.records import RecordService
 from goldenthread.server.services.resolution import ResolutionService
+from goldenthread.server.services.searching import Searcher
 from goldenthread.v1 import (
     explore_service_pb2_grpc,
     golden_record_service_pb2_grpc,
@@ -21,13 +22,13 @@ from goldenthread.v1 import (
     resolution_service_pb2_grpc,
 )
 
-__all__ = ["Preparer", "add_services"]
+__all__ = ["Preparer", "Searcher", "add_services"]
 
 
-def add_services(server: grpc.aio.Server, engine: Engine, preparer: Preparer) -> None:
+def add_services(server: grpc.aio.Server, engine: Engine, preparer: Preparer, searcher: Searcher) -> None:
     """Register every service on a server."""
     record_service_pb2_grpc.add_RecordServiceServicer_to_server(RecordService(engine, preparer), server)
-    resolution_service_pb2_grpc.add_ResolutionServiceServicer_to_server(ResolutionService(engine), server)
+    resolution_service_pb2_grpc.add_ResolutionServiceServicer_to_server(ResolutionService(engine, searcher), server)
     golden_record_service_pb2_grpc.add_GoldenRecordServiceServicer_to_server(GoldenRecordService(engine), server)
     explore_service_pb2_grpc.add_ExploreServiceServicer_to_server(ExploreService(engine), server)
     model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(engine), server)

@@ -18,52 +18,31 @@ from goldenthread.server.commands.identities import (
     get_identity,
     list_identities,
 )
-from goldenthread.server.commands.ids import name_of, now, parse_name
-from goldenthread.server.commands.resolve_record import SearchTogether, search_for
+from goldenthread.server.commands.ids import name_of, parse_name
 from goldenthread.server.commands.tenants import Tenant
 from goldenthread.server.services.callers import calling_tenant, check_parent, request_of
 from goldenthread.server.services.edge import check, page_size, page_start, page_token
 from goldenthread.server.services.records import source_key_of
-from goldenthread.server.services.translate import attributes_of, bits, identity_to, match_to, moment_of, reading
+from goldenthread.server.services.searching import Searcher
+from goldenthread.server.services.translate import bits, identity_to, match_to, moment_of
 from goldenthread.v1 import resolution_service_pb2 as pb
 from goldenthread.v1 import resolution_service_pb2_grpc
 
 __all__ = ["ResolutionService"]
 
-_MAX_CANDIDATES = 100
-
 
 class ResolutionService(resolution_service_pb2_grpc.ResolutionServiceServicer):
     """Say which records are one person."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-        self._search = SearchTogether(engine)
+    def __init__(self, engine: Engine, searcher: Searcher) -> None:
+        self._engine, self._searcher = engine, searcher
 
     async def ResolveRecord(  # noqa: N802 - the proto's name
         self,
         request: pb.ResolveRecordRequest,
         context: grpc.aio.ServicerContext[pb.ResolveRecordRequest, pb.ResolveRecordResponse],
     ) -> pb.ResolveRecordResponse:
-        check(request)
-        tenant = await calling_tenant(self._engine)
-        check_parent(tenant, request.parent)
-        attributes = attributes_of(request.attributes, reading(tenant.data_model, now()))
-        most = min(request.max_candidates or 10, _MAX_CANDIDATES)
-        search = search_for(tenant, attributes, most, request.min_probability)
-        resolved = await self._search.resolve(tenant, search, moment_of(request.as_of))
-        return pb.ResolveRecordResponse(
-            identity=name_of(tenant.name, "identities", resolved.identity) if resolved.identity else "",
-            candidates=[
-                pb.Candidate(
-                    identity=name_of(tenant.name, "identities", found.identity),
-                    record=name_of(tenant.name, "records", found.record),
-                    match=match_to(tenant.match_model, found.explanation),
-                )
-                for found in resolved.candidates
-            ],
-            revision=resolved.revision,
-        )
+        return await self._searcher.resolve(await calling_tenant(self._engine), request)
 
     async def GetIdentity(  # noqa: N802 - the proto's name
         self, request: pb.GetIdentityRequest, context: grpc.aio.ServicerContext[pb.GetIdentityRequest, pb.GetIdentityResponse]

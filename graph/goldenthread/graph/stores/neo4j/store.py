@@ -248,8 +248,10 @@ def _pause(attempt: int) -> float:
     return random.uniform(0, min(1.0, 0.01 * 2**attempt))  # noqa: S311 - not a secret
 
 
-async def open_store(url: str) -> Neo4jStore:
-    """Open the store at `neo4j://user:password@host:port/database` (or `bolt://`, `neo4j+s://`, `bolt+s://`), and migrate it.
+async def open_store(url: str, *, reads_only: bool = False) -> Neo4jStore:
+    """Open the store at `neo4j://user:password@host:port/database` (or `bolt://`, `neo4j+s://`, `bolt+s://`).
+
+    It is migrated, unless it is only to be read.
 
     Without a password in the URL it is taken from GOLDENTHREAD_NEO4J_PASSWORD; without that none is sent.
 
@@ -274,7 +276,8 @@ async def open_store(url: str) -> Neo4jStore:
         )
     try:
         with translated():
-            await migrate(driver, database)
+            if not reads_only:
+                await migrate(driver, database)
     except BaseException:
         await driver.close()
         raise

@@ -7,14 +7,14 @@ import fcntl
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar, TypeVarTuple, cast
 from urllib.parse import unquote, urlsplit
 
 import apsw
 
-from goldenthread.graph.errors import GraphError, RevisionUnknown, StoreFull, StoreInUse, StoreUnavailable
+from goldenthread.graph.errors import RevisionUnknown, StoreFull, StoreInUse, StoreUnavailable
 from goldenthread.graph.model import Edge, Node, NodeKind
 from goldenthread.graph.store import (
     Band,
@@ -215,8 +215,8 @@ class SqliteStore:
     name = "sqlite"
     capabilities = frozenset({Capability.TIME_TRAVEL})
 
-    def __init__(self, folder: Path) -> None:
-        """Open or create `folder/graph.db`.
+    def __init__(self, folder: Path, *, reads_only: bool = False) -> None:
+        """Open or create `folder/graph.db`. One that only reads may be open beside the one that owns it.
 
         Raises:
             StoreInUse: another process has it open.
@@ -224,25 +224,17 @@ class SqliteStore:
             StoreUnavailable: it can't be read or written.
         """
         self._path = folder / "graph.db"
-        try:
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._lock = os.open(folder / "graph.lock", os.O_RDWR | os.O_CREAT, 0o600)
-        except OSError as error:
-            raise StoreUnavailable("sqlite", f"the folder {folder} can't be made or written") from error
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            os.close(self._lock)
-            raise StoreInUse(str(folder)) from error
-        try:
+        with ExitStack() as undo:
+            if not reads_only:
+                undo.callback(os.close, _own(folder))
             with _translated():
-                os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))
-                self._writing = _connect(self._path, writes=True)
-                migrate(self._writing)
+                if not reads_only:
+                    os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))
+                self._writing = _connect(self._path, writes=not reads_only)
+                if not reads_only:
+                    migrate(self._writing)
                 self._reading = [_connect(self._path, writes=False) for _ in range(_READERS)]
-        except (GraphError, OSError):
-            os.close(self._lock)
-            raise
+            self._let_go = undo.pop_all()
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="sqlite-write")
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="sqlite-read")
         # The connection used last is taken first: its cache of pages and statements is warm.
@@ -316,7 +308,22 @@ class SqliteStore:
             await _on(self._writer, self._writing.close)
         self._writer.shutdown()
         self._readers.shutdown()
-        os.close(self._lock)
+        self._let_go.close()
+
+
+def _own(folder: Path) -> int:
+    """Take the lock that says whose the folder is, for as long as its descriptor is open."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        lock = os.open(folder / "graph.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise StoreUnavailable("sqlite", f"the folder {folder} can't be made or written") from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(lock)
+        raise StoreInUse(str(folder)) from error
+    return lock
 
 
 def _open_session(connection: apsw.Connection, tenant: str, revision: int | None) -> Session:
@@ -356,7 +363,7 @@ def _end(connection: apsw.Connection) -> None:
         connection.execute("ROLLBACK")
 
 
-async def open_store(url: str) -> SqliteStore:
+async def open_store(url: str, *, reads_only: bool = False) -> SqliteStore:
     """Open the store in the folder that `sqlite:///path` (absolute: `sqlite:////path`) names."""
     folder = Path(unquote(urlsplit(url).path).removeprefix("/"))
-    return await asyncio.get_running_loop().run_in_executor(None, SqliteStore, folder)
+    return await asyncio.get_running_loop().run_in_executor(None, lambda: SqliteStore(folder, reads_only=reads_only))

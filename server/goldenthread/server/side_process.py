@@ -1,0 +1,125 @@
+"""Run work in a process beside the server: messages of bytes go there, one at a time, and each is answered.
+
+Python runs one thread at a time, so work that would hold up every caller gets an interpreter of its own. The two speak over a
+socket pair; when one of them is gone, however it ended, the other sees the end of it: the process ends with the server.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import signal
+import socket
+import sys
+from collections.abc import Awaitable, Callable
+from multiprocessing import Pipe, get_context
+from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnProcess
+
+__all__ = ["Answering", "SideProcess", "SideProcessEnded"]
+
+_SIZE_BYTES = 4
+_GC_THRESHOLD = 200_000
+"""As in the server: next to nothing of what is allocated here is cyclic."""
+
+Answering = Callable[[bytes], Awaitable[bytes]]
+
+
+class SideProcessEnded(Exception):
+    """The process ended, and with it what it was asked; ask again elsewhere."""
+
+
+class SideProcess:
+    """One process beside the server. `ask` may be called by one task at a time."""
+
+    def __init__(self, process: SpawnProcess, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._process, self._reader, self._writer = process, reader, writer
+
+    @classmethod
+    async def start(cls, begin: Callable[..., Awaitable[Answering]], *arguments: object) -> SideProcess:
+        """Start a process and wait until it answers.
+
+        There `begin(*arguments)` opens what is needed and gives the function that answers messages; all must be picklable.
+
+        Raises:
+            SideProcessEnded: it could not begin; what stopped it is on its standard error.
+        """
+        ours, theirs = Pipe(duplex=True)
+        process = get_context("spawn").Process(target=_live, args=(theirs, begin, arguments), daemon=True)
+        await asyncio.to_thread(process.start)
+        theirs.close()
+        streams = await asyncio.open_connection(sock=_socket_of(ours))
+        side = cls(process, *streams)
+        try:
+            await side._receive()
+        except SideProcessEnded:
+            await side.close()
+            raise
+        return side
+
+    async def ask(self, message: bytes) -> bytes:
+        """Send a message and wait for its answer.
+
+        Raises:
+            SideProcessEnded: the process ended before it answered.
+        """
+        try:
+            await _send(self._writer, message)
+        except OSError:
+            raise SideProcessEnded from None
+        return await self._receive()
+
+    async def close(self) -> None:
+        """End the process and wait for it."""
+        self._writer.close()
+        await asyncio.to_thread(self._process.join)
+        self._process.close()
+
+    async def _receive(self) -> bytes:
+        try:
+            return await _receive(self._reader)
+        except (OSError, asyncio.IncompleteReadError):
+            raise SideProcessEnded from None
+
+
+def _live(connection: Connection, begin: Callable[..., Awaitable[Answering]], arguments: tuple[object, ...]) -> None:
+    """Be the process: an interrupt at the terminal is the server's to handle."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    gc.freeze()
+    gc.set_threshold(_GC_THRESHOLD, 20, 50)
+    if sys.platform == "win32":
+        asyncio.run(_answer_all(connection, begin, arguments))
+    else:
+        import uvloop
+
+        uvloop.run(_answer_all(connection, begin, arguments))
+
+
+async def _answer_all(
+    connection: Connection, begin: Callable[..., Awaitable[Answering]], arguments: tuple[object, ...]
+) -> None:
+    reader, writer = await asyncio.open_connection(sock=_socket_of(connection))
+    answer = await begin(*arguments)
+    try:
+        await _send(writer, b"")
+        while True:
+            await _send(writer, await answer(await _receive(reader)))
+    except (OSError, asyncio.IncompleteReadError):
+        return  # the server is gone or wants no more
+
+
+def _socket_of(connection: Connection) -> socket.socket:
+    """Take over the socket of one end of a duplex pipe."""
+    taken = socket.socket(fileno=socket.dup(connection.fileno()))
+    connection.close()
+    return taken
+
+
+async def _send(writer: asyncio.StreamWriter, message: bytes) -> None:
+    writer.write(len(message).to_bytes(_SIZE_BYTES, "big") + message)
+    await writer.drain()
+
+
+async def _receive(reader: asyncio.StreamReader) -> bytes:
+    size = int.from_bytes(await reader.readexactly(_SIZE_BYTES), "big")
+    return await reader.readexactly(size)

@@ -189,3 +189,34 @@ def test_a_demo_file_is_written_without_a_server(run: Run) -> None:
     assert ran.code == 0
     assert ran.facts["records"] == 50
     assert len(Path("c.csv").read_text(encoding="utf-8").splitlines()) == 51
+
+
+def test_sources_are_declared_free_of_duplicates_by_a_flag_or_a_file(tmp_path: Path, run: Run) -> None:
+    file = few_customers(tmp_path, PEOPLE)
+    rails = tmp_path / "rails.yaml"
+    rails.write_text("duplicate_free: [customers]\n", encoding="utf-8")
+
+    freely = run("link", file, "--out", "out.csv", "--json")
+    by_flag = run("link", file, "--out", "out.csv", "--duplicate-free", "customers", "--json")
+    by_file = run("link", file, "--out", "out.csv", "--guard-rails", rails, "--json")
+
+    assert (freely.facts["identities"], freely.facts["kept_apart"]) == (2, {})
+    for declared in (by_flag, by_file):
+        assert (declared.facts["identities"], declared.facts["kept_apart"]) == (3, {"duplicate_free": 1})
+
+
+def test_a_slip_in_declaring_sources_is_said(tmp_path: Path, run: Run) -> None:
+    file = few_customers(tmp_path, PEOPLE)
+    wrong = tmp_path / "wrong.yaml"
+    wrong.write_text("duplicate_fre: [customers]\n", encoding="utf-8")
+
+    unknown = run("link", file, "--out", "out.csv", "--duplicate-free", "custumers")
+    lonely = run("link", file, "--out", "out.csv", "--never-overlap", "customers")
+    unread = run("link", file, "--out", "out.csv", "--guard-rails", wrong)
+
+    assert unknown.code == 0
+    assert "No record is of the source custumers" in unknown.err
+    assert lonely.code == 2
+    assert "two sources or more" in lonely.err
+    assert unread.code == 1
+    assert "duplicate_fre" in unread.err

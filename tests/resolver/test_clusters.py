@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Sequence
 from random import Random
 
 import numpy as np
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from goldenthread.resolver.clusters import Clustering, ClusterSettings, Decision, cluster, components
 from goldenthread.resolver.constraints import gather
 from goldenthread.resolver.linkage import link_few, link_many
+from goldenthread.resolver.vetoes import Subject, Vetoes
 
 BIT = 1000
 SETTINGS = ClusterSettings(link_weight=2 * BIT, min_average=0, max_component=50)
@@ -99,17 +101,17 @@ def test_the_order_of_members_does_not_matter(
     place = {member: i for i, member in enumerate(order)}
     limit = ClusterSettings(2 * BIT, 0, data.draw(st.integers(1, 9)))
 
-    straight = cluster(keys(n), profiles, weights, decisions, limit, vetoes)
+    straight = cluster(keys(n), profiles, weights, decisions, limit, apart(n, vetoes))
     shuffled = cluster(
         [keys(n)[i] for i in order],
         [profiles[i] for i in order],
         weights[np.ix_(order, order)],
         [
-            Decision(d.revision, d.must, tuple(place[i] for i in d.left), tuple(place[i] for i in d.right))
+            Decision(d.revision, d.must, tuple(place[i] for i in d.left), tuple(place[i] for i in d.right), d.overrides_veto)
             for d in reversed(decisions)
         ],
         limit,
-        [(place[j], place[i]) for i, j in reversed(vetoes)],
+        apart(n, [(place[j], place[i]) for i, j in vetoes]),
     )
 
     assert [shuffled.labels[place[i]] for i in range(n)] == straight.labels
@@ -125,7 +127,19 @@ def decisions_on(draw: st.DrawFn, n: int) -> list[Decision]:
     """A few decisions, each at a revision of its own, which may well conflict."""
     count = draw(st.integers(0, 3))
     members = st.lists(st.integers(0, n - 1), min_size=1, max_size=3, unique=True)
-    return [Decision(revision, draw(st.booleans()), tuple(draw(members)), tuple(draw(members))) for revision in range(count)]
+    return [
+        Decision(revision, draw(st.booleans()), tuple(draw(members)), tuple(draw(members)), draw(st.booleans()))
+        for revision in range(count)
+    ]
+
+
+def apart(n: int, pairs: Sequence[tuple[int, int]]) -> Vetoes:
+    """Veto pairs: each is a subject of its own, of which the two claim different values."""
+    claims: list[dict[Subject, frozenset[Hashable]]] = [{} for _ in range(n)]
+    for number, pair in enumerate(pairs):
+        for member in pair:
+            claims[member]["pair", str(number)] = frozenset({member})
+    return Vetoes(claims)
 
 
 @given(worlds(), st.data())
@@ -154,12 +168,14 @@ def test_vetoed_members_are_never_together_unless_decided(
     n = len(profiles)
     i, j = data.draw(st.integers(0, n - 1)), data.draw(st.integers(0, n - 1))
 
-    vetoed = cluster(keys(n), profiles, weights, (), SETTINGS, [(i, j)])
-    decided = cluster(keys(n), profiles, weights, [Decision(1, True, (i,), (j,))], SETTINGS, [(i, j)])
+    veto = apart(n, [(i, j)])
+
+    vetoed = cluster(keys(n), profiles, weights, [Decision(1, True, (i,), (j,))], SETTINGS, veto)
+    decided = cluster(keys(n), profiles, weights, [Decision(1, True, (i,), (j,), overrides_veto=True)], SETTINGS, veto)
 
     assert i == j or vetoed.labels[i] != vetoed.labels[j]
     assert decided.labels[i] == decided.labels[j]
-    assert decided.needs_review == (i != j)
+    assert decided.reviews == (("veto_overridden",) if i != j else ())
 
 
 @given(worlds())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from itertools import combinations
 from random import Random
 
@@ -20,6 +21,7 @@ from goldenthread.resolver.bulk.pairs import PairCounts, blocks_of, identifier_b
 from goldenthread.resolver.bulk.text_column import TextColumn
 from goldenthread.resolver.bulk.weigh import ColumnScorer
 from goldenthread.resolver.clusters import ClusterSettings, cluster
+from goldenthread.resolver.guards import GuardRails, Guards
 from goldenthread.resolver.normalise import Profile, identifiers, profile_of
 from goldenthread.resolver.scoring import MatchModel, Scorer
 
@@ -245,38 +247,65 @@ def test_weights_in_columns_are_the_scorers():
     )
 
 
-@settings(max_examples=150, deadline=None)
-@given(st.integers(0, 1 << 30), st.integers(2, 40), st.integers(0, 4), st.sampled_from([1000, 6]))
-def test_components_are_cut_as_one_by_one(seed, rows, width, most):
+RAILS = [
+    GuardRails(),
+    GuardRails(duplicate_free=("a",)),
+    GuardRails(duplicate_free=("a", "b"), never_overlap=(("b", "c"),), verifying=("a",)),
+    GuardRails(verifying=("b",), single_numbers=("passport",), never_overlap=(("a", "nowhere"), ("a", "b", "c"))),
+]
+
+
+@settings(max_examples=250, deadline=None)
+@given(st.integers(0, 1 << 30), st.integers(2, 40), st.integers(0, 4), st.sampled_from([1000, 6]), st.sampled_from(RAILS))
+def test_components_are_cut_as_one_by_one(seed, rows, width, most, rails):
     random = Random(seed)
     points = max(2, rows * 2 // 3)
     point_of = np.array([random.randrange(points) for _ in range(rows)])
     point_of = np.unique(point_of, return_inverse=True)[1]
-    frame = Frame.of_profiles([Profile(given=(f"n{i:02d}",)) for i in range(points)])
+    numbers = [
+        (int(SemanticType.NATIONAL_ID), "|1"),
+        (int(SemanticType.NATIONAL_ID), "|2"),
+        (int(SemanticType.PASSPORT), "x|3"),
+    ]
+    numbers += [(int(SemanticType.PASSPORT), "x|4"), (int(SemanticType.PASSPORT), "y|5")]
+    dates = ["1980-01-02", "1980-01-03", "1980-01-00"]
+    frame = Frame.of_profiles(
+        [
+            Profile(
+                given=(f"n{i:02d}",),
+                documents=tuple(sorted(random.sample(numbers, random.randrange(3)))),
+                birth_dates=tuple(sorted(random.sample(dates, random.randrange(3)))),
+            )
+            for i in range(points)
+        ]
+    )
+    guards = Guards(rails)
     matrix = np.array([[random.randint(-8, 8) for _ in range(points)] for _ in range(points)])
     matrix = np.minimum(matrix, matrix.T)
     groups = (point_of * 7919 % (width + 1)).astype(np.int64)
     ids = [str(random.randrange(rows)) for _ in range(rows)]
-    sources = [random.choice("ab") for _ in range(rows)]
+    sources = [random.choice("abc") for _ in range(rows)]
     limits = ClusterSettings(link_weight=2, min_average=-1, max_component=most)
 
-    labels, reviews = cut(
-        groups, point_of, frame, TextColumn.of(ids), sources, lambda i, j: matrix[i, j], limits, lambda share: None
+    labels, reviews, fired = cut(
+        groups, point_of, frame, TextColumn.of(ids), sources, lambda i, j: matrix[i, j], limits, lambda share: None, guards
     )
 
     expected: set[frozenset[int]] = set()
-    wanted_reviews = 0
+    wanted_reviews, wanted_fired = 0, Counter()
     for group in set(groups.tolist()):
         mine = [r for r in range(rows) if groups[r] == group]
         at = point_of[mine]
+        vetoes = guards.vetoes((sources[r], frame.profile(int(point_of[r]))) for r in mine)
         cutting = cluster(
             [(sources[r], ids[r]) for r in mine], [frame.profile(p).encode() for p in at.tolist()],
-            lambda i, j, at=at: matrix[at[i], at[j]], (), limits, explain=False,
+            lambda i, j, at=at: matrix[at[i], at[j]], (), limits, vetoes, explain=False,
         )  # fmt: skip
         expected |= {
             frozenset(r for r, x in zip(mine, cutting.labels, strict=True) if x == label) for label in set(cutting.labels)
         }
         wanted_reviews += cutting.needs_review
+        wanted_fired += vetoes.fired() if vetoes is not None else Counter()
     found = {frozenset(np.flatnonzero(labels == label).tolist()) for label in set(labels.tolist())}
-    assert (found, reviews) == (expected, wanted_reviews)
+    assert (found, reviews, fired) == (expected, wanted_reviews, wanted_fired)
     assert list(dict.fromkeys(labels.tolist())) == sorted(set(labels.tolist()))

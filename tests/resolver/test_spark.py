@@ -38,6 +38,7 @@ from goldenthread.resolver.bulk.spark import (
     tasks,
 )
 from goldenthread.resolver.bulk.spark.link import weigh
+from goldenthread.resolver.guards import GuardRails, Guards
 from goldenthread.resolver.normalise import Profile, profile_of
 from goldenthread.resolver.scoring import MatchModel, Scorer
 from goldenthread.resolver.scoring.refinement import Interaction, Refinement
@@ -106,9 +107,14 @@ def small_table(**columns: list[str]) -> Table:
 
 
 def both(
-    session: SparkSession, table: Table, types: dict[str, SemanticType | None], model: MatchModel | None = None
+    session: SparkSession,
+    table: Table,
+    types: dict[str, SemanticType | None],
+    model: MatchModel | None = None,
+    rails: GuardRails | None = None,
 ) -> tuple[LinkResult, LinkResult]:
-    return link(table, types, model=model), link_on_spark(session, table, types, model=model)
+    here = link(table, types, model=model, guard_rails=rails)
+    return here, link_on_spark(session, table, types, model=model, guard_rails=rails)
 
 
 def assert_equal(here: LinkResult, there: LinkResult) -> None:
@@ -162,6 +168,24 @@ def test_equal_rows_are_one_person_only_where_they_say_enough(spark: SparkSessio
     here, there = both(spark, table, types, MatchModel.shipped())
 
     assert here.identities.tolist() == [0, 1, 2, 3, 0, 4, 0]
+    assert_equal(here, there)
+
+
+@pytest.mark.spark
+@pytest.mark.parametrize("learned", [True, False])
+def test_guard_rails_keep_the_same_records_apart(spark: SparkSession, learned: bool) -> None:
+    table, guess = customers(1_500, seed=6)
+    twice = [*range(table.rows), *range(0, table.rows, 3)]
+    columns = {name: [column[i] for i in twice] for name, column in table.columns.items()}
+    crm, shop, *_ = sorted(set(columns["source"]))
+    columns["source"] = [shop if i >= table.rows and i % 2 else source for i, source in enumerate(columns["source"])]
+    table = Table(columns, len(twice), ("customers",), "source", "record_id")
+    rails = GuardRails(duplicate_free=(crm,), never_overlap=((crm, shop),), verifying=(shop,), single_numbers=("national_id",))
+    model = None if learned else MatchModel.shipped()
+
+    here, there = both(spark, table, types_of(guess), model, rails)
+
+    assert {"duplicate_free", "never_overlap"} <= dict(here.report.guarded).keys()
     assert_equal(here, there)
 
 
@@ -296,8 +320,8 @@ def test_components_are_cut_alike_wherever_batches_end(sizes: list[int]) -> None
     )
     model = SimpleNamespace(value=MatchModel.shipped().to_json())
 
-    whole = pa.Table.from_batches(tasks.cut_components(iter(rows.to_batches()), model))
-    parts = pa.Table.from_batches(tasks.cut_components(in_batches(rows, sizes), model))
+    whole = pa.Table.from_batches(tasks.cut_components(iter(rows.to_batches()), model, Guards(GuardRails())))
+    parts = pa.Table.from_batches(tasks.cut_components(in_batches(rows, sizes), model, Guards(GuardRails())))
 
     assert parts.to_pydict() == whole.to_pydict()
     assert whole.column("first").to_pylist()[:2] == [0, 0]

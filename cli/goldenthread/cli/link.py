@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from goldenthread.resolver.bulk.guess import ColumnGuess
     from goldenthread.resolver.bulk.link import LinkResult
     from goldenthread.resolver.bulk.read import Table
+    from goldenthread.resolver.guards import GuardRails
     from goldenthread.resolver.scoring import MatchModel
 
 __all__ = ["add_commands"]
@@ -65,6 +66,26 @@ def link(
         bool, typer.Option("--with-values", help="Write values of records into report and sample, which are personal.")
     ] = False,
     skip_ragged: Annotated[bool, typer.Option("--skip-ragged", help="Leave out rows with too many or few fields.")] = False,
+    guard_rails: Annotated[
+        Path | None,
+        typer.Option(
+            "--guard-rails", help="YAML of what must never be one person, as `guards show` writes it.", show_default=False
+        ),
+    ] = None,
+    duplicate_free: Annotated[
+        list[str] | None,
+        typer.Option("--duplicate-free", help="A source that holds nobody twice; repeatable.", show_default=False),
+    ] = None,
+    never_overlap: Annotated[
+        list[str] | None,
+        typer.Option("--never-overlap", help="Sources that hold nobody in common, as A,B; repeatable.", show_default=False),
+    ] = None,
+    verifying: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--verifying", help="A source whose birth dates and numbers are verified; repeatable.", show_default=False
+        ),
+    ] = None,
     engine: Annotated[Engine, typer.Option("--engine", help="Run on this machine, or on Spark with equal results.")] = (
         Engine.MACHINE
     ),
@@ -89,6 +110,8 @@ def link(
 
       goldenthread link crm.csv shop.parquet --out people.csv --ignore truth_id --write-columns columns.yaml
 
+      goldenthread link crm.csv bank.csv --out people.csv --duplicate-free crm --duplicate-free bank --verifying bank
+
       goldenthread link customers.parquet --out people.parquet --engine spark --master spark://host:7077
     """
     from time import perf_counter
@@ -96,6 +119,7 @@ def link(
     from goldenthread.cli import output
     from goldenthread.cli.errors import CommandError, UsageError
     from goldenthread.cli.files import read_files, show_guess
+    from goldenthread.cli.guard_rails import check_sources, declared
     from goldenthread.cli.report_file import check_report, look_again
     from goldenthread.resolver.bulk.guess import compared_columns
     from goldenthread.resolver.bulk.guess_file import to_yaml
@@ -113,6 +137,7 @@ def link(
             given = MatchModel.from_json(model.read_bytes())
         except ValueError:
             raise CommandError(f"{model} is no match model.", "Export one with `goldenthread model export`.") from None
+    rails = declared(guard_rails, duplicate_free or (), never_overlap or (), verifying or ())
     began = perf_counter()
     table, guess = read_files(
         files, columns, record_id=record_id, source_column=source_column, ignore=ignore or (), skip_ragged=skip_ragged
@@ -125,11 +150,12 @@ def link(
         write_columns.write_text(to_yaml(guess), encoding="utf-8")
     table.columns.update(compared_columns(table, guess))
     table.record_id_column = guess.record_id
+    check_sources(rails, table.columns[table.source_column])
     with output.stages() as tell:
         if engine is Engine.SPARK:
-            result = _link_on_spark(table, guess, given, tell, master, settings)
+            result = _link_on_spark(table, guess, given, rails, tell, master, settings)
         else:
-            result = _link_here(table, guess, given, tell)
+            result = _link_here(table, guess, given, rails, tell)
     for warning in result.report.warnings:
         output.warn(warning)
     _write(result, out)
@@ -148,6 +174,7 @@ def link(
         "candidate_pairs": report.candidate_pairs,
         "learned": report.learned,
         "needs_review": report.needs_review,
+        "kept_apart": dict(report.guarded),
         "seconds": round(perf_counter() - began, 2),
         "out": str(out),
     }
@@ -158,19 +185,24 @@ def link(
         f"{report.records:,} records are {report.identities:,} identities "
         f"({report.candidate_pairs:,} pairs compared, {facts['seconds']} s). Wrote {out}."
     )
+    for guard, pairs in report.guarded:
+        output.show(f"The guard {guard} kept {pairs:,} pairs of records apart.")
 
 
-def _link_here(table: Table, guess: ColumnGuess, model: MatchModel | None, tell: Callable[[str, float], None]) -> LinkResult:
+def _link_here(
+    table: Table, guess: ColumnGuess, model: MatchModel | None, rails: GuardRails, tell: Callable[[str, float], None]
+) -> LinkResult:
     from goldenthread.resolver.bulk.link import link as link_table
 
     types = {column.name: column.type for column in guess.attributes}
-    return link_table(table, types, model=model, default_country=guess.default_country, progress=tell)
+    return link_table(table, types, model=model, guard_rails=rails, default_country=guess.default_country, progress=tell)
 
 
 def _link_on_spark(
     table: Table,
     guess: ColumnGuess,
     model: MatchModel | None,
+    rails: GuardRails,
     tell: Callable[[str, float], None],
     master: str | None,
     settings: dict[str, str],
@@ -179,7 +211,9 @@ def _link_on_spark(
 
     types = {column.name: column.type for column in guess.attributes}
     with spark_session(master or LOCAL, settings) as session:
-        return link_on_spark(session, table, types, model=model, default_country=guess.default_country, progress=tell)
+        return link_on_spark(
+            session, table, types, model=model, guard_rails=rails, default_country=guess.default_country, progress=tell
+        )
 
 
 def _spark_settings(engine: Engine, master: str | None, given: list[str]) -> dict[str, str]:

@@ -14,7 +14,7 @@ Average linkage: Sokal and Michener, "A statistical method for evaluating system
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
 import numpy as np
@@ -23,8 +23,20 @@ from numpy.typing import NDArray
 
 from goldenthread.resolver.constraints import CANNOT, VETO, Atoms, Ruling, bind, gather
 from goldenthread.resolver.linkage import Entry, Join, Part, components
+from goldenthread.resolver.vetoes import Subject, Vetoes
 
-__all__ = ["ClusterSettings", "Clustering", "Cut", "Decision", "JoinStep", "Links", "Weights", "cluster", "components"]
+__all__ = [
+    "ClusterSettings",
+    "Clustering",
+    "Cut",
+    "Decision",
+    "JoinStep",
+    "Links",
+    "Review",
+    "Weights",
+    "cluster",
+    "components",
+]
 
 Weights = Callable[[NDArray[np.int32], NDArray[np.int32]], NDArray[np.int64]] | NDArray[np.int64]
 """Weights of pairs of members: a function of two columns of positions, or the full symmetric matrix."""
@@ -33,6 +45,9 @@ Links = tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int64]]
 """Pairs of member positions that are linked, and their weights."""
 
 _CutBy = Literal["average", "decision", "veto", "size"]
+Review = Literal["component_size", "veto_overridden"]
+"""Why a steward should look at a component."""
+
 _CHUNK = 1 << 20  # pairs asked for at a time, so that their columns stay small
 
 
@@ -47,13 +62,15 @@ class ClusterSettings(Struct, frozen=True):
 class Decision(Struct, frozen=True):
     """A steward's decision on members, given by position; where two conflict, the later revision holds.
 
-    A `must` puts all of left and right together; a cannot keeps each of left from each of right.
+    A `must` puts all of left and right together, what a veto keeps apart only when it `overrides_veto`; a cannot keeps each of
+    left from each of right.
     """
 
     revision: int
     must: bool
     left: tuple[int, ...]
     right: tuple[int, ...]
+    overrides_veto: bool = False
 
 
 class JoinStep(Struct, frozen=True):
@@ -67,27 +84,33 @@ class JoinStep(Struct, frozen=True):
 
 
 class Cut(Struct, frozen=True):
-    """Two clusters that a link joins and that were kept apart all the same."""
+    """Two clusters that a link joins and that were kept apart all the same; by a veto, of which subject they disagree."""
 
     left: int
     right: int
     strongest: tuple[int, int]
     weight: int
     by: _CutBy
+    veto: Subject | None = None
 
 
 class Clustering(Struct):
     """How a component was cut.
 
     `labels` gives each member's cluster, numbered by smallest order key. `steps` and `cuts` explain it; the steps of one
-    cluster are in the order they were taken. `needs_review` says that the component was too large to be scored whole,
-    or that a decision joined members that a veto keeps apart.
+    cluster are in the order they were taken. `reviews` says why a steward should look at it: the component was too large to
+    be scored whole, or a decision joined members that a veto keeps apart.
     """
 
     labels: list[int]
     steps: list[JoinStep]
     cuts: list[Cut]
-    needs_review: bool
+    reviews: tuple[Review, ...]
+
+    @property
+    def needs_review(self) -> bool:
+        """Whether a steward should look at it."""
+        return bool(self.reviews)
 
 
 def cluster(
@@ -96,7 +119,7 @@ def cluster(
     weights: Weights,
     decisions: Sequence[Decision],
     settings: ClusterSettings,
-    vetoes: Sequence[tuple[int, int]] = (),
+    vetoes: Vetoes | None = None,
     *,
     links: Links | None = None,
     explain: bool = True,
@@ -104,30 +127,34 @@ def cluster(
     """Cut one component into identities.
 
     Members with equal profile digests are one point of that multiplicity and always together, unless a decision or veto
-    keeps them apart. A must decision outranks a veto, which is a rule's opinion, and asks for a review.
+    keeps them apart. A must decision that overrides a veto asks for a review.
     Above `max_component` profiles only links are looked at, to cut the component into parts that fit: all pairs that reach
     `link_weight`, or `links` where given. Whoever must get equal partitions gives it, or leaves it, alike; it plays no part
     in smaller components. Without `explain`, steps and cuts stay empty, and equal profiles are not weighed.
     """
     n = len(order_keys)
     if n < 2:
-        return Clustering([0] * n, [], [], False)
+        return Clustering([0] * n, [], [], ())
     order = sorted(range(n), key=lambda i: (order_keys[i], profiles[i]))
     number: dict[bytes, int] = {}
     point_of = [number.setdefault(profiles[i], len(number)) for i in order]
-    if decisions or vetoes:
+    if decisions or vetoes is not None:
         rank = [0] * n
         for place, position in enumerate(order):
             rank[position] = place
         atoms = bind(
             point_of,
-            [Ruling(d.revision, d.must, tuple(rank[i] for i in d.left), tuple(rank[i] for i in d.right)) for d in decisions],
-            [(rank[i], rank[j]) for i, j in vetoes],
+            [
+                Ruling(d.revision, d.must, tuple(rank[i] for i in d.left), tuple(rank[i] for i in d.right), d.overrides_veto)
+                for d in decisions
+            ],
+            Vetoes([vetoes.claims[i] for i in order]) if vetoes is not None else None,
         )
+        size = atoms.size(point_of)
     else:
-        atoms = gather(point_of, len(number))
+        atoms, size = gather(point_of, len(number)), len(number)
     component = _Component(order, point_of, atoms, weights, settings, explain)
-    if len(number) <= settings.max_component:
+    if size <= settings.max_component:
         component.cut_part(range(len(atoms.groups)))
     else:
         component.cut_apart(links)
@@ -148,7 +175,7 @@ class _Component:
     ) -> None:
         self.order, self.point_of, self.atoms = order, point_of, atoms
         self.weights, self.settings, self.explain = weights, settings, explain
-        self.needs_review = atoms.overruled
+        self.reviews: tuple[Review, ...] = ("veto_overridden",) if atoms.overruled else ()
         self.cluster_of = list(range(len(atoms.groups)))  # each atom's cluster, known by its smallest atom
         self.steps: list[tuple[int, JoinStep]] = []
         self.cuts: list[tuple[int, int, Cut]] = []
@@ -171,12 +198,7 @@ class _Component:
         part = Part(entries, self.order, self.weigh, self.settings.link_weight, self_weights=self.explain)
         joins: list[Join] = []
         if len(atoms) > 1:
-            barriers: list[tuple[int, int, int]] = []
-            if self.atoms.barriers:
-                place = {atom: slot for slot, atom in enumerate(atoms)}
-                barriers = [
-                    (place[a], place[b], why) for (a, b), why in self.atoms.barriers.items() if a in place and b in place
-                ]
+            barriers, subjects = self.atoms.barriers(atoms)
             joins = part.join(barriers, self.settings.min_average)
             for stays, goes, _ in joins:
                 self.cluster_of[atoms[goes]] = atoms[stays]
@@ -184,21 +206,21 @@ class _Component:
             for atom in atoms:
                 self.cluster_of[atom] = self.cluster_of[self.cluster_of[atom]]
             if self.explain:
-                self._explain_cuts(atoms, part, barriers)
+                self._explain_cuts(atoms, part, barriers, subjects)
         if self.explain:
             self._explain_joins(atoms, part, joins)
 
     def cut_apart(self, links: Links | None) -> None:
         """Raise the link threshold, where too many profiles hang together, until the parts fit; then cut each."""
-        self.needs_review = True
+        self.reviews = ("component_size", *self.reviews)
         groups = self.atoms.groups
         atom_of = np.empty(len(self.order), dtype=np.int64)
         for atom, ranks in enumerate(groups):
             atom_of[[self.order[rank] for rank in ranks]] = atom
         left, right, weight = self._all_links() if links is None else links
         a, b = np.minimum(atom_of[left], atom_of[right]), np.maximum(atom_of[left], atom_of[right])
-        barred = np.array([one * len(groups) + other for one, other in self.atoms.barriers], dtype=np.int64)
-        kept = (a != b) & (weight >= self.settings.link_weight) & ~np.isin(a * len(groups) + b, barred)
+        kept = (a != b) & (weight >= self.settings.link_weight)
+        kept[kept] = ~self.atoms.are_barred(a[kept], b[kept])
         a, b, weight, left, right = a[kept], b[kept], weight[kept], left[kept], right[kept]
         profiles = [len(self.entries(ranks)) for ranks in groups]
         for part in parts_that_fit(profiles, a, b, weight, self.settings.max_component):
@@ -242,10 +264,10 @@ class _Component:
                 labels[self.order[rank]] = label
         steps = [step for _, step in sorted(self.steps, key=lambda step: step[0])]
         cuts = [
-            Cut(number[left], number[right], cut.strongest, cut.weight, cut.by)
+            Cut(number[left], number[right], cut.strongest, cut.weight, cut.by, cut.veto)
             for left, right, cut in sorted(self.cuts, key=lambda cut: cut[:2])
         ]
-        return Clustering(labels, steps, cuts, self.needs_review)
+        return Clustering(labels, steps, cuts, self.reviews)
 
     def _positions(self, ranks: Sequence[int]) -> tuple[int, ...]:
         return tuple(self.order[rank] for rank in ranks)
@@ -273,7 +295,13 @@ class _Component:
             self.steps.append((self.cluster_of[atoms[stays]], step))
             groups[stays] = sorted(left + right)
 
-    def _explain_cuts(self, atoms: Sequence[int], part: Part, barriers: list[tuple[int, int, int]]) -> None:
+    def _explain_cuts(
+        self,
+        atoms: Sequence[int],
+        part: Part,
+        barriers: list[tuple[int, int, int]],
+        subjects: Mapping[tuple[int, int], Subject],
+    ) -> None:
         ends = {self.cluster_of[atom] for atom in atoms}
         if len(ends) == 1:
             return
@@ -281,16 +309,20 @@ class _Component:
         for atom in atoms:
             ranks_of[self.cluster_of[atom]] += self.atoms.groups[atom]
         why: dict[tuple[int, int], int] = {}
+        veto_of: dict[tuple[int, int], Subject] = {}
         for a, b, reason in barriers:
             x, y = sorted((self.cluster_of[atoms[a]], self.cluster_of[atoms[b]]))
             why[x, y] = why.get((x, y), 0) | reason
+            if reason == VETO:
+                veto_of[x, y] = min(subjects[a, b], veto_of.get((x, y), subjects[a, b]))
         end_of = [self.cluster_of[atom] for atom in atoms]
         for left, right in part.linked_ends(end_of):
             one, other = self.entries(sorted(ranks_of[left])), self.entries(sorted(ranks_of[right]))
             weight, i, j = part.strongest(one, other)
             reason = why.get((left, right), 0)
             by: _CutBy = "decision" if reason & CANNOT else "veto" if reason & VETO else "average"
-            self.cuts.append((left, right, Cut(left, right, (self.order[i], self.order[j]), weight, by)))
+            veto = veto_of[left, right] if by == "veto" else None
+            self.cuts.append((left, right, Cut(left, right, (self.order[i], self.order[j]), weight, by, veto)))
 
     def _explain_size_cuts(self, a: NDArray[np.int64], b: NDArray[np.int64], links: Links) -> None:
         ends = np.asarray(self.cluster_of)

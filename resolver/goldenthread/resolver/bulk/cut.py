@@ -1,11 +1,12 @@
 """Cut the components of linked profiles into identities, many at a time: exactly what `clusters.cluster` makes of each.
 
 Most components are small, so those of one size are joined together, a component a row of arrays. Larger ones go to `cluster`
-one by one.
+one by one, and so do those whose records a guard rail keeps apart.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -13,8 +14,10 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from goldenthread.resolver.bulk.frame import Frame
+from goldenthread.resolver.bulk.guarded import disagreeing
 from goldenthread.resolver.bulk.text_column import TextColumn
 from goldenthread.resolver.clusters import ClusterSettings, cluster, components
+from goldenthread.resolver.guards import Guards
 
 __all__ = ["Weigh", "component_of_rows", "cut"]
 
@@ -68,11 +71,59 @@ def cut(
     weigh: Weigh,
     settings: ClusterSettings,
     report: Callable[[float], None],
-) -> tuple[Longs, int]:
+    guards: Guards | None = None,
+) -> tuple[Longs, int, Counter[str]]:
     """Cut every component into identities; number them by first row, and count the parts that need a review.
 
-    `frame` holds the distinct profiles, `point_of` the number of each row's.
+    `frame` holds the distinct profiles, `point_of` the number of each row's. The last answer counts, by guard, the pairs of
+    records that it kept apart.
     """
+    barred = np.zeros(0, np.int64) if guards is None else disagreeing(guards, groups, point_of, frame, sources)
+    if guards is None or not len(barred):
+        return *_cut_free(groups, point_of, frame, record_ids, sources, weigh, settings, report), Counter()
+    rows = np.flatnonzero(np.isin(groups, barred))
+    rows = rows[np.argsort(groups[rows], kind="stable")]
+    alone = groups.copy()
+    alone[rows] = groups.max() + 1 + np.arange(len(rows))
+    labels, reviews = _cut_free(alone, point_of, frame, record_ids, sources, weigh, settings, lambda share: report(share / 2))
+    fired: Counter[str] = Counter()
+    starts = np.flatnonzero(np.diff(groups[rows], prepend=-1))
+    for done, one in enumerate(np.split(rows, starts[1:]), 1):
+        first, review, counts = _cut_guarded(one, point_of, frame, record_ids, sources, weigh, settings, guards)
+        labels[one] = labels[one[first]]
+        reviews += review
+        fired += counts
+        report(0.5 + 0.5 * done / len(starts))
+    return _by_first(labels), reviews, fired
+
+
+def _cut_guarded(
+    rows: Longs, point_of: Longs, frame: Frame, record_ids: Sequence[str], sources: Sequence[str], weigh: Weigh,
+    settings: ClusterSettings, guards: Guards,
+) -> tuple[Longs, bool, Counter[str]]:  # fmt: skip
+    """Cut one component whose records claim different things; answer the place of the first row of each one's identity."""
+    points = point_of[rows].astype(np.int32)
+    profile_of = {point: frame.profile(point) for point in np.unique(points).tolist()}
+    digest_of = {point: profile.encode() for point, profile in profile_of.items()}
+    keys = [(sources[row], record_ids[row]) for row in rows.tolist()]
+    vetoes = guards.vetoes((source, profile_of[point]) for (source, _), point in zip(keys, points.tolist(), strict=True))
+    digests = [digest_of[point] for point in points.tolist()]
+    cutting = cluster(keys, digests, lambda i, j: weigh(points[i], points[j]), (), settings, vetoes, explain=False)
+    _, first, inverse = np.unique(cutting.labels, return_index=True, return_inverse=True)
+    return first[inverse], cutting.needs_review, Counter() if vetoes is None else vetoes.fired()
+
+
+def _cut_free(
+    groups: Longs,
+    point_of: Longs,
+    frame: Frame,
+    record_ids: Sequence[str],
+    sources: Sequence[str],
+    weigh: Weigh,
+    settings: ClusterSettings,
+    report: Callable[[float], None],
+) -> tuple[Longs, int]:
+    """Cut components whose records nothing keeps apart."""
     # An identity is known by one of its (component, profile) members until the end; rows of one member are always together.
     member_of, first = _members(groups, point_of)
     members = _Members(groups[first], point_of[first], np.bincount(member_of, minlength=len(first)))

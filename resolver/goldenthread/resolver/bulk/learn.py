@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from goldenthread.resolver.blocking import PARTS, BlockingRule
 from goldenthread.resolver.bulk.frame import Feature as Values
 from goldenthread.resolver.bulk.frame import Frame
+from goldenthread.resolver.bulk.guarded import Apart
 from goldenthread.resolver.bulk.levels import ColumnLevels, feature_of
 from goldenthread.resolver.bulk.packed import packed_pairs, united
 from goldenthread.resolver.bulk.pairs import (
@@ -136,8 +137,11 @@ def learn(
     progress: Callable[[str, float], None],
     name: str,
     further: Callable[[Comparable, Lesson], Lesson] | None = None,
+    separate: Apart | None = None,
 ) -> Learned:
     """Learn from distinct profiles, at least two, each of which `counts` records have, without labels; `further` goes on.
+
+    Pairs that are `separate` because of their sources are not looked at: nothing is to be learned of matches from them.
 
     Of very many profiles a random sample is looked at, unless `further` needs them all: a share of the profiles has the square
     of that share of the pairs, matches and others alike.
@@ -147,6 +151,7 @@ def learn(
         rows = np.sort(np.random.default_rng(seed).permutation(frame.rows)[: max(_SAMPLED, frame.rows // _SAMPLED_SHARE)])
         share = len(rows) / frame.rows
         frame, counts = frame.only(rows), counts[rows]
+        separate = separate.take(rows) if separate is not None else None
     rng = Random(seed)  # noqa: S311  # sampling and a salt that is stored beside its hashes: no secret
     progress("block", 0.0)
     columns = _columns(frame, rng)
@@ -156,6 +161,9 @@ def learn(
     right = np.concatenate([np.zeros(0, np.int32), *(c.right for c in chunks)])
     masks = np.concatenate([np.zeros(0, np.uint64), *(c.masks for c in chunks)])
     del chunks
+    if separate is not None:
+        kept_pairs = ~separate.barred(left, right)
+        left, right, masks = left[kept_pairs], right[kept_pairs], masks[kept_pairs]
     compared = _Compared(columns, counts, left, right)
     lesson = learn_without_labels(compared, seed, progress)
     if further is not None:

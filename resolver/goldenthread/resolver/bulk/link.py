@@ -13,10 +13,12 @@ from numpy.typing import NDArray
 from goldenthread.graph.model import SemanticType
 from goldenthread.resolver.bulk.cut import component_of_rows, cut
 from goldenthread.resolver.bulk.frame import Frame
+from goldenthread.resolver.bulk.guarded import Apart, apart
 from goldenthread.resolver.bulk.learn import learn
 from goldenthread.resolver.bulk.normalise_columns import normalise_columns
 from goldenthread.resolver.bulk.pairs import PairCounts, blocks_of, stream_pairs
 from goldenthread.resolver.bulk.weigh import ColumnScorer
+from goldenthread.resolver.guards import GuardRails, Guards
 from goldenthread.resolver.normalise import Profile
 from goldenthread.resolver.scoring import MatchModel
 
@@ -86,6 +88,8 @@ class LinkReport(Struct, frozen=True):
     learned: bool
     needs_review: int
     warnings: tuple[str, ...]
+    guarded: tuple[tuple[str, int], ...] = ()
+    """By guard, the pairs of records that it kept apart in one component."""
 
 
 class LinkResult(Struct):
@@ -122,13 +126,15 @@ def link(
     columns: Mapping[str, SemanticType | None],
     *,
     model: MatchModel | None = None,
+    guard_rails: GuardRails | None = None,
     default_country: str = "US",
     progress: Progress | None = None,
     seed: int = 0,
 ) -> LinkResult:
     """Link all rows of a table. `columns` types those to look at; others, and those typed None, are ignored.
 
-    With a model exported from a server, the identities are those that the server would make of the same records.
+    With a model exported from a server and its guard rails, the identities are those that the server would make of the same
+    records.
     Without, one is learned from the rows; the report warns where that is doubtful.
     """
     # Millions of values are made that form no cycles; the collector would look for some among them again and again.
@@ -141,7 +147,10 @@ def link(
         report("normalise", 1.0)
         record_ids = record_ids_of(table)
         sources = table.columns[table.source_column]
-        return link_frame(frame, record_ids, sources, model=model, default_country=default_country, progress=report, seed=seed)
+        return link_frame(
+            frame, record_ids, sources,
+            model=model, guard_rails=guard_rails, default_country=default_country, progress=report, seed=seed,
+        )  # fmt: skip
     finally:
         if was_collecting:
             gc.enable()
@@ -153,16 +162,20 @@ def link_frame(
     sources: Sequence[str],
     *,
     model: MatchModel | None = None,
+    guard_rails: GuardRails | None = None,
     default_country: str = "US",
     progress: Progress | None = None,
     seed: int = 0,
 ) -> LinkResult:
     """Link records whose profiles are already made; see `link`."""
     report = progress or silent
+    guards = Guards(guard_rails or GuardRails())
     point_of, distinct = frame.distinct()
-    choice = (
-        Choice(model) if model is not None else choose_model(distinct, np.bincount(point_of), default_country, seed, report)
-    )
+    if model is not None:
+        choice = Choice(model)
+    else:
+        separate = apart(guards, point_of, sources)
+        choice = choose_model(distinct, np.bincount(point_of), default_country, seed, report, separate)
     model = choice.model
     report("block", 0.0)
     blocks = blocks_of(model.rules, distinct, model.generic_limit)
@@ -186,9 +199,9 @@ def link_frame(
     del blocks
     report("cluster", 0.0)
     groups = component_of_rows(point_of, distinct.rows, left, right, keyed, scorer.weigh, model.link_weight)
-    labels, reviews = cut(
+    labels, reviews, fired = cut(
         groups, point_of, distinct, record_ids, sources, scorer.weigh, model.cluster_settings,
-        lambda share: report("cluster", share),
+        lambda share: report("cluster", share), guards,
     )  # fmt: skip
     report("cluster", 1.0)
     return LinkResult(
@@ -208,21 +221,27 @@ def link_frame(
             learned=choice.learned,
             needs_review=reviews,
             warnings=choice.warnings,
+            guarded=tuple(sorted(fired.items())),
         ),
     )
 
 
 def choose_model(
-    profiles: Frame | Sequence[Profile], counts: NDArray[np.int64], default_country: str, seed: int, report: Progress
+    profiles: Frame | Sequence[Profile],
+    counts: NDArray[np.int64],
+    default_country: str,
+    seed: int,
+    report: Progress,
+    separate: Apart | None = None,
 ) -> Choice:
     """Learn a model from distinct profiles, in order of their first row; where they are too few, take the shipped one.
 
-    `counts` says how many rows have each profile.
+    `counts` says how many rows have each profile, `separate` which can't be one person because of their sources.
     """
     distinct = profiles if isinstance(profiles, Frame) else Frame.of_profiles(profiles)
     if distinct.rows < 2:
         return Choice(MatchModel.shipped(), warnings=("There are fewer than two distinct records, so nothing was learned.",))
-    learnt = learn(distinct, counts, default_country, seed, report, "learned")
+    learnt = learn(distinct, counts, default_country, seed, report, "learned", separate=separate)
     facts = (learnt.expected_matches, learnt.lesson.fit.iterations)
     warnings = tuple(learnt.lesson.warnings)
     if learnt.lesson.fit.expected_matches >= _LEAST_MATCHES:

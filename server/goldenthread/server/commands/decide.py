@@ -89,7 +89,7 @@ async def merge_identities(
         linked = await _relinked(reader, tenant, made, at)
         stays = {linked.identity_of[record] for record in records}
         if len(stays) > 1:
-            raise FailedPrecondition("another decision keeps some of their records apart; undo that one first")
+            raise FailedPrecondition("another decision or a guard rail keeps some of their records apart")
         revision = reader.revision.number + (not preview)
         identity = stays.pop()
         return made, linked, Merged(identity, sorted(set(together) - {identity}), b"" if preview else made.id, revision)

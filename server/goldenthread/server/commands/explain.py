@@ -15,7 +15,7 @@ from goldenthread.server.commands.as_of import Moment, read_at
 from goldenthread.server.commands.decide import DecisionView, open_decisions
 from goldenthread.server.commands.engine import Engine
 from goldenthread.server.commands.identities import living
-from goldenthread.server.commands.linking import component_parts, cut_part
+from goldenthread.server.commands.linking import component_parts, cut_part, vetoes_of
 from goldenthread.server.commands.prepare_record import Member
 from goldenthread.server.commands.tenants import Tenant
 from goldenthread.server.errors import NotFound
@@ -114,7 +114,7 @@ async def explain_identity(engine: Engine, tenant: Tenant, id: bytes, moment: Mo
     wanted = set(identity.records)
     steps: list[Step] = []
     for part in parts:
-        for step in cut_part(tenant, part, explain=True).steps:
+        for step in cut_part(tenant, part, vetoes_of(tenant, part), explain=True).steps:
             left = [part.records[i] for i in step.left]
             right = [part.records[i] for i in step.right]
             if not wanted.issuperset(left):

@@ -18,13 +18,24 @@ from numpy.typing import NDArray
 from goldenthread.graph.errors import Conflict
 from goldenthread.graph.model import Edge, EdgeKind, Node, NodeKind
 from goldenthread.graph.store import ChangeSet, Component, EdgeRef, Reader
-from goldenthread.resolver.clusters import Clustering, Decision, cluster
+from goldenthread.resolver.clusters import Clustering, Decision, Review, cluster
 from goldenthread.resolver.normalise import Profile
+from goldenthread.resolver.vetoes import Vetoes
 from goldenthread.server.commands.ids import new_id
 from goldenthread.server.commands.prepare_record import Member
 from goldenthread.server.commands.tenants import Tenant
 
-__all__ = ["Change", "Linked", "Part", "component_parts", "cut_part", "held_components", "relink"]
+__all__ = [
+    "Change",
+    "Linked",
+    "NeedsReview",
+    "Part",
+    "component_parts",
+    "cut_part",
+    "held_components",
+    "relink",
+    "vetoes_of",
+]
 
 _DENSE = 512
 """Components up to this many records are scored as one matrix; larger ones ask for weights pair by pair."""
@@ -51,6 +62,16 @@ class Linked(Struct, kw_only=True):
 
     identity_of: dict[bytes, bytes]
     changes: ChangeSet
+    reviews: list[NeedsReview]
+    fired: Counter[str]
+    """By guard, the pairs of records that it kept apart in the components that were touched."""
+
+
+class NeedsReview(Struct, frozen=True):
+    """A component that a steward should look at, and why."""
+
+    records: tuple[bytes, ...]
+    reasons: tuple[Review, ...]
 
 
 class Part(Struct):
@@ -88,7 +109,7 @@ async def relink(reader: Reader, tenant: Tenant, change: Change, at: int) -> Lin
     fresh = {decision: max(revision, reader.revision.number + 1) for decision, revision in change.decision_revisions.items()}
     revisions = await _decision_revisions(reader, decisions, fresh)
     parts = _parts(members, links, decisions, revisions)
-    groups = await asyncio.to_thread(_cut_all, tenant, parts)
+    groups, reviews, fired = await asyncio.to_thread(_cut_all, tenant, parts)
 
     old = {record: state.identity for record, state in states.items() if state.identity is not None}
     gone_from = {old[record] for record in change.gone if record in old}
@@ -100,7 +121,7 @@ async def relink(reader: Reader, tenant: Tenant, change: Change, at: int) -> Lin
     for identity in sorted(gone_from):  # each deletion leaves its own mark, so that any past moment knows of later ones
         changes.end_edges.append(EdgeRef(EdgeKind.CUT, identity, identity))
         changes.put_edges.append(Edge(EdgeKind.CUT, identity, identity))
-    return Linked(identity_of=identity_of, changes=changes)
+    return Linked(identity_of=identity_of, changes=changes, reviews=reviews, fired=fired)
 
 
 async def held_components(
@@ -207,24 +228,38 @@ def _part(
     return Part(records, [members[record] for record in records], decisions, weights)
 
 
-def _cut_all(tenant: Tenant, parts: Sequence[Part]) -> list[list[bytes]]:
+def _cut_all(tenant: Tenant, parts: Sequence[Part]) -> tuple[list[list[bytes]], list[NeedsReview], Counter[str]]:
     """Cut every component; score the pairs of all small ones in one call."""
     groups: list[list[bytes]] = []
+    reviews: list[NeedsReview] = []
+    fired: Counter[str] = Counter()
     small = [part for part in parts if 1 < len(part.records) <= _DENSE]
     matrices = _matrices(tenant, small)
     for part in parts:
         if len(part.records) == 1:
             groups.append(part.records)
             continue
-        clustering = cut_part(tenant, part, matrices.get(id(part)), explain=False)
+        vetoes = vetoes_of(tenant, part)
+        clustering = cut_part(tenant, part, vetoes, matrices.get(id(part)), explain=False)
+        if vetoes is not None:
+            fired += vetoes.fired()
+        if clustering.reviews:
+            reviews.append(NeedsReview(tuple(part.records), clustering.reviews))
         found: dict[int, list[bytes]] = defaultdict(list)
         for record, label in zip(part.records, clustering.labels, strict=True):
             found[label].append(record)
         groups.extend(found.values())
-    return groups
+    return groups, reviews, fired
 
 
-def cut_part(tenant: Tenant, part: Part, matrix: NDArray[np.int64] | None = None, *, explain: bool) -> Clustering:
+def vetoes_of(tenant: Tenant, part: Part) -> Vetoes | None:
+    """Say what keeps the records of a component apart; None when nothing does."""
+    return tenant.guards.vetoes((member.order_key[0], member.profile) for member in part.members)
+
+
+def cut_part(
+    tenant: Tenant, part: Part, vetoes: Vetoes | None, matrix: NDArray[np.int64] | None = None, *, explain: bool
+) -> Clustering:
     """Cut one component into identities."""
     profiles = [member.profile for member in part.members]
 
@@ -237,6 +272,7 @@ def cut_part(tenant: Tenant, part: Part, matrix: NDArray[np.int64] | None = None
         weigh if matrix is None else matrix,
         part.decisions,
         tenant.clustering,
+        vetoes,
         explain=explain,
     )
 

@@ -5,7 +5,7 @@ Everything here can be had again from the store and the vault; two servers on on
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Iterable, Sequence
 from hashlib import blake2b
 from threading import Lock
@@ -17,6 +17,7 @@ from goldenthread.graph.errors import GraphError
 from goldenthread.graph.model import DataModel, Node, NodeKind, RecordContent
 from goldenthread.graph.store import Reader, RecordState
 from goldenthread.graph.vault import TenantVault
+from goldenthread.resolver.guards import GuardRails, Guards
 from goldenthread.resolver.normalise import NORMALISER_VERSION, Profile
 from goldenthread.resolver.scoring import MatchModel, Scorer
 from goldenthread.server.commands.prepare_record import Member, SealedVersion, decode_version, member_of
@@ -70,6 +71,9 @@ class Tenant:
         self.scorer = Scorer(match_model)
         self.clustering = match_model.cluster_settings
         self._marked: tuple[DataModel, MatchModel, bytes] | None = None
+        self.guards = Guards(GuardRails())
+        self.guards_fired: Counter[str] = Counter()
+        """By guard, the pairs of records that it kept apart, each time their component was linked, since the start."""
         self.members: Cache[bytes, Member] = Cache(cache_records)  # by version id
         self.profiles: Cache[bytes, Profile] = Cache(cache_records)  # by digest
         self.artefacts: Cache[bytes, bytes] = Cache(_ARTEFACTS)  # opened bodies by version id

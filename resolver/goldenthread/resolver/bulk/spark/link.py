@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 import warnings
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial, reduce
@@ -24,6 +25,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from goldenthread.graph.model import SemanticType
+from goldenthread.resolver.bulk.guarded import apart
 from goldenthread.resolver.bulk.link import (
     Choice,
     LinkReport,
@@ -40,6 +42,8 @@ from goldenthread.resolver.bulk.spark import tasks
 from goldenthread.resolver.bulk.spark.components import connected_components
 from goldenthread.resolver.bulk.spark.errors import SparkFailed, WorkersDiffer
 from goldenthread.resolver.bulk.text_column import TextColumn
+from goldenthread.resolver.clusters import ClusterSettings, cluster
+from goldenthread.resolver.guards import GUARDS, GuardRails, Guards
 from goldenthread.resolver.normalise import Profile
 from goldenthread.resolver.scoring import MatchModel
 
@@ -62,6 +66,7 @@ def link_on_spark(
     columns: Mapping[str, SemanticType | None],
     *,
     model: MatchModel | None = None,
+    guard_rails: GuardRails | None = None,
     default_country: str = "US",
     progress: Progress | None = None,
     seed: int = 0,
@@ -72,7 +77,7 @@ def link_on_spark(
         SparkFailed: a stage failed.
         WorkersDiffer: executors have other versions of what normalises and scores.
     """
-    linking = _Linking(session, progress or silent)
+    linking = _Linking(session, Guards(guard_rails or GuardRails()), progress or silent)
     with _parted(session, table.rows):
         try:
             return linking.link(table, columns, model, default_country, seed)
@@ -83,8 +88,8 @@ def link_on_spark(
 class _Linking:
     """One linking: what it keeps on executors until it ends."""
 
-    def __init__(self, session: SparkSession, report: Progress) -> None:
-        self.session, self.report = session, report
+    def __init__(self, session: SparkSession, guards: Guards, report: Progress) -> None:
+        self.session, self.guards, self.report = session, guards, report
         self.kept: list[DataFrame] = []
 
     def keep(self, frame: DataFrame) -> DataFrame:
@@ -132,13 +137,14 @@ class _Linking:
         point_of = np.arange(table.rows, dtype=np.int64)
         point_of[again.column("row").to_numpy()] = again.column("point").to_numpy()
         points = np.flatnonzero(point_of == np.arange(table.rows))
-        choice = Choice(model) if model is not None else self._choose(placed, point_of, default_country, seed)
+        choice = Choice(model) if model is not None else self._choose(placed, point_of, sources, default_country, seed)
         model = choice.model
+        self.max_component = model.max_component
         carried = self.session.sparkContext.broadcast(model.to_json())
         try:
             pairs, rules, candidates = self._block(placed, carried, model)
             links, tied = self._score(placed, pairs, carried, model)
-            first_of, reviews = self._cluster(placed, links, carried, point_of, tied)
+            first_of, reviews, fired = self._cluster(placed, links, carried, point_of, tied, sources, record_ids)
         finally:
             carried.unpersist()
         _, identities = np.unique(first_of, return_inverse=True)
@@ -159,6 +165,7 @@ class _Linking:
                 learned=choice.learned,
                 needs_review=reviews,
                 warnings=choice.warnings,
+                guarded=tuple(sorted(fired.items())),
             ),
         )
 
@@ -184,7 +191,7 @@ class _Linking:
         )
         return placed.withColumn("profile", F.when(F.col("row") == F.col("point"), F.col("profile")))
 
-    def _choose(self, placed: DataFrame, point_of: Longs, default_country: str, seed: int) -> Choice:
+    def _choose(self, placed: DataFrame, point_of: Longs, sources: Sequence[str], default_country: str, seed: int) -> Choice:
         """Fetch the distinct profiles, in order of first row, and learn from them as one machine does."""
         with self.stage("fetch"):
             found = placed.where("row = point").select("row", "profile").toArrow()
@@ -192,8 +199,10 @@ class _Linking:
         order = np.argsort(rows)
         decoder = msgspec.msgpack.Decoder(Profile)
         distinct = [decoder.decode(text) for text in found.column("profile").take(pa.array(order)).to_pylist()]
-        counts = np.bincount(np.searchsorted(rows[order], point_of), minlength=len(distinct))
-        return choose_model(distinct, counts, default_country, seed, self.report)
+        number_of = np.searchsorted(rows[order], point_of)
+        counts = np.bincount(number_of, minlength=len(distinct))
+        separate = apart(self.guards, number_of, sources)
+        return choose_model(distinct, counts, default_country, seed, self.report, separate)
 
     def _block(
         self, placed: DataFrame, carried: tasks.ModelBytes, model: MatchModel
@@ -255,26 +264,62 @@ class _Linking:
         return links, tied
 
     def _cluster(
-        self, placed: DataFrame, links: DataFrame, carried: tasks.ModelBytes, point_of: Longs, tied: Longs
-    ) -> tuple[Longs, int]:
-        """Answer for each row the first row of its identity, and how many components need a review."""
+        self,
+        placed: DataFrame,
+        links: DataFrame,
+        carried: tasks.ModelBytes,
+        point_of: Longs,
+        tied: Longs,
+        sources: Sequence[str],
+        record_ids: Sequence[str],
+    ) -> tuple[Longs, int, Counter[str]]:
+        """Answer for each row the first row of its identity, how many components need a review, and what guards kept apart."""
         rows = np.arange(len(point_of), dtype=np.int64)
         # Equal rows are one person where their profile says enough, and where it is linked to others.
-        first_of = np.where(np.isin(point_of, tied), point_of, rows)
-        if not self.link_count:
-            return first_of, 0
-        with self.stage("connect"), connected_components(self.session, links) as labelled:
-            of_points = self.keep(labelled)
-            of_points.count()
-        with self.stage("cluster"):
-            members = placed.join(of_points, "point").select("component", "row", "point", "source", "record_id", "profile")
-            cut = _on_executors(
-                members.repartition("component").sortWithinPartitions("component", "row"),
-                partial(tasks.cut_components, model=carried),
-                "row long, first long, review boolean",
-            ).toArrow()
-        first_of[cut.column("row").to_numpy()] = cut.column("first").to_numpy()
-        return first_of, int(cut.column("review").to_numpy(zero_copy_only=False).sum())
+        is_tied = np.isin(point_of, tied)
+        first_of = np.where(is_tied, point_of, rows)
+        reviews, fired = 0, Counter[str]()
+        if self.link_count:
+            with self.stage("connect"), connected_components(self.session, links) as labelled:
+                of_points = self.keep(labelled)
+                of_points.count()
+            with self.stage("cluster"):
+                members = placed.join(of_points, "point").select("component", "row", "point", "source", "record_id", "profile")
+                cut = _on_executors(
+                    members.repartition("component").sortWithinPartitions("component", "row"),
+                    partial(tasks.cut_components, model=carried, guards=self.guards),
+                    "row long, first long, review boolean, fired array<long>",
+                ).toArrow()
+            linked = cut.column("row").to_numpy()
+            first_of[linked] = cut.column("first").to_numpy()
+            is_tied[linked] = False
+            reviews = int(cut.column("review").to_numpy(zero_copy_only=False).sum())
+            for counts in cut.column("fired").drop_null().to_pylist():
+                fired.update(dict(zip(GUARDS, counts, strict=True)))
+        more, counted = self._cut_equal(first_of, np.flatnonzero(is_tied), sources, record_ids)
+        return first_of, reviews + more, +(fired + counted)
+
+    def _cut_equal(
+        self, first_of: Longs, rows: Longs, sources: Sequence[str], record_ids: Sequence[str]
+    ) -> tuple[int, Counter[str]]:
+        """Cut the rows of points that nothing links: only their sources can keep them apart, and nothing need be weighed."""
+        settings = ClusterSettings(1, 0, self.max_component)
+        reviews, fired = 0, Counter[str]()
+        declared = np.fromiter((sources[r] in self.guards.sources for r in rows.tolist()), np.bool_, len(rows))
+        rows = rows[np.isin(first_of[rows], first_of[rows[declared]])]
+        rows = rows[np.argsort(first_of[rows], kind="stable")]
+        for mine in np.split(rows, np.flatnonzero(np.diff(first_of[rows])) + 1) if len(rows) else ():
+            keys = [(sources[r], record_ids[r]) for r in mine.tolist()]
+            vetoes = self.guards.vetoes((source, Profile()) for source, _ in keys)
+            if vetoes is not None:
+                cutting = cluster(
+                    keys, [b""] * len(keys), lambda i, _: np.zeros(len(i), np.int64), (), settings, vetoes, explain=False
+                )
+                _, first, inverse = np.unique(cutting.labels, return_index=True, return_inverse=True)
+                first_of[mine] = mine[first[inverse]]
+                reviews += cutting.needs_review
+                fired += vetoes.fired()
+        return reviews, fired
 
 
 def weigh(pairs: DataFrame, profiles: DataFrame, model: tasks.ModelBytes) -> DataFrame:

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from goldenthread.graph.model import AttributeValue, SemanticType
 from goldenthread.resolver.blocking import rule_keys
 from goldenthread.resolver.clusters import cluster
+from goldenthread.resolver.guards import GUARDS, Guards
 from goldenthread.resolver.normalise import NORMALISER_VERSION, Profile, identifiers, profile_of
 from goldenthread.resolver.scoring import MatchModel, Scorer
 from goldenthread.resolver.scoring.model import library_versions
@@ -295,10 +296,11 @@ def _decode(points: Longs, first: Longs, texts: pa.ChunkedArray, decoded: dict[i
 # --- identities ---
 
 
-def cut_components(batches: Batches, model: ModelBytes) -> Batches:
+def cut_components(batches: Batches, model: ModelBytes, guards: Guards) -> Batches:
     """Cut components, their rows given sorted by component and row: each row gets the first row of its identity.
 
-    A point's profile is with its first row alone. `review` is true on the first row of a component that a steward should see.
+    A point's profile is with its first row alone. `review` is true on the first row of a component that a steward should see,
+    where `fired` tells, by guard in the order of GUARDS, the pairs of rows that it kept apart.
     """
     scorer = _scorer(model.value)
     held: list[pa.RecordBatch] = []
@@ -309,18 +311,18 @@ def cut_components(batches: Batches, model: ModelBytes) -> Batches:
         starts = np.flatnonzero(np.diff(component, prepend=component[0]))
         # What comes before the first change belongs to what is held; what comes after the last may go on.
         if held and held[-1].column("component")[0].as_py() != component[0]:
-            yield _cut(held, scorer)
+            yield _cut(held, scorer, guards)
             held = []
         if len(starts):
-            yield _cut([*held, batch.slice(0, int(starts[-1]))], scorer)
+            yield _cut([*held, batch.slice(0, int(starts[-1]))], scorer, guards)
             batch = batch.slice(int(starts[-1]))
             held = []
         held.append(batch)
     if held:
-        yield _cut(held, scorer)
+        yield _cut(held, scorer, guards)
 
 
-def _cut(parts: Sequence[pa.RecordBatch], scorer: Scorer) -> pa.RecordBatch:
+def _cut(parts: Sequence[pa.RecordBatch], scorer: Scorer, guards: Guards) -> pa.RecordBatch:
     """Cut whole components."""
     table = pa.Table.from_batches(parts)
     component, row, point = (table.column(name).to_numpy() for name in ("component", "row", "point"))
@@ -328,6 +330,7 @@ def _cut(parts: Sequence[pa.RecordBatch], scorer: Scorer) -> pa.RecordBatch:
     encoded: list[bytes | None] = table.column("profile").to_pylist()
     first_row = np.empty(len(row), np.int64)
     review = np.zeros(len(row), np.bool_)
+    fired: list[list[int] | None] = [None] * len(row)
     bounds = np.flatnonzero(np.diff(component, prepend=-1, append=-1)).tolist()
     for start, end in pairwise(bounds):
         rows = range(start, end)
@@ -342,19 +345,25 @@ def _cut(parts: Sequence[pa.RecordBatch], scorer: Scorer) -> pa.RecordBatch:
         def weigh(i: NDArray[np.int32], j: NDArray[np.int32], members: Sequence[Profile] = members) -> Longs:
             return scorer.weights(members, i, j)
 
+        vetoes = guards.vetoes((sources[r], profile) for r, profile in zip(rows, members, strict=True))
         cutting = cluster(
             [(sources[r], record_ids[r]) for r in rows],
             [text for text, _ in known],
             weigh,
             (),
             scorer.model.cluster_settings,
+            vetoes,
             explain=False,
         )
+        if vetoes is not None:
+            counts = vetoes.fired()
+            fired[start] = [counts[guard] for guard in GUARDS]
         first_of: dict[int, int] = {}
         for place, label in enumerate(cutting.labels, start):
             first_row[place] = first_of.setdefault(label, int(row[place]))
         review[start] = cutting.needs_review
-    return pa.RecordBatch.from_pydict({"row": row, "first": first_row, "review": review})
+    counts_of = pa.array(fired, pa.list_(pa.int64()))
+    return pa.RecordBatch.from_pydict({"row": row, "first": first_row, "review": review, "fired": counts_of})
 
 
 @lru_cache(2)

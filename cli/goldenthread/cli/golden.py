@@ -19,6 +19,7 @@ from goldenthread.cli.connect import (
     TokenOption,
     connect,
 )
+from goldenthread.cli.export import export
 from goldenthread.cli.identity import AsOfOption, KeyArgument
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ golden = typer.Typer(cls=GoldenGroup, help="Show golden records, and change how 
 
 def add_commands(app: typer.Typer) -> None:
     """Add this group's commands."""
+    golden.command("export")(export)
     app.add_typer(golden, name="golden")
 
 

@@ -302,6 +302,59 @@ class AsyncClient(AsyncJobs):
         request = self._requests.batch_get_golden_records(names, purpose, as_of)
         return await self._call(self._golden.BatchGetGoldenRecords, request)
 
+    async def export_golden_records(
+        self,
+        *,
+        csv: bool = False,
+        resume_token: str = "",
+        purpose: str = "",
+        min_records: int = 0,
+        sources: Sequence[str] = (),
+        attributes: Sequence[str] = (),
+        masked: bool = False,
+        as_of: AsOf = None,
+    ) -> AsyncIterator[golden_record_service_pb2.ExportGoldenRecordsResponse]:
+        """Yield the golden records of all identities as parts of one file: an Arrow stream, or CSV.
+
+        A broken connection is taken up again where it broke. To go on later, give the `resume_token` of the last part kept,
+        with the same arguments; everything is read at one revision.
+        """
+        request = self._requests.export_golden_records(
+            csv=csv,
+            resume_token=resume_token,
+            purpose=purpose,
+            min_records=min_records,
+            sources=sources,
+            attributes=attributes,
+            masked=masked,
+            as_of=as_of,
+        )
+        failures = 0
+        while True:
+            call = self._golden.ExportGoldenRecords(request, metadata=self._metadata)
+            try:
+                async for part in call:
+                    failures = 0
+                    request.resume_token = part.resume_token
+                    yield part
+                    if part.complete:
+                        return
+                raise errors.ShuttingDown("The server ended the stream early.", code=grpc.StatusCode.UNAVAILABLE)
+            except grpc.aio.AioRpcError as cause:
+                error = _read_error(cause)
+                failures += 1
+                wait_seconds = self._retry.wait_seconds(failures, error, self._chance)
+                if wait_seconds is None:
+                    raise error from cause
+            except errors.Retryable as error:
+                failures += 1
+                wait_seconds = self._retry.wait_seconds(failures, error, self._chance)
+                if wait_seconds is None:
+                    raise
+            finally:
+                call.cancel()
+            await asyncio.sleep(wait_seconds)
+
     async def get_survivorship_rules(self, *, as_of: AsOf = None) -> golden_record_service_pb2.GetSurvivorshipRulesResponse:
         """Return the tenant's survivorship rules."""
         return await self._call(self._golden.GetSurvivorshipRules, self._requests.get_survivorship_rules(as_of))

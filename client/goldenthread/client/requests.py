@@ -173,6 +173,32 @@ class Requests:
             as_of=as_of_message(as_of),
         )
 
+    def export_golden_records(
+        self,
+        *,
+        csv: bool,
+        resume_token: str,
+        purpose: str,
+        min_records: int,
+        sources: Sequence[str],
+        attributes: Sequence[str],
+        masked: bool,
+        as_of: AsOf,
+    ) -> golden_record_service_pb2.ExportGoldenRecordsRequest:
+        """Ask for all golden records that a filter leaves."""
+        pb = golden_record_service_pb2
+        return pb.ExportGoldenRecordsRequest(
+            parent=self.parent,
+            format=pb.EXPORT_FORMAT_CSV if csv else pb.EXPORT_FORMAT_ARROW,
+            resume_token=resume_token,
+            purpose=purpose,
+            min_records=min_records,
+            sources=sources,
+            attributes=attributes,
+            masked=masked,
+            as_of=as_of_message(as_of),
+        )
+
     def get_survivorship_rules(self, as_of: AsOf) -> golden_record_service_pb2.GetSurvivorshipRulesRequest:
         """Ask for the survivorship rules."""
         return golden_record_service_pb2.GetSurvivorshipRulesRequest(

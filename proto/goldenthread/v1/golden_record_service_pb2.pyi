@@ -109,6 +109,30 @@ AGGREGATE_LATEST: Aggregate.ValueType  # 5
 """The latest ones, as many as `latest` says."""
 Global___Aggregate: _TypeAlias = Aggregate  # noqa: Y015
 
+class _ExportFormat:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ExportFormatEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ExportFormat.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    EXPORT_FORMAT_UNSPECIFIED: _ExportFormat.ValueType  # 0
+    """Not said; Arrow."""
+    EXPORT_FORMAT_ARROW: _ExportFormat.ValueType  # 1
+    """Messages of an Arrow IPC stream."""
+    EXPORT_FORMAT_CSV: _ExportFormat.ValueType  # 2
+    """CSV by RFC 4180 in UTF-8, many values of one attribute as a JSON list."""
+
+class ExportFormat(_ExportFormat, metaclass=_ExportFormatEnumTypeWrapper):
+    """How golden records are written."""
+
+EXPORT_FORMAT_UNSPECIFIED: ExportFormat.ValueType  # 0
+"""Not said; Arrow."""
+EXPORT_FORMAT_ARROW: ExportFormat.ValueType  # 1
+"""Messages of an Arrow IPC stream."""
+EXPORT_FORMAT_CSV: ExportFormat.ValueType  # 2
+"""CSV by RFC 4180 in UTF-8, many values of one attribute as a JSON list."""
+Global___ExportFormat: _TypeAlias = ExportFormat  # noqa: Y015
+
 @_typing.final
 class SourcedValue(_message.Message):
     """A value that was considered."""
@@ -816,3 +840,109 @@ class UpdateSurvivorshipRulesResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___UpdateSurvivorshipRulesResponse: _TypeAlias = UpdateSurvivorshipRulesResponse  # noqa: Y015
+
+@_typing.final
+class ExportGoldenRecordsRequest(_message.Message):
+    """Asks ExportGoldenRecords."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PARENT_FIELD_NUMBER: _builtins.int
+    FORMAT_FIELD_NUMBER: _builtins.int
+    RESUME_TOKEN_FIELD_NUMBER: _builtins.int
+    PURPOSE_FIELD_NUMBER: _builtins.int
+    MIN_RECORDS_FIELD_NUMBER: _builtins.int
+    SOURCES_FIELD_NUMBER: _builtins.int
+    ATTRIBUTES_FIELD_NUMBER: _builtins.int
+    MASKED_FIELD_NUMBER: _builtins.int
+    AS_OF_FIELD_NUMBER: _builtins.int
+    parent: _builtins.str
+    """Parent, tenants/{tenant}. Required."""
+    format: Global___ExportFormat.ValueType
+    """How they are written."""
+    resume_token: _builtins.str
+    """Token of the last answer that was kept, to go on from there."""
+    purpose: _builtins.str
+    """What they are for, as in GetGoldenRecord."""
+    min_records: _builtins.int
+    """Only identities with at least so many records."""
+    masked: _builtins.bool
+    """Masks everything that says something of a person, whoever asks."""
+    @_builtins.property
+    def sources(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Only identities with a record of one of these sources; all when empty."""
+
+    @_builtins.property
+    def attributes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Only these attributes of the data model; all, and free ones, when empty."""
+
+    @_builtins.property
+    def as_of(self) -> _record_pb2.AsOf:
+        """Past moment to read at."""
+
+    def __init__(
+        self,
+        *,
+        parent: _builtins.str = ...,
+        format: Global___ExportFormat.ValueType = ...,
+        resume_token: _builtins.str = ...,
+        purpose: _builtins.str = ...,
+        min_records: _builtins.int = ...,
+        sources: _abc.Iterable[_builtins.str] | None = ...,
+        attributes: _abc.Iterable[_builtins.str] | None = ...,
+        masked: _builtins.bool = ...,
+        as_of: _record_pb2.AsOf | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "attributes", b"attributes", "format", b"format", "masked", b"masked", "min_records", b"min_records", "parent", b"parent", "purpose", b"purpose", "resume_token", b"resume_token", "sources", b"sources"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExportGoldenRecordsRequest: _TypeAlias = ExportGoldenRecordsRequest  # noqa: Y015
+
+@_typing.final
+class ExportGoldenRecordsResponse(_message.Message):
+    """Answers ExportGoldenRecords: one part of the file."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DATA_FIELD_NUMBER: _builtins.int
+    RESUME_TOKEN_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    ROWS_FIELD_NUMBER: _builtins.int
+    IDENTITIES_READ_FIELD_NUMBER: _builtins.int
+    IDENTITIES_TOTAL_FIELD_NUMBER: _builtins.int
+    COMPLETE_FIELD_NUMBER: _builtins.int
+    data: _builtins.bytes
+    """What comes next in the file."""
+    resume_token: _builtins.str
+    """Where the next part starts."""
+    revision: _builtins.int
+    """Revision that all parts are read at."""
+    rows: _builtins.int
+    """Golden records in this part."""
+    identities_read: _builtins.int
+    """Identities read so far, over all calls of this export."""
+    identities_total: _builtins.int
+    """Identities there are before the filter."""
+    complete: _builtins.bool
+    """True on the last part."""
+    def __init__(
+        self,
+        *,
+        data: _builtins.bytes = ...,
+        resume_token: _builtins.str = ...,
+        revision: _builtins.int = ...,
+        rows: _builtins.int = ...,
+        identities_read: _builtins.int = ...,
+        identities_total: _builtins.int = ...,
+        complete: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["complete", b"complete", "data", b"data", "identities_read", b"identities_read", "identities_total", b"identities_total", "resume_token", b"resume_token", "revision", b"revision", "rows", b"rows"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExportGoldenRecordsResponse: _TypeAlias = ExportGoldenRecordsResponse  # noqa: Y015

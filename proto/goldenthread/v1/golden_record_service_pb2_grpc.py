@@ -45,6 +45,11 @@ class GoldenRecordServiceStub:
                 request_serializer=goldenthread_dot_v1_dot_golden__record__service__pb2.BatchGetGoldenRecordsRequest.SerializeToString,
                 response_deserializer=goldenthread_dot_v1_dot_golden__record__service__pb2.BatchGetGoldenRecordsResponse.FromString,
                 _registered_method=True)
+        self.ExportGoldenRecords = channel.unary_stream(
+                '/goldenthread.v1.GoldenRecordService/ExportGoldenRecords',
+                request_serializer=goldenthread_dot_v1_dot_golden__record__service__pb2.ExportGoldenRecordsRequest.SerializeToString,
+                response_deserializer=goldenthread_dot_v1_dot_golden__record__service__pb2.ExportGoldenRecordsResponse.FromString,
+                _registered_method=True)
         self.GetSurvivorshipRules = channel.unary_unary(
                 '/goldenthread.v1.GoldenRecordService/GetSurvivorshipRules',
                 request_serializer=goldenthread_dot_v1_dot_golden__record__service__pb2.GetSurvivorshipRulesRequest.SerializeToString,
@@ -81,6 +86,19 @@ class GoldenRecordServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ExportGoldenRecords(self, request, context):
+        """Streams the golden records of all identities that a filter leaves, in a stable order, all as of one revision.
+        All `data` in order, over however many resumed calls, makes one file: an Arrow stream or CSV with a header.
+        A call with the last resume_token goes on where it was sent, at the same revision, with the same request.
+        What the caller's role may not see in bulk is masked: readers see names and what says nothing of a person, writers also
+        contact data, admins all.
+
+        Errors: NOT_FOUND, INVALID_FIELD, REVISION_UNKNOWN, STORE_UNAVAILABLE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetSurvivorshipRules(self, request, context):
         """Returns the tenant's survivorship rules, now or as of a time; none when the data model alone decides.
 
@@ -112,6 +130,11 @@ def add_GoldenRecordServiceServicer_to_server(servicer, server):
                     servicer.BatchGetGoldenRecords,
                     request_deserializer=goldenthread_dot_v1_dot_golden__record__service__pb2.BatchGetGoldenRecordsRequest.FromString,
                     response_serializer=goldenthread_dot_v1_dot_golden__record__service__pb2.BatchGetGoldenRecordsResponse.SerializeToString,
+            ),
+            'ExportGoldenRecords': grpc.unary_stream_rpc_method_handler(
+                    servicer.ExportGoldenRecords,
+                    request_deserializer=goldenthread_dot_v1_dot_golden__record__service__pb2.ExportGoldenRecordsRequest.FromString,
+                    response_serializer=goldenthread_dot_v1_dot_golden__record__service__pb2.ExportGoldenRecordsResponse.SerializeToString,
             ),
             'GetSurvivorshipRules': grpc.unary_unary_rpc_method_handler(
                     servicer.GetSurvivorshipRules,
@@ -179,6 +202,33 @@ class GoldenRecordService:
             '/goldenthread.v1.GoldenRecordService/BatchGetGoldenRecords',
             goldenthread_dot_v1_dot_golden__record__service__pb2.BatchGetGoldenRecordsRequest.SerializeToString,
             goldenthread_dot_v1_dot_golden__record__service__pb2.BatchGetGoldenRecordsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExportGoldenRecords(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/goldenthread.v1.GoldenRecordService/ExportGoldenRecords',
+            goldenthread_dot_v1_dot_golden__record__service__pb2.ExportGoldenRecordsRequest.SerializeToString,
+            goldenthread_dot_v1_dot_golden__record__service__pb2.ExportGoldenRecordsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -45,6 +45,15 @@ class GoldenRecordServiceStub:
 
     Errors: INVALID_FIELD.
     """
+    ExportGoldenRecords: _grpc.UnaryStreamMultiCallable[_golden_record_service_pb2.ExportGoldenRecordsRequest, _golden_record_service_pb2.ExportGoldenRecordsResponse]
+    """Streams the golden records of all identities that a filter leaves, in a stable order, all as of one revision.
+    All `data` in order, over however many resumed calls, makes one file: an Arrow stream or CSV with a header.
+    A call with the last resume_token goes on where it was sent, at the same revision, with the same request.
+    What the caller's role may not see in bulk is masked: readers see names and what says nothing of a person, writers also
+    contact data, admins all.
+
+    Errors: NOT_FOUND, INVALID_FIELD, REVISION_UNKNOWN, STORE_UNAVAILABLE.
+    """
     GetSurvivorshipRules: _grpc.UnaryUnaryMultiCallable[_golden_record_service_pb2.GetSurvivorshipRulesRequest, _golden_record_service_pb2.GetSurvivorshipRulesResponse]
     """Returns the tenant's survivorship rules, now or as of a time; none when the data model alone decides.
 
@@ -73,6 +82,15 @@ class GoldenRecordServiceAsyncStub(GoldenRecordServiceStub):
     One that is not found is left out and named in the answer.
 
     Errors: INVALID_FIELD.
+    """
+    ExportGoldenRecords: _aio.UnaryStreamMultiCallable[_golden_record_service_pb2.ExportGoldenRecordsRequest, _golden_record_service_pb2.ExportGoldenRecordsResponse]  # type: ignore[assignment]
+    """Streams the golden records of all identities that a filter leaves, in a stable order, all as of one revision.
+    All `data` in order, over however many resumed calls, makes one file: an Arrow stream or CSV with a header.
+    A call with the last resume_token goes on where it was sent, at the same revision, with the same request.
+    What the caller's role may not see in bulk is masked: readers see names and what says nothing of a person, writers also
+    contact data, admins all.
+
+    Errors: NOT_FOUND, INVALID_FIELD, REVISION_UNKNOWN, STORE_UNAVAILABLE.
     """
     GetSurvivorshipRules: _aio.UnaryUnaryMultiCallable[_golden_record_service_pb2.GetSurvivorshipRulesRequest, _golden_record_service_pb2.GetSurvivorshipRulesResponse]  # type: ignore[assignment]
     """Returns the tenant's survivorship rules, now or as of a time; none when the data model alone decides.
@@ -111,6 +129,21 @@ class GoldenRecordServiceServicer(metaclass=_abc_1.ABCMeta):
         One that is not found is left out and named in the answer.
 
         Errors: INVALID_FIELD.
+        """
+
+    @_abc_1.abstractmethod
+    def ExportGoldenRecords(
+        self,
+        request: _golden_record_service_pb2.ExportGoldenRecordsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_golden_record_service_pb2.ExportGoldenRecordsResponse], _abc.AsyncIterator[_golden_record_service_pb2.ExportGoldenRecordsResponse]]:
+        """Streams the golden records of all identities that a filter leaves, in a stable order, all as of one revision.
+        All `data` in order, over however many resumed calls, makes one file: an Arrow stream or CSV with a header.
+        A call with the last resume_token goes on where it was sent, at the same revision, with the same request.
+        What the caller's role may not see in bulk is masked: readers see names and what says nothing of a person, writers also
+        contact data, admins all.
+
+        Errors: NOT_FOUND, INVALID_FIELD, REVISION_UNKNOWN, STORE_UNAVAILABLE.
         """
 
     @_abc_1.abstractmethod

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 
 from msgspec import Struct
@@ -19,6 +20,8 @@ from goldenthread.server.commands.tenants import Tenant
 from goldenthread.server.errors import InvalidField, NotFound
 
 __all__ = ["Golden", "GoldenView", "get_golden_record", "get_golden_records", "golden_records", "golden_view"]
+
+_FEW_RECORDS = 20
 
 
 class Golden(Struct, frozen=True):
@@ -68,13 +71,19 @@ async def golden_records(
         if content is not None
     }
     limit = view.rules.limit(view.purpose)
-    answers: list[Golden] = []
-    for identity in identities:
-        records = [opened[record] for record in identity.records if record in opened]
-        allowed = [one.record for one in records if limit is None or limit.allows(one.content)]
-        attributes = golden_record(view.data_model, records, view.rules, at=view.at, purpose=view.purpose)
-        answers.append(Golden(identity, allowed, attributes, reader.revision.number))
-    return answers
+    revision = reader.revision.number
+
+    def compute() -> list[Golden]:
+        answers: list[Golden] = []
+        for identity in identities:
+            records = [opened[record] for record in identity.records if record in opened]
+            allowed = [one.record for one in records if limit is None or limit.allows(one.content)]
+            attributes = golden_record(view.data_model, records, view.rules, at=view.at, purpose=view.purpose)
+            answers.append(Golden(identity, allowed, attributes, revision))
+        return answers
+
+    # Many take long enough to keep other callers waiting.
+    return compute() if len(opened) <= _FEW_RECORDS else await asyncio.to_thread(compute)
 
 
 async def get_golden_record(engine: Engine, tenant: Tenant, id: bytes, moment: Moment | None, purpose: str = "") -> Golden:

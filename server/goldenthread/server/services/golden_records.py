@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+
 import grpc
 
+from goldenthread.server.access import current_caller
 from goldenthread.server.commands import Engine
 from goldenthread.server.commands.as_of import read_at
+from goldenthread.server.commands.export_golden import Export, export_golden
 from goldenthread.server.commands.golden_record import get_golden_record, get_golden_records
 from goldenthread.server.commands.ids import parse_name
 from goldenthread.server.commands.preview_survivorship import preview_rules
@@ -16,6 +20,7 @@ from goldenthread.server.services.callers import calling_tenant, check_parent, r
 from goldenthread.server.services.edge import check
 from goldenthread.server.services.survivorship import golden_to, rules_of, rules_to
 from goldenthread.server.services.translate import moment_of
+from goldenthread.server.sight import RoleSight
 from goldenthread.v1 import golden_record_service_pb2 as pb
 from goldenthread.v1 import golden_record_service_pb2_grpc
 
@@ -68,6 +73,35 @@ class GoldenRecordService(golden_record_service_pb2_grpc.GoldenRecordServiceServ
             missing=[*missing, *(names[id] for id in unknown)],
             revision=revision,
         )
+
+    async def ExportGoldenRecords(  # noqa: N802 - the proto's name
+        self,
+        request: pb.ExportGoldenRecordsRequest,
+        context: grpc.aio.ServicerContext[pb.ExportGoldenRecordsRequest, pb.ExportGoldenRecordsResponse],
+    ) -> AsyncIterator[pb.ExportGoldenRecordsResponse]:
+        check(request)
+        tenant = await calling_tenant(self._engine)
+        check_parent(tenant, request.parent)
+        export = Export(
+            request.format == pb.EXPORT_FORMAT_CSV,
+            request.purpose,
+            request.min_records,
+            tuple(request.sources),
+            tuple(request.attributes),
+            request.masked,
+        )
+        sight = RoleSight(current_caller())
+        moment = moment_of(request.as_of)
+        async for part in export_golden(self._engine, tenant, export, moment, request.resume_token, sight):
+            yield pb.ExportGoldenRecordsResponse(
+                data=part.data,
+                resume_token=part.token,
+                revision=part.revision,
+                rows=part.rows,
+                identities_read=part.read,
+                identities_total=part.total,
+                complete=part.is_last,
+            )
 
     async def GetSurvivorshipRules(  # noqa: N802 - the proto's name
         self,

@@ -1,0 +1,46 @@
+"""Say what a caller may see: the one place where answers, ids and counts are filtered by who asks.
+
+Today a caller sees every identity of the tenant, and in bulk the categories of its role.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Final, Protocol
+
+from goldenthread.graph.model import PiiCategory
+from goldenthread.graph.store import Reader
+from goldenthread.server.access import Caller, Role
+
+__all__ = ["RoleSight", "Sight"]
+
+_READER: Final = frozenset({PiiCategory.NONE, PiiCategory.PERSONAL})
+_SEEN: Final[dict[Role, frozenset[PiiCategory]]] = {
+    "reader": _READER,
+    "writer": _READER | {PiiCategory.CONTACT},
+    "admin": frozenset(PiiCategory),
+}
+
+
+class Sight(Protocol):
+    """What somebody may see."""
+
+    @property
+    def categories(self) -> Collection[PiiCategory]:
+        """Categories of attributes that are given whole in bulk."""
+        ...
+
+    async def identities(self, reader: Reader, ids: Sequence[bytes]) -> frozenset[bytes]:
+        """Say which of these identities may be seen, or even counted."""
+        ...
+
+
+class RoleSight:
+    """What a role may see."""
+
+    def __init__(self, caller: Caller) -> None:
+        self.categories: Collection[PiiCategory] = _SEEN[caller.role]
+
+    async def identities(self, reader: Reader, ids: Sequence[bytes]) -> frozenset[bytes]:
+        """Let every role see every identity of its tenant."""
+        return frozenset(ids)

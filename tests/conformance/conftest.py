@@ -111,6 +111,9 @@ class World:
                 "right_profile": b"profile2",
                 "sealed": b"why",
             },
+            NodeKind.EVENTS: {"body": b"events"},
+            NodeKind.CURSOR: {"name": name, "body": b"cursor"},
+            NodeKind.DEAD_LETTER: {"body": b"letter"},
         }
         return Node(kind, self.id(name), {**defaults.get(kind, {}), **properties}, alias)
 

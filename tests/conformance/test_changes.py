@@ -477,3 +477,33 @@ async def test_a_closed_store_says_so(open_store: Open, tenant: str) -> None:
     with pytest.raises(StoreUnavailable):
         async with store.reader(tenant):
             pass
+
+
+async def test_events_are_read_in_the_order_of_their_revisions_and_by_no_other_tenant(
+    world: World, world_of: Callable[[Store, str], World]
+) -> None:
+    other = world_of(world.store, world.tenant + "-other")
+    for told in (b"one", b"", b"three", b"four"):
+        await world.apply(ChangeSet(put_nodes=[world.node(NodeKind.BLOCK, f"of {told!r}")], events=told))
+    await other.apply(ChangeSet(events=b"not ours"))
+
+    async with world.reader() as reader:
+        everything = await reader.events(0, 10)
+        rest = await reader.events(1, 1)
+    async with world.reader(3) as earlier:
+        known = await earlier.events(0, 10)
+
+    assert [(node.recorded_from, node.properties["body"]) for node in everything] == [(1, b"one"), (3, b"three"), (4, b"four")]
+    assert [node.recorded_from for node in rest] == [3]
+    assert [node.recorded_from for node in known] == [1, 3]
+
+
+async def test_a_node_that_is_deleted_and_put_again_in_one_change_set_has_the_new_properties(world: World) -> None:
+    first, second = (world.node(NodeKind.CURSOR, "reader", body=body) for body in (b"1", b"2"))
+    await world.apply(ChangeSet(put_nodes=[first]))
+
+    await world.apply(ChangeSet(delete_nodes=[first.id], put_nodes=[second]))
+
+    async with world.reader() as reader:
+        assert (await reader.nodes([first.id]))[first.id].properties["body"] == b"2"
+        assert await reader.page(NodeKind.CURSOR, b"", 10, {}) == [first.id]

@@ -50,6 +50,7 @@ CASES: list[tuple[Exception, str, str, dict[str, str]]] = [
         {"problem": "identity was superseded"},
     ),
     (errors.ShuttingDown(), "UNAVAILABLE", "SHUTTING_DOWN", {}),
+    (errors.CursorTooOld("17-3", "40"), "OUT_OF_RANGE", "CURSOR_TOO_OLD", {"cursor": "17-3", "oldest": "40"}),
     (graph_errors.StoreUnavailable("neo4j", "connection lost"), "UNAVAILABLE", "STORE_UNAVAILABLE", {"store": "neo4j"}),
     (graph_errors.Conflict("neo4j"), "UNAVAILABLE", "STORE_UNAVAILABLE", {"store": "neo4j"}),
     (graph_errors.StoreInUse("/secret/place"), "UNAVAILABLE", "STORE_UNAVAILABLE", {}),

@@ -14,6 +14,7 @@ import typer
 from goldenthread.cli import (
     doctor,
     evaluate,
+    events,
     explain,
     explore,
     golden,
@@ -77,6 +78,7 @@ for group in (
     golden,
     explain,
     explore,
+    events,
     model,
     jobs,
 ):

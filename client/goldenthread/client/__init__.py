@@ -6,11 +6,14 @@ Answers are the messages of the contract (`goldenthread.v1`); `to_dict` turns on
 from goldenthread.client.async_client import AsyncClient
 from goldenthread.client.connection import DEFAULT_TARGET, DEFAULT_TENANT, Tls, tenant_of
 from goldenthread.client.errors import GoldenThreadError
+from goldenthread.client.following import Events, Following
 from goldenthread.client.jobs import is_ended
 from goldenthread.client.messages import (
     AttributeDefinition,
     Candidate,
     DataModel,
+    Event,
+    EventType,
     GetIdentityResponse,
     GoldenRecord,
     GraphEdge,
@@ -24,6 +27,7 @@ from goldenthread.client.messages import (
     NodeKind,
     RecordMessage,
     Subgraph,
+    Subscription,
     SurvivorshipRules,
     attribute_definition,
     survivorship_rules,
@@ -64,6 +68,10 @@ __all__ = [
     "ConsentState",
     "DataModel",
     "Document",
+    "Event",
+    "EventType",
+    "Events",
+    "Following",
     "GetIdentityResponse",
     "GoldenRecord",
     "GoldenThreadError",
@@ -87,6 +95,7 @@ __all__ = [
     "SemanticType",
     "SourceKey",
     "Subgraph",
+    "Subscription",
     "SurvivorshipRules",
     "Tls",
     "Typed",

@@ -17,6 +17,7 @@ GoldenThreadError
 ├── Unauthenticated         the token is missing, expired or wrong
 ├── PermissionDenied        the caller may not do this
 ├── FailedPrecondition      the resource is not in a state that allows this
+├── CursorTooOld            the events after a cursor are no longer kept
 ├── Unsupported             the store of this server cannot do this
 └── ServerDefect            a defect of the service, with its incident id
 
@@ -34,6 +35,7 @@ from google.rpc import error_details_pb2, status_pb2
 
 __all__ = [
     "DOMAIN",
+    "CursorTooOld",
     "DeadlineExceeded",
     "FailedPrecondition",
     "GoldenThreadError",
@@ -191,6 +193,12 @@ class FailedPrecondition(GoldenThreadError):
     remedy = "Read it again and decide anew."
 
 
+class CursorTooOld(GoldenThreadError):
+    """The events after a cursor are no longer kept."""
+
+    remedy = "Read what is there now, and follow from the latest cursor."
+
+
 class Unsupported(GoldenThreadError):
     """The store of this server cannot do this."""
 
@@ -216,6 +224,7 @@ _BY_REASON: dict[str, type[GoldenThreadError]] = {
     "ERROR_REASON_STORE_FULL": StoreFull,
     "ERROR_REASON_FAILED_PRECONDITION": FailedPrecondition,
     "ERROR_REASON_SHUTTING_DOWN": ShuttingDown,
+    "ERROR_REASON_CURSOR_TOO_OLD": CursorTooOld,
     "ERROR_REASON_INTERNAL": ServerDefect,
     "ERROR_REASON_UNSUPPORTED": Unsupported,
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from google.protobuf import json_format
 from google.protobuf.message import Message
 
+from goldenthread.v1.event_service_pb2 import Event, EventType, Subscription
 from goldenthread.v1.explore_service_pb2 import GraphEdge, GraphNode, Household, NodeKind, Subgraph
 from goldenthread.v1.golden_record_service_pb2 import GoldenRecord, SurvivorshipRules
 from goldenthread.v1.job_service_pb2 import Job, JobState
@@ -17,6 +18,8 @@ __all__ = [
     "AttributeDefinition",
     "Candidate",
     "DataModel",
+    "Event",
+    "EventType",
     "GetIdentityResponse",
     "GoldenRecord",
     "GraphEdge",
@@ -30,6 +33,7 @@ __all__ = [
     "NodeKind",
     "RecordMessage",
     "Subgraph",
+    "Subscription",
     "SurvivorshipRules",
     "attribute_definition",
     "survivorship_rules",

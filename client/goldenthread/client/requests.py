@@ -9,8 +9,10 @@ import datetime as dt
 import uuid
 from collections.abc import Mapping, Sequence
 
+from goldenthread.client.following import Following
 from goldenthread.client.record import AttributeInput, IdentifierKey, Record, SourceKey, attribute_values, to_timestamp
 from goldenthread.v1 import (
+    event_service_pb2,
     explore_service_pb2,
     golden_record_service_pb2,
     model_service_pb2,
@@ -264,3 +266,50 @@ class Requests:
     def get_match_model(self) -> model_service_pb2.GetMatchModelRequest:
         """Ask for the match model in use."""
         return model_service_pb2.GetMatchModelRequest(name=f"{self.parent}/matchModel")
+
+    def subscribe(self, wanted: Following, cursor: str) -> event_service_pb2.SubscribeRequest:
+        """Ask for the stream of events from a cursor on, or from where a subscription stands."""
+        return event_service_pb2.SubscribeRequest(
+            parent=self.parent,
+            subscription=self.name("subscriptions", wanted.subscription) if wanted.subscription else "",
+            cursor=cursor,
+            only_new=wanted.only_new,
+            types=wanted.types,
+            identities=[self.name("identities", name) for name in wanted.identities],
+        )
+
+    def list_events(self, wanted: Following, page_size: int, page_token: str) -> event_service_pb2.ListEventsRequest:
+        """Ask for a page of events."""
+        return event_service_pb2.ListEventsRequest(
+            parent=self.parent,
+            cursor=wanted.cursor,
+            types=wanted.types,
+            identities=[self.name("identities", name) for name in wanted.identities],
+            page_size=page_size,
+            page_token=page_token,
+        )
+
+    def acknowledge(
+        self, subscription: str, cursor: str, rewind: bool, request_id: str | None
+    ) -> event_service_pb2.AcknowledgeRequest:
+        """Ask to keep how far a subscription has come."""
+        return event_service_pb2.AcknowledgeRequest(
+            name=self.name("subscriptions", subscription),
+            cursor=cursor,
+            rewind=rewind,
+            request_id=request_id or new_request_id(),
+        )
+
+    def get_subscription(self, name: str) -> event_service_pb2.GetSubscriptionRequest:
+        """Ask for a subscription."""
+        return event_service_pb2.GetSubscriptionRequest(name=self.name("subscriptions", name))
+
+    def list_subscriptions(self, page_size: int, page_token: str) -> event_service_pb2.ListSubscriptionsRequest:
+        """Ask for a page of subscriptions."""
+        return event_service_pb2.ListSubscriptionsRequest(parent=self.parent, page_size=page_size, page_token=page_token)
+
+    def delete_subscription(self, name: str, request_id: str | None) -> event_service_pb2.DeleteSubscriptionRequest:
+        """Ask to delete a subscription."""
+        return event_service_pb2.DeleteSubscriptionRequest(
+            name=self.name("subscriptions", name), request_id=request_id or new_request_id()
+        )

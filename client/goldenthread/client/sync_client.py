@@ -17,12 +17,15 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from goldenthread.client import errors
 from goldenthread.client.connection import DEFAULT_TARGET, Tls, channel_options, credentials, metadata, tenant_of
+from goldenthread.client.following import Events, Following, cursor_of
 from goldenthread.client.jobs import SyncJobs
 from goldenthread.client.record import AttributeInput, IdentifierKey, Record, SourceKey
 from goldenthread.client.requests import AsOf, Requests, upsert
 from goldenthread.client.retry import Retry
 from goldenthread.client.window import Chunk, ChunkBuilder, UpsertResult, Window, message_of
 from goldenthread.v1 import (
+    event_service_pb2,
+    event_service_pb2_grpc,
     explore_service_pb2,
     explore_service_pb2_grpc,
     golden_record_service_pb2,
@@ -92,6 +95,7 @@ class Client(SyncJobs):
             self._channel = grpc.insecure_channel(target, options)
         self._records = record_service_pb2_grpc.RecordServiceStub(self._channel)
         self._resolution = resolution_service_pb2_grpc.ResolutionServiceStub(self._channel)
+        self._events = event_service_pb2_grpc.EventServiceStub(self._channel)
         self._golden = golden_record_service_pb2_grpc.GoldenRecordServiceStub(self._channel)
         self._explore = explore_service_pb2_grpc.ExploreServiceStub(self._channel)
         self._health = health_pb2_grpc.HealthStub(self._channel)
@@ -371,6 +375,77 @@ class Client(SyncJobs):
         """Replace the survivorship rules; with `validate_only` only say how many golden records of a sample would change."""
         request = self._requests.update_survivorship_rules(rules, request_id, validate_only, sample)
         return self._call(self._golden.UpdateSurvivorshipRules, request)
+
+    # Events
+
+    def subscribe(self, wanted: Following | None = None) -> Iterator[Events]:
+        """Yield events in order as they are committed, and heartbeats without events; never ends by itself.
+
+        A broken stream is taken up again after what was yielded last. Delivery is at least once: what was handled
+        but not acknowledged before a crash comes again, under the same names.
+        """
+        wanted = wanted or Following()
+        cursor, failures = wanted.cursor, 0
+        while True:
+            call = self._events.Subscribe(self._requests.subscribe(wanted, cursor), metadata=self._metadata)
+            try:
+                for message in call:
+                    heard = Events.of(message)
+                    yield heard
+                    cursor, failures = heard.cursor, 0
+                raise errors.ShuttingDown("The server ended the stream.", code=grpc.StatusCode.UNAVAILABLE)
+            except (grpc.RpcError, errors.Retryable) as cause:
+                error = _read_error(cause) if isinstance(cause, grpc.RpcError) else cause
+                failures += 1
+                wait_seconds = self._retry.wait_seconds(failures, error, self._chance)
+                if wait_seconds is None:
+                    raise error from cause
+                time.sleep(wait_seconds)
+            finally:
+                call.cancel()
+
+    def list_events(self, wanted: Following | None = None, *, page_size: int = 500) -> Iterator[event_service_pb2.Event]:
+        """Yield the stored events from a cursor on, page by page; a subscription is not looked at."""
+        page_token = ""
+        while True:
+            request = self._requests.list_events(wanted or Following(), page_size, page_token)
+            page = self._call(self._events.ListEvents, request)
+            yield from page.events
+            page_token = page.next_page_token
+            if not page_token:
+                return
+
+    def acknowledge(
+        self,
+        subscription: str,
+        heard: event_service_pb2.Event | Events | str,
+        *,
+        rewind: bool = False,
+        request_id: str | None = None,
+    ) -> event_service_pb2.Subscription:
+        """Keep how far a subscription has come: up to an event, all of some events, or a cursor."""
+        request = self._requests.acknowledge(subscription, cursor_of(heard), rewind, request_id)
+        return (self._call(self._events.Acknowledge, request)).subscription
+
+    def get_subscription(self, name: str) -> event_service_pb2.Subscription:
+        """Return a subscription with how far it lags."""
+        request = self._requests.get_subscription(name)
+        return (self._call(self._events.GetSubscription, request)).subscription
+
+    def list_subscriptions(self, *, page_size: int = 500) -> Iterator[event_service_pb2.Subscription]:
+        """Yield subscriptions in a stable order, page by page."""
+        page_token = ""
+        while True:
+            request = self._requests.list_subscriptions(page_size, page_token)
+            page = self._call(self._events.ListSubscriptions, request)
+            yield from page.subscriptions
+            page_token = page.next_page_token
+            if not page_token:
+                return
+
+    def delete_subscription(self, name: str, *, request_id: str | None = None) -> event_service_pb2.DeleteSubscriptionResponse:
+        """Forget how far a subscription has come."""
+        return self._call(self._events.DeleteSubscription, self._requests.delete_subscription(name, request_id))
 
     # Exploring
 

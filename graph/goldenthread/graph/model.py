@@ -259,9 +259,12 @@ class NodeKind(IntEnum):
     DECISION = 9
     REQUEST = 10
     ARTEFACT = 11
+    EVENTS = 12
+    CURSOR = 13
     JOB = 14
     REVIEW = 15
     LABEL = 16
+    DEAD_LETTER = 20
 
 
 class EdgeKind(IntEnum):

@@ -64,9 +64,12 @@ NODE_PROPERTIES: dict[NodeKind, dict[str, type[int] | type[str] | type[bytes]]] 
         "right_profile": bytes,
         "sealed": bytes,  # who answered, and why
     },
+    NodeKind.EVENTS: {"body": bytes},  # what one commit tells those who follow it: opaque ids and names of attributes
+    NodeKind.CURSOR: {"name": str, "body": bytes},  # how far a reader of the events has come
+    NodeKind.DEAD_LETTER: {"body": bytes},  # an event that could not be delivered, and why
 }
 
-STATEFUL: frozenset[NodeKind] = frozenset({NodeKind.JOB})
+STATEFUL: frozenset[NodeKind] = frozenset({NodeKind.JOB, NodeKind.CURSOR, NodeKind.DEAD_LETTER})
 """Kinds whose nodes change: one change set deletes a node and puts it again. They have no edges and no past: every reader
 sees them as they are now, whatever its revision."""
 

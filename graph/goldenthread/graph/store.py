@@ -30,6 +30,7 @@ __all__ = [
     "StoredIdentity",
     "Subgraph",
     "Transaction",
+    "events_id",
 ]
 
 T = TypeVar("T")
@@ -135,6 +136,13 @@ class ChangeSet(Struct, kw_only=True):
     put_nodes: list[Node] = []
     put_edges: list[Edge] = []
     sweep: list[bytes] = []
+    events: bytes = b""
+    """What the commit tells those who follow it; kept as the EVENTS node whose id is the revision. Empty for nothing."""
+
+
+def events_id(revision: int) -> bytes:
+    """Name the EVENTS node of a revision, so that their ids are in the order of revisions."""
+    return revision.to_bytes(16, "big")
 
 
 class Reader(Protocol):
@@ -234,6 +242,13 @@ class Reader(Protocol):
         RECORD pages leave out tombstones and know `where={"source": name}`; IDENTITY pages leave out identities without
         records and know `where={"min_records": n}`; pages of kinds without members know what their own properties equal, as
         `where={"is_open": 1}` of a JOB, and look at every node of the kind for it.
+        """
+        ...
+
+    async def events(self, after: int, limit: int) -> Sequence[Node]:
+        """Get the EVENTS nodes of revisions greater than `after`, ascending, at most `limit`.
+
+        Revisions become readable in their order, so a reader that goes on after the last one it saw misses none.
         """
         ...
 

@@ -80,6 +80,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The store cannot do this. Not retryable.
     Example: {reason: "ERROR_REASON_UNSUPPORTED", metadata: {capability: "time_travel", store: "sqlite"}}
     """
+    ERROR_REASON_CURSOR_TOO_OLD: _ErrorReason.ValueType  # 20
+    """The events after a cursor are no longer kept. Not retryable: read what is there now, and follow from the latest cursor.
+    Example: {reason: "ERROR_REASON_CURSOR_TOO_OLD", metadata: {cursor: "17-3", oldest: "40"}}
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call failed: the `reason` of the google.rpc.ErrorInfo in its status details.
@@ -144,5 +148,9 @@ Example: {reason: "ERROR_REASON_INTERNAL", metadata: {incident: "a1b2c3"}}
 ERROR_REASON_UNSUPPORTED: ErrorReason.ValueType  # 14
 """The store cannot do this. Not retryable.
 Example: {reason: "ERROR_REASON_UNSUPPORTED", metadata: {capability: "time_travel", store: "sqlite"}}
+"""
+ERROR_REASON_CURSOR_TOO_OLD: ErrorReason.ValueType  # 20
+"""The events after a cursor are no longer kept. Not retryable: read what is there now, and follow from the latest cursor.
+Example: {reason: "ERROR_REASON_CURSOR_TOO_OLD", metadata: {cursor: "17-3", oldest: "40"}}
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

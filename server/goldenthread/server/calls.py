@@ -38,6 +38,7 @@ __all__ = ["CallInterceptor", "Gate", "LateServices"]
 _log = logger()
 _PREFIX: Final = f"/{PACKAGE}."
 _WATCH: Final = "/grpc.health.v1.Health/Watch"
+_SUBSCRIBE: Final = f"{_PREFIX}EventService/Subscribe"
 
 Request = TypeVar("Request")
 Response = TypeVar("Response")
@@ -136,7 +137,9 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
 
         async def answer(asked: object, context: Context) -> AsyncIterator[Message]:
             async with self._around(call, context) as caller:
-                async for response in responses(self._admitted(call, caller, asked), context):
+                answers = responses(self._admitted(call, caller, asked), context)
+                # Following never ends by itself: it would hold a server that stops for the whole grace.
+                async for response in self._until_stopping(answers) if call.method == _SUBSCRIBE else answers:
                     self._count(response)
                     yield response
                 if call.ending is not None:
@@ -174,6 +177,26 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
                 if isinstance(message, BatchUpsertRecordsRequest):
                     await self._limiter.slow_records(caller, len(message.requests))
                 yield message
+        finally:
+            stopping.cancel()
+
+    async def _until_stopping(self, responses: AsyncIterator[Message]) -> AsyncIterator[Message]:
+        stopping = asyncio.ensure_future(self._gate.stopping.wait())
+        try:
+            while True:
+                following = asyncio.ensure_future(anext(responses, None))
+                try:
+                    await asyncio.wait((following, stopping), return_when=asyncio.FIRST_COMPLETED)
+                finally:
+                    if not following.done():
+                        following.cancel()
+                        following.add_done_callback(_forget)
+                if stopping.done():
+                    raise ShuttingDown
+                response = following.result()
+                if response is None:
+                    return
+                yield response
         finally:
             stopping.cancel()
 
@@ -276,7 +299,7 @@ def _reason_of(details: object) -> str:
     return "error"
 
 
-def _forget(task: asyncio.Future[Message | Malformed | None]) -> None:
+def _forget(task: asyncio.Future[Message | Malformed | None] | asyncio.Future[Message | None]) -> None:
     """Look at a read that nobody waits for any more, so that its end is not reported as lost."""
     if not task.cancelled():
         task.exception()

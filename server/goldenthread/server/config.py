@@ -110,6 +110,15 @@ class Config(Struct, frozen=True, kw_only=True):
     job_lease_seconds: Annotated[
         float, Meta(gt=0, description="Time after which the job of a server that is gone is taken up by another.")
     ] = 30
+    event_heartbeat_seconds: Annotated[
+        float, Meta(ge=0.1, le=600, description="Longest silence of a stream of events, in seconds; then a heartbeat is sent.")
+    ] = 15
+    event_poll_seconds: Annotated[
+        float, Meta(ge=0.05, le=60, description="Time between two looks for events that other servers on the store committed.")
+    ] = 1
+    event_retention_days: Annotated[
+        float, Meta(ge=0, description="Days that events are kept for those who follow them; 0 to keep all.")
+    ] = 0
     health_interval_seconds: Annotated[float, Meta(gt=0, description="Time between two checks of the store.")] = 2
     shutdown_grace_seconds: Annotated[
         float, Meta(ge=0, description="Time that calls in flight are given to end when the server stops.")

@@ -8,6 +8,7 @@ from google.protobuf.descriptor import Descriptor, FileDescriptor
 
 from goldenthread.server.access import Role
 from goldenthread.v1 import (
+    event_service_pb2,
     explore_service_pb2,
     golden_record_service_pb2,
     job_service_pb2,
@@ -27,6 +28,7 @@ _FILES: Final[tuple[FileDescriptor, ...]] = (
     explore_service_pb2.DESCRIPTOR,
     model_service_pb2.DESCRIPTOR,
     job_service_pb2.DESCRIPTOR,
+    event_service_pb2.DESCRIPTOR,
 )
 
 SERVICES: Final[tuple[str, ...]] = tuple(service.full_name for file in _FILES for service in file.services_by_name.values())
@@ -39,7 +41,7 @@ _REQUESTS: Final[dict[str, Descriptor]] = {
     for method in service.methods
 }
 
-_READS: Final = ("Get", "BatchGet", "List", "Explain", "Resolve", "Expand", "Find", "Wait", "Export")
+_READS: Final = ("Get", "BatchGet", "List", "Explain", "Resolve", "Expand", "Find", "Wait", "Export", "Subscribe")
 _ADMINISTRATION: Final = frozenset({"CancelJob", "ResumeJob", "UpdateDataModel", "UpdateSurvivorshipRules"})
 
 

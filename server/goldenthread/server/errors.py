@@ -10,6 +10,7 @@ ServerError
 ├── TooLarge            a message, record or stream is over its limit       retry does not help
 ├── RateLimited         too many calls                                      retry helps after `retry_after_ms`
 ├── FailedPrecondition  the resource is not in a state that allows this     retry does not help as it is
+├── CursorTooOld        the events after a cursor are no longer kept        retry does not help
 └── ShuttingDown        the server is stopping                              retry helps elsewhere or later
 
 This module alone turns errors, ours and the graph's, into a `google.rpc.Status` with an `ErrorInfo`. Messages and metadata hold
@@ -45,6 +46,7 @@ from goldenthread.v1.error_reason_pb2 import ErrorReason
 
 __all__ = [
     "DOMAIN",
+    "CursorTooOld",
     "FailedPrecondition",
     "InvalidAttribute",
     "InvalidField",
@@ -190,6 +192,20 @@ class FailedPrecondition(ServerError):
     def __init__(self, problem: str) -> None:
         self.problem = problem
         super().__init__(f"This is not possible as it is: {problem}.", {"problem": problem})
+
+
+class CursorTooOld(ServerError):
+    """The events after a cursor are no longer kept; `oldest` is the cursor from which on they are."""
+
+    code = grpc.StatusCode.OUT_OF_RANGE
+    reason = ErrorReason.ERROR_REASON_CURSOR_TOO_OLD
+
+    def __init__(self, cursor: str, oldest: str) -> None:
+        self.cursor, self.oldest = cursor, oldest
+        super().__init__(
+            f"The events after the cursor {cursor} are no longer kept; read what is there now, and follow from {oldest} on.",
+            {"cursor": cursor, "oldest": oldest},
+        )
 
 
 class ShuttingDown(ServerError):

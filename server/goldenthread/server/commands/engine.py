@@ -18,6 +18,7 @@ from goldenthread.server.commands.together import Together
 from goldenthread.server.commands.upsert_records import Upserted, commit_upserts
 from goldenthread.server.config import Config
 from goldenthread.server.errors import ServerError
+from goldenthread.server.events.commits import Commits
 
 __all__ = ["Engine"]
 
@@ -29,6 +30,7 @@ class Engine:
 
     def __init__(self, store: Store, vault: Vault, config: Config, defaults: DefaultModels) -> None:
         self.store, self.vault, self.config = store, vault, config
+        self.commits = Commits()
         self._defaults = defaults
         self._tenants: dict[str, Tenant] = {}
         self._commits: dict[str, Together[PreparedUpsert, Upserted | ServerError]] = {}
@@ -75,7 +77,9 @@ class Engine:
         async def run(transaction: Transaction) -> T:
             return await work(transaction, at)
 
-        return await self.store.write(tenant.name, at, run)
+        answer = await self.store.write(tenant.name, at, run)
+        self.commits.tell(tenant.name)
+        return answer
 
     async def upsert(self, tenant: Tenant, upserts: Sequence[PreparedUpsert]) -> list[asyncio.Future[Upserted | ServerError]]:
         """Let prepared records in to be committed with others'; each future is done when its record is durable."""

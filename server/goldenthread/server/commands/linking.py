@@ -24,6 +24,7 @@ from goldenthread.resolver.vetoes import Vetoes
 from goldenthread.server.commands.ids import new_id
 from goldenthread.server.commands.prepare_record import Member
 from goldenthread.server.commands.tenants import Tenant
+from goldenthread.server.events.outbox import pack_changes
 
 __all__ = [
     "Change",
@@ -51,6 +52,8 @@ class Change(Struct, kw_only=True):
     put_matches: Sequence[Edge] = ()
     end_matches: Sequence[EdgeRef] = ()
     put_decisions: Sequence[Edge] = ()
+    restated: Mapping[bytes, bytes] = {}
+    """Stored records of which another version is current now, with their identities."""
     decision_revisions: Mapping[bytes, int] = {}
     """Revision of each decision that is not stored yet."""
     was_read_locked: bool = False
@@ -121,6 +124,8 @@ async def relink(reader: Reader, tenant: Tenant, change: Change, at: int) -> Lin
     for identity in sorted(gone_from):  # each deletion leaves its own mark, so that any past moment knows of later ones
         changes.end_edges.append(EdgeRef(EdgeKind.CUT, identity, identity))
         changes.put_edges.append(Edge(EdgeKind.CUT, identity, identity))
+    restated = {identity_of.get(record, identity) for record, identity in change.restated.items()}
+    changes.events = pack_changes(old, identity_of, change.gone, restated)
     return Linked(identity_of=identity_of, changes=changes, reviews=reviews, fired=fired)
 
 

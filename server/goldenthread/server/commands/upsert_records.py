@@ -82,6 +82,11 @@ async def commit_upserts(
         put_matches=matching.put,
         end_matches=matching.end,
         was_read_locked=True,
+        restated={
+            plan.record: plan.state.identity
+            for plan in plans
+            if plan.current is not None and plan.state is not None and plan.state.identity is not None
+        },
     )
     # Sealing waits for the key store's disk, linking for the graph's.
     linked, _ = await asyncio.gather(
@@ -90,6 +95,7 @@ async def commit_upserts(
     changes.end_edges += [*matching.end, *linked.changes.end_edges]
     changes.put_nodes += linked.changes.put_nodes
     changes.put_edges += [*matching.put, *linked.changes.put_edges]
+    changes.events = linked.changes.events
 
     revision = transaction.revision.number
     has_changed = bool(changes.put_nodes or changes.put_edges or changes.end_edges)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import grpc
 
 from goldenthread.server.commands import Engine
+from goldenthread.server.services.events import EventService
 from goldenthread.server.services.explore import ExploreService
 from goldenthread.server.services.golden_records import GoldenRecordService
 from goldenthread.server.services.jobs import JobService
@@ -14,6 +15,7 @@ from goldenthread.server.services.records import RecordService
 from goldenthread.server.services.resolution import ResolutionService
 from goldenthread.server.services.searching import Searcher
 from goldenthread.v1 import (
+    event_service_pb2_grpc,
     explore_service_pb2_grpc,
     golden_record_service_pb2_grpc,
     job_service_pb2_grpc,
@@ -33,3 +35,4 @@ def add_services(server: grpc.aio.Server, engine: Engine, preparer: Preparer, se
     explore_service_pb2_grpc.add_ExploreServiceServicer_to_server(ExploreService(engine), server)
     model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(engine), server)
     job_service_pb2_grpc.add_JobServiceServicer_to_server(JobService(engine), server)
+    event_service_pb2_grpc.add_EventServiceServicer_to_server(EventService(engine), server)

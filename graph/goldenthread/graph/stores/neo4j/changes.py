@@ -12,7 +12,7 @@ from typing import TypeVar, cast
 
 from goldenthread.graph.model import Edge, EdgeKind, Node, NodeKind
 from goldenthread.graph.schema import NODE_PROPERTIES, STATEFUL
-from goldenthread.graph.store import ChangeSet, EdgeRef
+from goldenthread.graph.store import ChangeSet, EdgeRef, events_id
 from goldenthread.graph.stores.neo4j.encoding import LABELS, PAIRS, Plain, id_of, node_row
 from goldenthread.graph.stores.neo4j.gathering import Ask
 
@@ -123,6 +123,9 @@ async def _put(ask: Ask, prefix: str, revision: int, changes: ChangeSet) -> None
     nodes: dict[NodeKind, dict[bytes, Node]] = defaultdict(dict)
     for node in changes.put_nodes:
         nodes[node.kind].setdefault(node.id, node)
+    if changes.events:
+        told = Node(NodeKind.EVENTS, events_id(revision), {"body": changes.events})
+        nodes[NodeKind.EVENTS][told.id] = told
     edges: dict[_Key, Edge] = {}
     for edge in changes.put_edges:
         edges.setdefault((edge.kind, edge.source, edge.target), edge)

@@ -22,6 +22,7 @@ __all__ = [
     "COUNTS",
     "DECISIONS",
     "EDGES_AMONG",
+    "EVENTS",
     "HOUSEHOLDS",
     "IDENTITIES",
     "IDENTITIES_WITH",
@@ -211,6 +212,9 @@ PAGE_WHERE: dict[NodeKind, str] = {
     if kind not in _CONDITIONS
 }
 PAGE_OF_SOURCE = _page(NodeKind.RECORD, f" AND n.source = $source{_STANDING}")
+
+EVENTS = f"""MATCH (n:Events) WHERE n.key > $after AND n.key <= $until
+WITH n ORDER BY n.key LIMIT $limit RETURN collect({columns("n", NodeKind.EVENTS)})"""
 
 # A record has an identity exactly while it is no tombstone.
 _COUNTED = {

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import cast
 
 from goldenthread.graph.model import Edge, EdgeKind, Node, NodeKind, Property
-from goldenthread.graph.store import Band, Component, Posting, RecordState, Revision, StoredIdentity, Subgraph
+from goldenthread.graph.store import Band, Component, Posting, RecordState, Revision, StoredIdentity, Subgraph, events_id
 from goldenthread.graph.stores.neo4j import queries
 from goldenthread.graph.stores.neo4j.components import ComponentWalk, Reached
 from goldenthread.graph.stores.neo4j.encoding import (
@@ -215,6 +215,12 @@ class Reads:
             query, parameters = queries.PAGE_WHERE[kind], {"where": dict(where)}
         rows = await self._collected(query, **self._range(after), limit=limit, **parameters)
         return [id_of(key) for key in cast("list[str]", rows)]
+
+    async def events(self, after: int, limit: int) -> Sequence[Node]:
+        """Get the EVENTS nodes of revisions greater than `after`, ascending, at most `limit`."""
+        parameters = {"after": self._prefix + events_id(after).hex(), "until": self._prefix + events_id(self._at).hex()}
+        rows = await self._collected(queries.EVENTS, limit=limit, **parameters)
+        return [node_from(NodeKind.EVENTS, cast(_Values, row)) for row in rows]
 
     def _range(self, after: bytes) -> dict[str, Plain]:
         # Keys are lower hexadecimal, so a letter past f ends every key of the tenant.

@@ -14,7 +14,7 @@ import apsw
 
 from goldenthread.graph.model import Edge, EdgeKind, Node, NodeKind
 from goldenthread.graph.schema import EDGE_ENDS
-from goldenthread.graph.store import ChangeSet, EdgeRef
+from goldenthread.graph.store import ChangeSet, EdgeRef, events_id
 from goldenthread.graph.stores.sqlite.packed import EDGE_COLUMNS, edge_row, node_row, packed
 from goldenthread.graph.stores.sqlite.reads import encode_body
 
@@ -59,7 +59,10 @@ def apply_changes(connection: apsw.Connection, tenant: int, revision: int, chang
     nids = _Ids(connection, tenant)
     nids.need(changes)
     _run(connection, _END_EDGES, dict.fromkeys(_ended(changes.end_edges, nids)), rev=revision)
-    born = _put_nodes(connection, tenant, revision, changes.put_nodes, nids)
+    nodes = changes.put_nodes
+    if changes.events:
+        nodes = [*nodes, Node(NodeKind.EVENTS, events_id(revision), {"body": changes.events})]
+    born = _put_nodes(connection, tenant, revision, nodes, nids)
     new: dict[tuple[int, int, int], str] = {}
     known: dict[tuple[int, int, int], str] = {}
     for edge in changes.put_edges:

@@ -209,6 +209,10 @@ AND (n.recorded_from <= :rev OR n.kind IN ({_STATEFUL})) ORDER BY n.id"""
 TENANTS = """
 SELECT t.name FROM tenant t WHERE EXISTS (SELECT 1 FROM node n WHERE n.tenant = t.tenant AND n.kind = ?) ORDER BY t.name"""
 
+EVENTS = f"""
+SELECT n.kind, n.id, n.body, NULL, n.recorded_from FROM node n WHERE n.tenant = :tenant AND n.kind = {NodeKind.EVENTS}
+AND n.id > :after AND n.id <= :until ORDER BY n.id LIMIT :limit"""
+
 COUNT_NODES = "SELECT kind, count(*) FROM node WHERE tenant = :tenant AND recorded_from <= :rev GROUP BY kind"
 COUNT_MEMBERS = f"""
 SELECT count(*) FROM node n WHERE n.tenant = :tenant AND n.kind = :kind
@@ -217,9 +221,9 @@ COUNT_RECORDS = f"""
 SELECT count(*) FROM node n WHERE n.tenant = :tenant AND n.kind = {NodeKind.RECORD}
 AND EXISTS (SELECT 1 FROM edge e WHERE e.source = n.nid AND e.kind = {EdgeKind.RESOLVED_TO} AND {_E_AT})"""
 
-NID = """
+NID = f"""
 SELECT n.nid, n.id FROM carray(:ids) c
-CROSS JOIN node n ON n.tenant = :tenant AND n.kind IN (1,2,3,4,5,6,7,8,9,10,11) AND n.id = c.value
+CROSS JOIN node n ON n.tenant = :tenant AND n.kind IN ({",".join(str(int(kind)) for kind in NodeKind)}) AND n.id = c.value
 WHERE n.recorded_from <= :rev"""
 STEP = f"""
 SELECT c.value, o.nid FROM carray(:ids) c CROSS JOIN edge e ON e.source = c.value AND {_E_AT}

@@ -17,7 +17,7 @@ import msgspec
 
 from goldenthread.graph.model import LIVE, Edge, EdgeKind, Node, NodeKind, Property
 from goldenthread.graph.schema import NODE_PROPERTIES
-from goldenthread.graph.store import Band, Component, Posting, RecordState, Revision, StoredIdentity, Subgraph
+from goldenthread.graph.store import Band, Component, Posting, RecordState, Revision, StoredIdentity, Subgraph, events_id
 from goldenthread.graph.stores.sqlite import queries
 from goldenthread.graph.stores.sqlite.packed import PackedRead
 
@@ -306,6 +306,10 @@ class Session:
             if len(page) == limit:
                 break
         return page
+
+    def events(self, after: int, limit: int) -> Sequence[Node]:
+        until = events_id(self.revision.number)
+        return [decode_node(row) for row in self._query(queries.EVENTS, after=events_id(after), until=until, limit=limit)]
 
     def counts(self) -> dict[NodeKind, int]:
         counts = dict.fromkeys(NodeKind, 0)

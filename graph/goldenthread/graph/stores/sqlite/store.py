@@ -153,6 +153,9 @@ class _Verbs:
     async def page(self, kind: NodeKind, after: bytes, limit: int, where: Mapping[str, str | int]) -> Sequence[bytes]:
         return await self._run(Session.page, kind, after, limit, where)
 
+    async def events(self, after: int, limit: int) -> Sequence[Node]:
+        return await self._run(Session.events, after, limit)
+
     async def counts(self) -> dict[NodeKind, int]:
         return await self._run(Session.counts)
 

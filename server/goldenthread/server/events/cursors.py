@@ -1,0 +1,69 @@
+"""Keep cursors in the graph: how far each named reader of the events has come, and up to where old events were taken away.
+
+A cursor is a node without edges that each change deletes and puts again. Its id is a blind digest of its name, so that two who
+keep the same one meet at the same lock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+
+from goldenthread.graph.model import Node, NodeKind
+from goldenthread.graph.store import ChangeSet, Reader
+from goldenthread.server.events.position import Position
+
+__all__ = ["Cursor", "cursor_of", "cursors", "put_cursor", "retained_after", "retention_changes"]
+
+_RETENTION_ID: Final = bytes(16)
+_RETENTION: Final = "retention"
+_PAGE: Final = 1_000
+
+
+class Cursor(Struct, frozen=True, array_like=True):
+    """How far a named reader has come. Times are UTC microseconds."""
+
+    position: Position
+    created_at: int
+    updated_at: int
+    is_sink: bool = False
+    holder: str = ""
+    """The process that delivers to a sink at present, and until when nobody else does."""
+    held_until: int = 0
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(Cursor).decode
+
+
+def cursor_of(node: Node) -> Cursor:
+    """Read a cursor out of its node."""
+    body = node.properties["body"]
+    return _decode(body if isinstance(body, bytes) else b"")
+
+
+async def cursors(reader: Reader, after: bytes, limit: int) -> Sequence[tuple[bytes, str, Cursor]]:
+    """List cursors with their ids and names, by id."""
+    ids = [id for id in await reader.page(NodeKind.CURSOR, max(after, _RETENTION_ID), limit, {}) if id != _RETENTION_ID]
+    nodes = await reader.nodes(ids)
+    return [(id, str(nodes[id].properties["name"]), cursor_of(nodes[id])) for id in ids if id in nodes]
+
+
+def put_cursor(changes: ChangeSet, id: bytes, name: str, cursor: Cursor) -> None:
+    """Put a cursor in place of the one that is stored."""
+    changes.delete_nodes.append(id)
+    changes.put_nodes.append(Node(NodeKind.CURSOR, id, {"name": name, "body": _encode(cursor)}))
+
+
+async def retained_after(reader: Reader) -> int:
+    """Get the revision up to which events were taken away; 0 when all are kept."""
+    node = (await reader.nodes([_RETENTION_ID])).get(_RETENTION_ID)
+    return cursor_of(node).position.revision if node is not None else 0
+
+
+def retention_changes(changes: ChangeSet, revision: int, at: int) -> None:
+    """Note that events up to a revision are taken away."""
+    put_cursor(changes, _RETENTION_ID, _RETENTION, Cursor(Position.after(revision), at, at))

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from goldenthread.graph.model import Edge, EdgeKind, NodeKind
+from goldenthread.graph.model import LIVE, Edge, EdgeKind, NodeKind
 from goldenthread.graph.store import Band, ChangeSet, Revision
 
 World = Any  # the class lives in conftest, which test modules can't import
@@ -183,6 +183,8 @@ async def test_must_links_join_and_cannot_links_do_not(world: World) -> None:
         world.edges(EdgeKind.MUST_LINK, "b", "join", weight=1),
         world.edges(EdgeKind.CANNOT_LINK, "b", "part", weight=0),
         world.edges(EdgeKind.CANNOT_LINK, "c", "part", weight=1),
+        world.edges(EdgeKind.BINDS, "a", "part"),
+        world.edges(EdgeKind.BINDS, "c", "part"),
     )
 
     async with world.reader() as reader:
@@ -194,8 +196,31 @@ async def test_must_links_join_and_cannot_links_do_not(world: World) -> None:
         (EdgeKind.MUST_LINK, world.id("a"), world.id("join"), 0),
         (EdgeKind.MUST_LINK, world.id("b"), world.id("join"), 1),
         (EdgeKind.CANNOT_LINK, world.id("b"), world.id("part"), 0),
+        (EdgeKind.BINDS, world.id("a"), world.id("part"), 0),
     }
     assert {node.id for node in decisions} == {world.id("join"), world.id("part")}
+
+
+async def test_history_gives_ended_edges_from_either_end_as_they_were_at_the_revision(world: World) -> None:
+    link, belongs = EdgeKind.MUST_LINK, EdgeKind.RESOLVED_TO
+    first = await world.put(world.record("a", identity="p"), world.record("b", identity="q"))
+    made = await world.put(world.nodes(NodeKind.DECISION, "join"), world.edges(link, "a", "join", weight=1))
+    moved = await world.put(world.ended(link, "a", "join"), world.ended(belongs, "b", "q"), world.edges(belongs, "b", "p"))
+
+    async def told(revision: int, kinds: set[EdgeKind], *names: str) -> set[tuple[bytes, bytes, int, int, int]]:
+        async with world.reader(revision=revision) as reader:
+            found = await reader.history([world.id(name) for name in names], frozenset(kinds))
+            assert len(found) == len(set(found))
+            return {(e.source, e.target, e.weight, e.recorded_from, e.recorded_to) for e in found}
+
+    a, b, p, q, join = (world.id(name) for name in ("a", "b", "p", "q", "join"))
+    was = (b, q, 0, first.number, moved.number)
+    stays, came = (a, p, 0, first.number, LIVE), (b, p, 0, moved.number, LIVE)
+    assert await told(moved.number, {belongs}, "b", "q") == {was, came}
+    assert await told(moved.number, {belongs}, "p") == {stays, came}
+    assert await told(made.number, {belongs}, "b", "p") == {stays, (b, q, 0, first.number, LIVE)}
+    assert await told(moved.number, {link}, "join", "a") == {(a, join, 1, made.number, moved.number)}
+    assert await told(moved.number, {link, belongs}, "a") == {stays, (a, join, 1, made.number, moved.number)}
 
 
 async def test_components_forget_ended_matches_but_the_past_does_not(world: World) -> None:
@@ -591,6 +616,7 @@ async def test_empty_questions_have_empty_answers(world: World) -> None:
         assert list(await reader.decisions([])) == []
         assert list(await reader.bindings([])) == []
         assert list(await reader.labels([])) == []
+        assert list(await reader.history([], frozenset(EdgeKind))) == []
         assert await reader.requests([]) == {}
         assert await reader.commit_times([]) == {}
         assert list((await reader.neighbourhood([], KINDS, 2, 10)).nodes) == []

@@ -175,6 +175,7 @@ async def answers(reader: Reader, world: World) -> dict[str, object]:
             record: sorted(nodes, key=lambda node: node.id) for record, nodes in (await reader.consents(records)).items()
         },
         "decisions": sorted(await reader.decisions(records), key=lambda node: node.id),
+        "history": sorted(await reader.history(everyone[::3], frozenset(EdgeKind)), key=repr),
         "requests": await reader.requests(ids[NodeKind.REQUEST]),
         "counts": await reader.counts(),
         "pages": {

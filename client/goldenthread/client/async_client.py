@@ -15,6 +15,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from goldenthread.client import errors
 from goldenthread.client.connection import DEFAULT_TARGET, Tls, channel_options, credentials, metadata, tenant_of
+from goldenthread.client.decisions import AsyncDecisions
 from goldenthread.client.following import Events, Following, cursor_of
 from goldenthread.client.jobs import AsyncJobs
 from goldenthread.client.record import AttributeInput, IdentifierKey, Record, SourceKey
@@ -22,6 +23,7 @@ from goldenthread.client.requests import AsOf, Requests, upsert
 from goldenthread.client.retry import Retry
 from goldenthread.client.window import Chunk, ChunkBuilder, UpsertResult, Window, message_of
 from goldenthread.v1 import (
+    decision_service_pb2_grpc,
     event_service_pb2,
     event_service_pb2_grpc,
     explore_service_pb2,
@@ -50,7 +52,7 @@ _Stream: TypeAlias = (
 )
 
 
-class AsyncClient(AsyncJobs):
+class AsyncClient(AsyncDecisions, AsyncJobs):
     """A connection to one tenant of a server.
 
     Safe to share between tasks of one event loop. Every call has a deadline; retryable failures are tried again with the
@@ -87,6 +89,7 @@ class AsyncClient(AsyncJobs):
         self._records = record_service_pb2_grpc.RecordServiceStub(self._channel)
         self._resolution = resolution_service_pb2_grpc.ResolutionServiceStub(self._channel)
         self._events = event_service_pb2_grpc.EventServiceStub(self._channel)
+        self._decisions = decision_service_pb2_grpc.DecisionServiceStub(self._channel)
         self._golden = golden_record_service_pb2_grpc.GoldenRecordServiceStub(self._channel)
         self._explore = explore_service_pb2_grpc.ExploreServiceStub(self._channel)
         self._health = health_pb2_grpc.HealthStub(self._channel)
@@ -278,17 +281,31 @@ class AsyncClient(AsyncJobs):
         return await self._call(self._resolution.ExplainIdentity, self._requests.explain_identity(name, as_of))
 
     async def merge_identities(
-        self, names: Sequence[str], *, reason: str, request_id: str | None = None, validate_only: bool = False
+        self,
+        names: Sequence[str],
+        *,
+        reason: str,
+        request_id: str | None = None,
+        validate_only: bool = False,
+        expire_time: dt.datetime | None = None,
+        overrides_veto: bool = False,
     ) -> resolution_service_pb2.MergeIdentitiesResponse:
         """Merge identities by a steward's decision; with `validate_only` only say what would come of it."""
-        request = self._requests.merge_identities(names, reason, request_id, validate_only)
+        request = self._requests.merge_identities(names, reason, request_id, validate_only, expire_time, overrides_veto)
         return await self._call(self._resolution.MergeIdentities, request)
 
     async def split_identity(
-        self, name: str, records: Sequence[str], *, reason: str, request_id: str | None = None, validate_only: bool = False
+        self,
+        name: str,
+        records: Sequence[str],
+        *,
+        reason: str,
+        request_id: str | None = None,
+        validate_only: bool = False,
+        expire_time: dt.datetime | None = None,
     ) -> resolution_service_pb2.SplitIdentityResponse:
         """Split records off an identity by a steward's decision; with `validate_only` only say what would come of it."""
-        request = self._requests.split_identity(name, records, reason, request_id, validate_only)
+        request = self._requests.split_identity(name, records, reason, request_id, validate_only, expire_time)
         return await self._call(self._resolution.SplitIdentity, request)
 
     # Golden records

@@ -136,7 +136,13 @@ class Requests:
         return resolution_service_pb2.ExplainIdentityRequest(name=self.name("identities", name), as_of=as_of_message(as_of))
 
     def merge_identities(
-        self, names: Sequence[str], reason: str, request_id: str | None, validate_only: bool
+        self,
+        names: Sequence[str],
+        reason: str,
+        request_id: str | None,
+        validate_only: bool,
+        expire_time: dt.datetime | None,
+        overrides_veto: bool,
     ) -> resolution_service_pb2.MergeIdentitiesRequest:
         """Ask to merge identities."""
         return resolution_service_pb2.MergeIdentitiesRequest(
@@ -144,10 +150,18 @@ class Requests:
             reason=reason,
             request_id=request_id or new_request_id(),
             validate_only=validate_only,
+            expire_time=to_timestamp(expire_time) if expire_time else None,
+            overrides_veto=overrides_veto,
         )
 
     def split_identity(
-        self, name: str, records: Sequence[str], reason: str, request_id: str | None, validate_only: bool
+        self,
+        name: str,
+        records: Sequence[str],
+        reason: str,
+        request_id: str | None,
+        validate_only: bool,
+        expire_time: dt.datetime | None,
     ) -> resolution_service_pb2.SplitIdentityRequest:
         """Ask to split records off an identity."""
         return resolution_service_pb2.SplitIdentityRequest(
@@ -156,6 +170,7 @@ class Requests:
             reason=reason,
             request_id=request_id or new_request_id(),
             validate_only=validate_only,
+            expire_time=to_timestamp(expire_time) if expire_time else None,
         )
 
     def get_golden_record(self, name: str, purpose: str, as_of: AsOf) -> golden_record_service_pb2.GetGoldenRecordRequest:

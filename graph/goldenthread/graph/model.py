@@ -265,6 +265,8 @@ class NodeKind(IntEnum):
     REVIEW = 15
     LABEL = 16
     DEAD_LETTER = 20
+    DECISION_END = 30
+    DUE = 31
 
 
 class EdgeKind(IntEnum):
@@ -285,6 +287,7 @@ class EdgeKind(IntEnum):
     CUT = 13  # Identity -> itself: something that belonged to it was deleted at the edge's revision
     LABELLED = 17  # Record -> Label: what somebody said of this record and another
     DISPUTED = 19  # Record -> Record, the smaller id first: they are linked and kept apart all the same; property `weight`
+    BINDS = 14  # Record -> Decision: one that says something of the record but links nothing
 
 
 Property = int | str | bytes

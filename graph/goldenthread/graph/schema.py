@@ -26,7 +26,8 @@ NODE_PROPERTIES: dict[NodeKind, dict[str, type[int] | type[str] | type[bytes]]] 
     NodeKind.IDENTITY: {},
     NodeKind.HOUSEHOLD: {"reason": str},
     NodeKind.CONSENT: {"purpose": str, "state": int, "channel": str, "event_time": int, "sealed": bytes},
-    NodeKind.DECISION: {"kind": str, "sealed": bytes},
+    # `about` is the id of a household that a decision speaks of, else empty; `expires_at` is 0 for never.
+    NodeKind.DECISION: {"kind": str, "sealed": bytes, "about": bytes, "expires_at": int, "overrides_veto": int},
     NodeKind.REQUEST: {"digest": bytes, "result": bytes, "at": int},
     NodeKind.ARTEFACT: {"body": bytes},  # sealed; empty on the root that names the current version
     NodeKind.JOB: {
@@ -67,6 +68,8 @@ NODE_PROPERTIES: dict[NodeKind, dict[str, type[int] | type[str] | type[bytes]]] 
     NodeKind.EVENTS: {"body": bytes},  # what one commit tells those who follow it: opaque ids and names of attributes
     NodeKind.CURSOR: {"name": str, "body": bytes},  # how far a reader of the events has come
     NodeKind.DEAD_LETTER: {"body": bytes},  # an event that could not be delivered, and why
+    NodeKind.DECISION_END: {"kind": str, "sealed": bytes},  # undo or expiry; its id follows from the decision's
+    NodeKind.DUE: {"decision": bytes},  # its id begins with when the decision expires; deleted when that has ended
 }
 
 STATEFUL: frozenset[NodeKind] = frozenset({NodeKind.JOB, NodeKind.CURSOR, NodeKind.DEAD_LETTER})
@@ -92,4 +95,5 @@ EDGE_ENDS: dict[EdgeKind, tuple[frozenset[NodeKind], frozenset[NodeKind]]] = {
     EdgeKind.CUT: (frozenset({NodeKind.IDENTITY}), frozenset({NodeKind.IDENTITY})),
     EdgeKind.LABELLED: (frozenset({NodeKind.RECORD}), frozenset({NodeKind.LABEL})),
     EdgeKind.DISPUTED: (frozenset({NodeKind.RECORD}), frozenset({NodeKind.RECORD})),
+    EdgeKind.BINDS: (frozenset({NodeKind.RECORD}), frozenset({NodeKind.DECISION})),
 }

@@ -75,7 +75,7 @@ class Component(Struct, frozen=True):
     records: Sequence[bytes]
     matches: Sequence[Edge]
     decisions: Sequence[Edge]
-    """MUST_LINK and CANNOT_LINK edges of these records."""
+    """MUST_LINK, CANNOT_LINK and BINDS edges of these records."""
     disputed: Sequence[Edge] = ()
     """DISPUTED edges that leave these records."""
 
@@ -226,6 +226,13 @@ class Reader(Protocol):
 
     async def decisions(self, records: Sequence[bytes]) -> Sequence[Node]:
         """Get the Decision nodes that bind any of the records."""
+        ...
+
+    async def history(self, ids: Sequence[bytes], kinds: frozenset[EdgeKind]) -> Sequence[Edge]:
+        """Get every edge of these kinds with an end among the nodes, ended ones too, each once.
+
+        One that ended after the revision that is read is given as live.
+        """
         ...
 
     async def requests(self, ids: Sequence[bytes]) -> dict[bytes, Node]:

@@ -23,11 +23,12 @@ _sym_db = _symbol_database.Default()
 
 
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
+from goldenthread.v1 import decision_service_pb2 as goldenthread_dot_v1_dot_decision__service__pb2
 from goldenthread.v1 import record_pb2 as goldenthread_dot_v1_dot_record__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(goldenthread/v1/resolution_service.proto\x12\x0fgoldenthread.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoldenthread/v1/record.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x96\x01\n\x08Identity\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07records\x18\x02 \x03(\t\x12\x12\n\nhouseholds\x18\x03 \x03(\t\x12\x15\n\rsuperseded_by\x18\x04 \x03(\t\x12\x10\n\x08revision\x18\x05 \x01(\x03\x12.\n\nchanged_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"Q\n\x0c\x43ontribution\x12\x12\n\ncomparison\x18\x01 \x01(\t\x12\r\n\x05level\x18\x02 \x01(\t\x12\x0e\n\x06weight\x18\x03 \x01(\x01\x12\x0e\n\x06rarity\x18\x04 \x01(\x01\"\xa8\x01\n\x05Match\x12\x0e\n\x06weight\x18\x01 \x01(\x01\x12\x13\n\x0bprobability\x18\x02 \x01(\x01\x12\r\n\x05prior\x18\x03 \x01(\x01\x12\x34\n\rcontributions\x18\x04 \x03(\x0b\x32\x1d.goldenthread.v1.Contribution\x12\x0f\n\x07\x61gainst\x18\x05 \x01(\t\x12\x15\n\rmodel_version\x18\x06 \x01(\t\x12\r\n\x05links\x18\x07 \x01(\x08\"T\n\tCandidate\x12\x10\n\x08identity\x18\x01 \x01(\t\x12\x0e\n\x06record\x18\x02 \x01(\t\x12%\n\x05match\x18\x03 \x01(\x0b\x32\x16.goldenthread.v1.Match\"\xed\x01\n\x14ResolveRecordRequest\x12\x1a\n\x06parent\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xc8\x01\x12@\n\nattributes\x18\x02 \x03(\x0b\x32\x1f.goldenthread.v1.AttributeValueB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\xe8\x07\x12\x1f\n\x0emax_candidates\x18\x03 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x30\n\x0fmin_probability\x18\x04 \x01(\x01\x42\x17\xbaH\x14\x12\x12\x19\x00\x00\x00\x00\x00\x00\xf0?)\x00\x00\x00\x00\x00\x00\x00\x00\x12$\n\x05\x61s_of\x18\x05 \x01(\x0b\x32\x15.goldenthread.v1.AsOf\"k\n\x15ResolveRecordResponse\x12\x10\n\x08identity\x18\x01 \x01(\t\x12.\n\ncandidates\x18\x02 \x03(\x0b\x32\x1a.goldenthread.v1.Candidate\x12\x10\n\x08revision\x18\x03 \x01(\x03\"|\n\rIdentifierKey\x12\x37\n\x04type\x18\x01 \x01(\x0e\x32\x1d.goldenthread.v1.SemanticTypeB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12\x19\n\x05value\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xe8\x07\x12\x17\n\x06issuer\x18\x03 \x01(\tB\x07\xbaH\x04r\x02\x18\x64\"\xe6\x01\n\x12GetIdentityRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01H\x00\x12\x1a\n\x06record\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01H\x00\x12\x30\n\nsource_key\x18\x03 \x01(\x0b\x32\x1a.goldenthread.v1.SourceKeyH\x00\x12\x34\n\nidentifier\x18\x04 \x01(\x0b\x32\x1e.goldenthread.v1.IdentifierKeyH\x00\x12$\n\x05\x61s_of\x18\x05 \x01(\x0b\x32\x15.goldenthread.v1.AsOfB\x0c\n\x03key\x12\x05\xbaH\x02\x08\x01\"\x84\x01\n\x13GetIdentityResponse\x12+\n\x08identity\x18\x01 \x01(\x0b\x32\x19.goldenthread.v1.Identity\x12\x0e\n\x06others\x18\x02 \x03(\t\x12\x17\n\x0fsuperseded_name\x18\x03 \x01(\t\x12\x17\n\x0fhistory_was_cut\x18\x04 \x01(\x08\"\xb1\x01\n\x15ListIdentitiesRequest\x12\x1a\n\x06parent\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xc8\x01\x12\x1a\n\tpage_size\x18\x02 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\xf4\x03\x12\x1c\n\x0bmin_records\x18\x04 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12$\n\x05\x61s_of\x18\x05 \x01(\x0b\x32\x15.goldenthread.v1.AsOf\"`\n\x16ListIdentitiesResponse\x12-\n\nidentities\x18\x01 \x03(\x0b\x32\x19.goldenthread.v1.Identity\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"p\n\x13\x45xplainMatchRequest\x12\x18\n\x04left\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xc8\x01\x12\x19\n\x05right\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xc8\x01\x12$\n\x05\x61s_of\x18\x03 \x01(\x0b\x32\x15.goldenthread.v1.AsOf\"\xa9\x01\n\x14\x45xplainMatchResponse\x12%\n\x05match\x18\x01 \x01(\x0b\x32\x16.goldenthread.v1.Match\x12\x0f\n\x07records\x18\x02 \x03(\t\x12\x15\n\rsame_identity\x18\x03 \x01(\x08\x12,\n\tdecisions\x18\x04 \x03(\x0b\x32\x19.goldenthread.v1.Decision\x12\x14\n\x0cshared_rules\x18\x05 \x03(\t\"W\n\x08\x44\x65\x63ision\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x10\n\x08revision\x18\x05 \x01(\x03\"X\n\x16\x45xplainIdentityRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xc8\x01\x12$\n\x05\x61s_of\x18\x02 \x01(\x0b\x32\x15.goldenthread.v1.AsOf\"\x91\x01\n\x08JoinStep\x12\x0c\n\x04left\x18\x01 \x03(\t\x12\r\n\x05right\x18\x02 \x03(\t\x12)\n\tstrongest\x18\x03 \x01(\x0b\x32\x16.goldenthread.v1.Match\x12\x19\n\x11strongest_records\x18\x04 \x03(\t\x12\x16\n\x0e\x61verage_weight\x18\x05 \x01(\x01\x12\n\n\x02\x62y\x18\x06 \x01(\t\"\x9e\x01\n\x17\x45xplainIdentityResponse\x12+\n\x08identity\x18\x01 \x01(\x0b\x32\x19.goldenthread.v1.Identity\x12(\n\x05steps\x18\x02 \x03(\x0b\x32\x19.goldenthread.v1.JoinStep\x12,\n\tdecisions\x18\x03 \x03(\x0b\x32\x19.goldenthread.v1.Decision\"\x83\x01\n\x16MergeIdentitiesRequest\x12\x19\n\x05names\x18\x01 \x03(\tB\n\xbaH\x07\x92\x01\x04\x08\x02\x10\x64\x12\x1a\n\x06reason\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xe8\x07\x12\x1b\n\nrequest_id\x18\x03 \x01(\tB\x07\xbaH\x04r\x02\x18@\x12\x15\n\rvalidate_only\x18\x04 \x01(\x08\"~\n\x17MergeIdentitiesResponse\x12+\n\x08identity\x18\x01 \x01(\x0b\x32\x19.goldenthread.v1.Identity\x12\x12\n\nsuperseded\x18\x02 \x03(\t\x12\x10\n\x08\x64\x65\x63ision\x18\x03 \x01(\t\x12\x10\n\x08revision\x18\x04 \x01(\x03\"\x9e\x01\n\x14SplitIdentityRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xc8\x01\x12\x1c\n\x07records\x18\x02 \x03(\tB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\xe8\x07\x12\x1a\n\x06reason\x18\x03 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xe8\x07\x12\x1b\n\nrequest_id\x18\x04 \x01(\tB\x07\xbaH\x04r\x02\x18@\x12\x15\n\rvalidate_only\x18\x05 \x01(\x08\"j\n\x15SplitIdentityResponse\x12-\n\nidentities\x18\x01 \x03(\x0b\x32\x19.goldenthread.v1.Identity\x12\x10\n\x08\x64\x65\x63ision\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\x03\x32\xb9\x05\n\x11ResolutionService\x12^\n\rResolveRecord\x12%.goldenthread.v1.ResolveRecordRequest\x1a&.goldenthread.v1.ResolveRecordResponse\x12X\n\x0bGetIdentity\x12#.goldenthread.v1.GetIdentityRequest\x1a$.goldenthread.v1.GetIdentityResponse\x12\x61\n\x0eListIdentities\x12&.goldenthread.v1.ListIdentitiesRequest\x1a\'.goldenthread.v1.ListIdentitiesResponse\x12[\n\x0c\x45xplainMatch\x12$.goldenthread.v1.ExplainMatchRequest\x1a%.goldenthread.v1.ExplainMatchResponse\x12\x64\n\x0f\x45xplainIdentity\x12\'.goldenthread.v1.ExplainIdentityRequest\x1a(.goldenthread.v1.ExplainIdentityResponse\x12\x64\n\x0fMergeIdentities\x12\'.goldenthread.v1.MergeIdentitiesRequest\x1a(.goldenthread.v1.MergeIdentitiesResponse\x12^\n\rSplitIdentity\x12%.goldenthread.v1.SplitIdentityRequest\x1a&.goldenthread.v1.SplitIdentityResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(goldenthread/v1/resolution_service.proto\x12\x0fgoldenthread.v1\x1a\x1b\x62uf/validate/validate.proto\x1a&goldenthread/v1/decision_service.proto\x1a\x1cgoldenthread/v1/record.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x96\x01\n\x08Identity\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07records\x18\x02 \x03(\t\x12\x12\n\nhouseholds\x18\x03 \x03(\t\x12\x15\n\rsuperseded_by\x18\x04 \x03(\t\x12\x10\n\x08revision\x18\x05 \x01(\x03\x12.\n\nchanged_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"Q\n\x0c\x43ontribution\x12\x12\n\ncomparison\x18\x01 \x01(\t\x12\r\n\x05level\x18\x02 \x01(\t\x12\x0e\n\x06weight\x18\x03 \x01(\x01\x12\x0e\n\x06rarity\x18\x04 \x01(\x01\"\xa8\x01\n\x05Match\x12\x0e\n\x06weight\x18\x01 \x01(\x01\x12\x13\n\x0bprobability\x18\x02 \x01(\x01\x12\r\n\x05prior\x18\x03 \x01(\x01\x12\x34\n\rcontributions\x18\x04 \x03(\x0b\x32\x1d.goldenthread.v1.Contribution\x12\x0f\n\x07\x61gainst\x18\x05 \x01(\t\x12\x15\n\rmodel_version\x18\x06 \x01(\t\x12\r\n\x05links\x18\x07 \x01(\x08\"T\n\tCandidate\x12\x10\n\x08identity\x18\x01 \x01(\t\x12\x0e\n\x06record\x18\x02 \x01(\t\x12%\n\x05match\x18\x03 \x01(\x0b\x32\x16.goldenthread.v1.Match\"\xed\x01\n\x14ResolveRecordRequest\x12\x1a\n\x06parent\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xc8\x01\x12@\n\nattributes\x18\x02 \x03(\x0b\x32\x1f.goldenthread.v1.AttributeValueB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\xe8\x07\x12\x1f\n\x0emax_candidates\x18\x03 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x30\n\x0fmin_probability\x18\x04 \x01(\x01\x42\x17\xbaH\x14\x12\x12\x19\x00\x00\x00\x00\x00\x00\xf0?)\x00\x00\x00\x00\x00\x00\x00\x00\x12$\n\x05\x61s_of\x18\x05 \x01(\x0b\x32\x15.goldenthread.v1.AsOf\"k\n\x15ResolveRecordResponse\x12\x10\n\x08identity\x18\x01 \x01(\t\x12.\n\ncandidates\x18\x02 \x03(\x0b\x32\x1a.goldenthread.v1.Candidate\x12\x10\n\x08revision\x18\x03 \x01(\x03\"|\n\rIdentifierKey\x12\x37\n\x04type\x18\x01 \x01(\x0e\x32\x1d.goldenthread.v1.SemanticTypeB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12\x19\n\x05value\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xe8\x07\x12\x17\n\x06issuer\x18\x03 \x01(\tB\x07\xbaH\x04r\x02\x18\x64\"\xe6\x01\n\x12GetIdentityRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01H\x00\x12\x1a\n\x06record\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01H\x00\x12\x30\n\nsource_key\x18\x03 \x01(\x0b\x32\x1a.goldenthread.v1.SourceKeyH\x00\x12\x34\n\nidentifier\x18\x04 \x01(\x0b\x32\x1e.goldenthread.v1.IdentifierKeyH\x00\x12$\n\x05\x61s_of\x18\x05 \x01(\x0b\x32\x15.goldenthread.v1.AsOfB\x0c\n\x03key\x12\x05\xbaH\x02\x08\x01\"\x84\x01\n\x13GetIdentityResponse\x12+\n\x08identity\x18\x01 \x01(\x0b\x32\x19.goldenthread.v1.Identity\x12\x0e\n\x06others\x18\x02 \x03(\t\x12\x17\n\x0fsuperseded_name\x18\x03 \x01(\t\x12\x17\n\x0fhistory_was_cut\x18\x04 \x01(\x08\"\xb1\x01\n\x15ListIdentitiesRequest\x12\x1a\n\x06parent\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xc8\x01\x12\x1a\n\tpage_size\x18\x02 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\xf4\x03\x12\x1c\n\x0bmin_records\x18\x04 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12$\n\x05\x61s_of\x18\x05 \x01(\x0b\x32\x15.goldenthread.v1.AsOf\"`\n\x16ListIdentitiesResponse\x12-\n\nidentities\x18\x01 \x03(\x0b\x32\x19.goldenthread.v1.Identity\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"p\n\x13\x45xplainMatchRequest\x12\x18\n\x04left\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xc8\x01\x12\x19\n\x05right\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xc8\x01\x12$\n\x05\x61s_of\x18\x03 \x01(\x0b\x32\x15.goldenthread.v1.AsOf\"\xa9\x01\n\x14\x45xplainMatchResponse\x12%\n\x05match\x18\x01 \x01(\x0b\x32\x16.goldenthread.v1.Match\x12\x0f\n\x07records\x18\x02 \x03(\t\x12\x15\n\rsame_identity\x18\x03 \x01(\x08\x12,\n\tdecisions\x18\x04 \x03(\x0b\x32\x19.goldenthread.v1.Decision\x12\x14\n\x0cshared_rules\x18\x05 \x03(\t\"X\n\x16\x45xplainIdentityRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xc8\x01\x12$\n\x05\x61s_of\x18\x02 \x01(\x0b\x32\x15.goldenthread.v1.AsOf\"\x91\x01\n\x08JoinStep\x12\x0c\n\x04left\x18\x01 \x03(\t\x12\r\n\x05right\x18\x02 \x03(\t\x12)\n\tstrongest\x18\x03 \x01(\x0b\x32\x16.goldenthread.v1.Match\x12\x19\n\x11strongest_records\x18\x04 \x03(\t\x12\x16\n\x0e\x61verage_weight\x18\x05 \x01(\x01\x12\n\n\x02\x62y\x18\x06 \x01(\t\"\x9e\x01\n\x17\x45xplainIdentityResponse\x12+\n\x08identity\x18\x01 \x01(\x0b\x32\x19.goldenthread.v1.Identity\x12(\n\x05steps\x18\x02 \x03(\x0b\x32\x19.goldenthread.v1.JoinStep\x12,\n\tdecisions\x18\x03 \x03(\x0b\x32\x19.goldenthread.v1.Decision\"\xcc\x01\n\x16MergeIdentitiesRequest\x12\x19\n\x05names\x18\x01 \x03(\tB\n\xbaH\x07\x92\x01\x04\x08\x02\x10\x64\x12\x1a\n\x06reason\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xe8\x07\x12\x1b\n\nrequest_id\x18\x03 \x01(\tB\x07\xbaH\x04r\x02\x18@\x12\x15\n\rvalidate_only\x18\x04 \x01(\x08\x12/\n\x0b\x65xpire_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0eoverrides_veto\x18\x06 \x01(\x08\"\xaf\x01\n\x17MergeIdentitiesResponse\x12+\n\x08identity\x18\x01 \x01(\x0b\x32\x19.goldenthread.v1.Identity\x12\x12\n\nsuperseded\x18\x02 \x03(\t\x12\x10\n\x08\x64\x65\x63ision\x18\x03 \x01(\t\x12\x10\n\x08revision\x18\x04 \x01(\x03\x12/\n\x06\x65\x66\x66\x65\x63t\x18\x05 \x01(\x0b\x32\x1f.goldenthread.v1.DecisionEffect\"\xcf\x01\n\x14SplitIdentityRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xc8\x01\x12\x1c\n\x07records\x18\x02 \x03(\tB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\xe8\x07\x12\x1a\n\x06reason\x18\x03 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xe8\x07\x12\x1b\n\nrequest_id\x18\x04 \x01(\tB\x07\xbaH\x04r\x02\x18@\x12\x15\n\rvalidate_only\x18\x05 \x01(\x08\x12/\n\x0b\x65xpire_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x9b\x01\n\x15SplitIdentityResponse\x12-\n\nidentities\x18\x01 \x03(\x0b\x32\x19.goldenthread.v1.Identity\x12\x10\n\x08\x64\x65\x63ision\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\x03\x12/\n\x06\x65\x66\x66\x65\x63t\x18\x04 \x01(\x0b\x32\x1f.goldenthread.v1.DecisionEffect2\xb9\x05\n\x11ResolutionService\x12^\n\rResolveRecord\x12%.goldenthread.v1.ResolveRecordRequest\x1a&.goldenthread.v1.ResolveRecordResponse\x12X\n\x0bGetIdentity\x12#.goldenthread.v1.GetIdentityRequest\x1a$.goldenthread.v1.GetIdentityResponse\x12\x61\n\x0eListIdentities\x12&.goldenthread.v1.ListIdentitiesRequest\x1a\'.goldenthread.v1.ListIdentitiesResponse\x12[\n\x0c\x45xplainMatch\x12$.goldenthread.v1.ExplainMatchRequest\x1a%.goldenthread.v1.ExplainMatchResponse\x12\x64\n\x0f\x45xplainIdentity\x12\'.goldenthread.v1.ExplainIdentityRequest\x1a(.goldenthread.v1.ExplainIdentityResponse\x12\x64\n\x0fMergeIdentities\x12\'.goldenthread.v1.MergeIdentitiesRequest\x1a(.goldenthread.v1.MergeIdentitiesResponse\x12^\n\rSplitIdentity\x12%.goldenthread.v1.SplitIdentityRequest\x1a&.goldenthread.v1.SplitIdentityResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -82,48 +83,46 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SPLITIDENTITYREQUEST'].fields_by_name['reason']._serialized_options = b'\272H\007r\005\020\001\030\350\007'
   _globals['_SPLITIDENTITYREQUEST'].fields_by_name['request_id']._loaded_options = None
   _globals['_SPLITIDENTITYREQUEST'].fields_by_name['request_id']._serialized_options = b'\272H\004r\002\030@'
-  _globals['_IDENTITY']._serialized_start=154
-  _globals['_IDENTITY']._serialized_end=304
-  _globals['_CONTRIBUTION']._serialized_start=306
-  _globals['_CONTRIBUTION']._serialized_end=387
-  _globals['_MATCH']._serialized_start=390
-  _globals['_MATCH']._serialized_end=558
-  _globals['_CANDIDATE']._serialized_start=560
-  _globals['_CANDIDATE']._serialized_end=644
-  _globals['_RESOLVERECORDREQUEST']._serialized_start=647
-  _globals['_RESOLVERECORDREQUEST']._serialized_end=884
-  _globals['_RESOLVERECORDRESPONSE']._serialized_start=886
-  _globals['_RESOLVERECORDRESPONSE']._serialized_end=993
-  _globals['_IDENTIFIERKEY']._serialized_start=995
-  _globals['_IDENTIFIERKEY']._serialized_end=1119
-  _globals['_GETIDENTITYREQUEST']._serialized_start=1122
-  _globals['_GETIDENTITYREQUEST']._serialized_end=1352
-  _globals['_GETIDENTITYRESPONSE']._serialized_start=1355
-  _globals['_GETIDENTITYRESPONSE']._serialized_end=1487
-  _globals['_LISTIDENTITIESREQUEST']._serialized_start=1490
-  _globals['_LISTIDENTITIESREQUEST']._serialized_end=1667
-  _globals['_LISTIDENTITIESRESPONSE']._serialized_start=1669
-  _globals['_LISTIDENTITIESRESPONSE']._serialized_end=1765
-  _globals['_EXPLAINMATCHREQUEST']._serialized_start=1767
-  _globals['_EXPLAINMATCHREQUEST']._serialized_end=1879
-  _globals['_EXPLAINMATCHRESPONSE']._serialized_start=1882
-  _globals['_EXPLAINMATCHRESPONSE']._serialized_end=2051
-  _globals['_DECISION']._serialized_start=2053
-  _globals['_DECISION']._serialized_end=2140
-  _globals['_EXPLAINIDENTITYREQUEST']._serialized_start=2142
-  _globals['_EXPLAINIDENTITYREQUEST']._serialized_end=2230
-  _globals['_JOINSTEP']._serialized_start=2233
-  _globals['_JOINSTEP']._serialized_end=2378
-  _globals['_EXPLAINIDENTITYRESPONSE']._serialized_start=2381
-  _globals['_EXPLAINIDENTITYRESPONSE']._serialized_end=2539
-  _globals['_MERGEIDENTITIESREQUEST']._serialized_start=2542
-  _globals['_MERGEIDENTITIESREQUEST']._serialized_end=2673
-  _globals['_MERGEIDENTITIESRESPONSE']._serialized_start=2675
-  _globals['_MERGEIDENTITIESRESPONSE']._serialized_end=2801
-  _globals['_SPLITIDENTITYREQUEST']._serialized_start=2804
-  _globals['_SPLITIDENTITYREQUEST']._serialized_end=2962
-  _globals['_SPLITIDENTITYRESPONSE']._serialized_start=2964
-  _globals['_SPLITIDENTITYRESPONSE']._serialized_end=3070
-  _globals['_RESOLUTIONSERVICE']._serialized_start=3073
-  _globals['_RESOLUTIONSERVICE']._serialized_end=3770
+  _globals['_IDENTITY']._serialized_start=194
+  _globals['_IDENTITY']._serialized_end=344
+  _globals['_CONTRIBUTION']._serialized_start=346
+  _globals['_CONTRIBUTION']._serialized_end=427
+  _globals['_MATCH']._serialized_start=430
+  _globals['_MATCH']._serialized_end=598
+  _globals['_CANDIDATE']._serialized_start=600
+  _globals['_CANDIDATE']._serialized_end=684
+  _globals['_RESOLVERECORDREQUEST']._serialized_start=687
+  _globals['_RESOLVERECORDREQUEST']._serialized_end=924
+  _globals['_RESOLVERECORDRESPONSE']._serialized_start=926
+  _globals['_RESOLVERECORDRESPONSE']._serialized_end=1033
+  _globals['_IDENTIFIERKEY']._serialized_start=1035
+  _globals['_IDENTIFIERKEY']._serialized_end=1159
+  _globals['_GETIDENTITYREQUEST']._serialized_start=1162
+  _globals['_GETIDENTITYREQUEST']._serialized_end=1392
+  _globals['_GETIDENTITYRESPONSE']._serialized_start=1395
+  _globals['_GETIDENTITYRESPONSE']._serialized_end=1527
+  _globals['_LISTIDENTITIESREQUEST']._serialized_start=1530
+  _globals['_LISTIDENTITIESREQUEST']._serialized_end=1707
+  _globals['_LISTIDENTITIESRESPONSE']._serialized_start=1709
+  _globals['_LISTIDENTITIESRESPONSE']._serialized_end=1805
+  _globals['_EXPLAINMATCHREQUEST']._serialized_start=1807
+  _globals['_EXPLAINMATCHREQUEST']._serialized_end=1919
+  _globals['_EXPLAINMATCHRESPONSE']._serialized_start=1922
+  _globals['_EXPLAINMATCHRESPONSE']._serialized_end=2091
+  _globals['_EXPLAINIDENTITYREQUEST']._serialized_start=2093
+  _globals['_EXPLAINIDENTITYREQUEST']._serialized_end=2181
+  _globals['_JOINSTEP']._serialized_start=2184
+  _globals['_JOINSTEP']._serialized_end=2329
+  _globals['_EXPLAINIDENTITYRESPONSE']._serialized_start=2332
+  _globals['_EXPLAINIDENTITYRESPONSE']._serialized_end=2490
+  _globals['_MERGEIDENTITIESREQUEST']._serialized_start=2493
+  _globals['_MERGEIDENTITIESREQUEST']._serialized_end=2697
+  _globals['_MERGEIDENTITIESRESPONSE']._serialized_start=2700
+  _globals['_MERGEIDENTITIESRESPONSE']._serialized_end=2875
+  _globals['_SPLITIDENTITYREQUEST']._serialized_start=2878
+  _globals['_SPLITIDENTITYREQUEST']._serialized_end=3085
+  _globals['_SPLITIDENTITYRESPONSE']._serialized_start=3088
+  _globals['_SPLITIDENTITYRESPONSE']._serialized_end=3243
+  _globals['_RESOLUTIONSERVICE']._serialized_start=3246
+  _globals['_RESOLUTIONSERVICE']._serialized_end=3943
 # @@protoc_insertion_point(module_scope)

@@ -4,6 +4,7 @@ isort:skip_file
 """
 
 from collections import abc as _abc
+from goldenthread.v1 import decision_service_pb2 as _decision_service_pb2
 from goldenthread.v1 import record_pb2 as _record_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -494,7 +495,7 @@ class ExplainMatchResponse(_message.Message):
         """The two records that were compared."""
 
     @_builtins.property
-    def decisions(self) -> _containers.RepeatedCompositeFieldContainer[Global___Decision]:
+    def decisions(self) -> _containers.RepeatedCompositeFieldContainer[_decision_service_pb2.Decision]:
         """Steward decisions that bind the two, if any."""
 
     @_builtins.property
@@ -507,7 +508,7 @@ class ExplainMatchResponse(_message.Message):
         match: Global___Match | None = ...,
         records: _abc.Iterable[_builtins.str] | None = ...,
         same_identity: _builtins.bool = ...,
-        decisions: _abc.Iterable[Global___Decision] | None = ...,
+        decisions: _abc.Iterable[_decision_service_pb2.Decision] | None = ...,
         shared_rules: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["match", b"match"]  # noqa: Y015
@@ -517,44 +518,6 @@ class ExplainMatchResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ExplainMatchResponse: _TypeAlias = ExplainMatchResponse  # noqa: Y015
-
-@_typing.final
-class Decision(_message.Message):
-    """A steward's decision."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    NAME_FIELD_NUMBER: _builtins.int
-    KIND_FIELD_NUMBER: _builtins.int
-    ACTOR_FIELD_NUMBER: _builtins.int
-    REASON_FIELD_NUMBER: _builtins.int
-    REVISION_FIELD_NUMBER: _builtins.int
-    name: _builtins.str
-    """Resource name, tenants/{tenant}/decisions/{decision}."""
-    kind: _builtins.str
-    """merge or split."""
-    actor: _builtins.str
-    """Who decided, as the token's subject."""
-    reason: _builtins.str
-    """Why."""
-    revision: _builtins.int
-    """Revision at which it was made."""
-    def __init__(
-        self,
-        *,
-        name: _builtins.str = ...,
-        kind: _builtins.str = ...,
-        actor: _builtins.str = ...,
-        reason: _builtins.str = ...,
-        revision: _builtins.int = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "kind", b"kind", "name", b"name", "reason", b"reason", "revision", b"revision"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___Decision: _TypeAlias = Decision  # noqa: Y015
 
 @_typing.final
 class ExplainIdentityRequest(_message.Message):
@@ -652,7 +615,7 @@ class ExplainIdentityResponse(_message.Message):
         """Steps in the order they were taken."""
 
     @_builtins.property
-    def decisions(self) -> _containers.RepeatedCompositeFieldContainer[Global___Decision]:
+    def decisions(self) -> _containers.RepeatedCompositeFieldContainer[_decision_service_pb2.Decision]:
         """Decisions that bind its records."""
 
     def __init__(
@@ -660,7 +623,7 @@ class ExplainIdentityResponse(_message.Message):
         *,
         identity: Global___Identity | None = ...,
         steps: _abc.Iterable[Global___JoinStep] | None = ...,
-        decisions: _abc.Iterable[Global___Decision] | None = ...,
+        decisions: _abc.Iterable[_decision_service_pb2.Decision] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["identity", b"identity"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
@@ -680,15 +643,23 @@ class MergeIdentitiesRequest(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    OVERRIDES_VETO_FIELD_NUMBER: _builtins.int
     reason: _builtins.str
     """Why. Required, and without personal data."""
     request_id: _builtins.str
     """Makes the call idempotent."""
     validate_only: _builtins.bool
     """Only say what would come of it."""
+    overrides_veto: _builtins.bool
+    """Joins them also where a veto keeps them apart, as two verified birth dates do."""
     @_builtins.property
     def names(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Names of the identities, two or more, at most 100. Required."""
+
+    @_builtins.property
+    def expire_time(self) -> _timestamp_pb2.Timestamp:
+        """When the decision stops to hold by itself; for ever when unset."""
 
     def __init__(
         self,
@@ -697,10 +668,12 @@ class MergeIdentitiesRequest(_message.Message):
         reason: _builtins.str = ...,
         request_id: _builtins.str = ...,
         validate_only: _builtins.bool = ...,
+        expire_time: _timestamp_pb2.Timestamp | None = ...,
+        overrides_veto: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["names", b"names", "reason", b"reason", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time", "names", b"names", "overrides_veto", b"overrides_veto", "reason", b"reason", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -716,6 +689,7 @@ class MergeIdentitiesResponse(_message.Message):
     SUPERSEDED_FIELD_NUMBER: _builtins.int
     DECISION_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
+    EFFECT_FIELD_NUMBER: _builtins.int
     decision: _builtins.str
     """The decision; empty with validate_only."""
     revision: _builtins.int
@@ -728,6 +702,10 @@ class MergeIdentitiesResponse(_message.Message):
     def superseded(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Names that are retired."""
 
+    @_builtins.property
+    def effect(self) -> _decision_service_pb2.DecisionEffect:
+        """What it changes."""
+
     def __init__(
         self,
         *,
@@ -735,10 +713,11 @@ class MergeIdentitiesResponse(_message.Message):
         superseded: _abc.Iterable[_builtins.str] | None = ...,
         decision: _builtins.str = ...,
         revision: _builtins.int = ...,
+        effect: _decision_service_pb2.DecisionEffect | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["identity", b"identity"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["effect", b"effect", "identity", b"identity"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["decision", b"decision", "identity", b"identity", "revision", b"revision", "superseded", b"superseded"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["decision", b"decision", "effect", b"effect", "identity", b"identity", "revision", b"revision", "superseded", b"superseded"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -755,6 +734,7 @@ class SplitIdentityRequest(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    EXPIRE_TIME_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The identity's name. Required."""
     reason: _builtins.str
@@ -767,6 +747,10 @@ class SplitIdentityRequest(_message.Message):
     def records(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Names of the records to split off: some, not all. Required."""
 
+    @_builtins.property
+    def expire_time(self) -> _timestamp_pb2.Timestamp:
+        """When the decision stops to hold by itself; for ever when unset."""
+
     def __init__(
         self,
         *,
@@ -775,10 +759,11 @@ class SplitIdentityRequest(_message.Message):
         reason: _builtins.str = ...,
         request_id: _builtins.str = ...,
         validate_only: _builtins.bool = ...,
+        expire_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "reason", b"reason", "records", b"records", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time", "name", b"name", "reason", b"reason", "records", b"records", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -793,6 +778,7 @@ class SplitIdentityResponse(_message.Message):
     IDENTITIES_FIELD_NUMBER: _builtins.int
     DECISION_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
+    EFFECT_FIELD_NUMBER: _builtins.int
     decision: _builtins.str
     """The decision; empty with validate_only."""
     revision: _builtins.int
@@ -801,16 +787,21 @@ class SplitIdentityResponse(_message.Message):
     def identities(self) -> _containers.RepeatedCompositeFieldContainer[Global___Identity]:
         """The identities its records now are, the one that keeps the name first."""
 
+    @_builtins.property
+    def effect(self) -> _decision_service_pb2.DecisionEffect:
+        """What it changes."""
+
     def __init__(
         self,
         *,
         identities: _abc.Iterable[Global___Identity] | None = ...,
         decision: _builtins.str = ...,
         revision: _builtins.int = ...,
+        effect: _decision_service_pb2.DecisionEffect | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["effect", b"effect"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["decision", b"decision", "identities", b"identities", "revision", b"revision"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["decision", b"decision", "effect", b"effect", "identities", b"identities", "revision", b"revision"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

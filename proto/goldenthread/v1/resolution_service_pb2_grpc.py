@@ -125,7 +125,7 @@ class ResolutionServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def MergeIdentities(self, request, context):
-        """Merges identities by a steward's decision, which outlives re-ingest.
+        """Merges identities by a steward's decision, which outlives re-ingest; UndoDecision takes it back.
 
         Errors: NOT_FOUND, INVALID_FIELD, FAILED_PRECONDITION, STORE_UNAVAILABLE.
         """
@@ -134,7 +134,7 @@ class ResolutionServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def SplitIdentity(self, request, context):
-        """Splits records off an identity by a steward's decision, which outlives re-ingest.
+        """Splits records off an identity by a steward's decision, which outlives re-ingest; UndoDecision takes it back.
 
         Errors: NOT_FOUND, INVALID_FIELD, FAILED_PRECONDITION, STORE_UNAVAILABLE.
         """

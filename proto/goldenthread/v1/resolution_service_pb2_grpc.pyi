@@ -62,12 +62,12 @@ class ResolutionServiceStub:
     Errors: NOT_FOUND.
     """
     MergeIdentities: _grpc.UnaryUnaryMultiCallable[_resolution_service_pb2.MergeIdentitiesRequest, _resolution_service_pb2.MergeIdentitiesResponse]
-    """Merges identities by a steward's decision, which outlives re-ingest.
+    """Merges identities by a steward's decision, which outlives re-ingest; UndoDecision takes it back.
 
     Errors: NOT_FOUND, INVALID_FIELD, FAILED_PRECONDITION, STORE_UNAVAILABLE.
     """
     SplitIdentity: _grpc.UnaryUnaryMultiCallable[_resolution_service_pb2.SplitIdentityRequest, _resolution_service_pb2.SplitIdentityResponse]
-    """Splits records off an identity by a steward's decision, which outlives re-ingest.
+    """Splits records off an identity by a steward's decision, which outlives re-ingest; UndoDecision takes it back.
 
     Errors: NOT_FOUND, INVALID_FIELD, FAILED_PRECONDITION, STORE_UNAVAILABLE.
     """
@@ -106,12 +106,12 @@ class ResolutionServiceAsyncStub(ResolutionServiceStub):
     Errors: NOT_FOUND.
     """
     MergeIdentities: _aio.UnaryUnaryMultiCallable[_resolution_service_pb2.MergeIdentitiesRequest, _resolution_service_pb2.MergeIdentitiesResponse]  # type: ignore[assignment]
-    """Merges identities by a steward's decision, which outlives re-ingest.
+    """Merges identities by a steward's decision, which outlives re-ingest; UndoDecision takes it back.
 
     Errors: NOT_FOUND, INVALID_FIELD, FAILED_PRECONDITION, STORE_UNAVAILABLE.
     """
     SplitIdentity: _aio.UnaryUnaryMultiCallable[_resolution_service_pb2.SplitIdentityRequest, _resolution_service_pb2.SplitIdentityResponse]  # type: ignore[assignment]
-    """Splits records off an identity by a steward's decision, which outlives re-ingest.
+    """Splits records off an identity by a steward's decision, which outlives re-ingest; UndoDecision takes it back.
 
     Errors: NOT_FOUND, INVALID_FIELD, FAILED_PRECONDITION, STORE_UNAVAILABLE.
     """
@@ -183,7 +183,7 @@ class ResolutionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _resolution_service_pb2.MergeIdentitiesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_resolution_service_pb2.MergeIdentitiesResponse, _abc.Awaitable[_resolution_service_pb2.MergeIdentitiesResponse]]:
-        """Merges identities by a steward's decision, which outlives re-ingest.
+        """Merges identities by a steward's decision, which outlives re-ingest; UndoDecision takes it back.
 
         Errors: NOT_FOUND, INVALID_FIELD, FAILED_PRECONDITION, STORE_UNAVAILABLE.
         """
@@ -194,7 +194,7 @@ class ResolutionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _resolution_service_pb2.SplitIdentityRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_resolution_service_pb2.SplitIdentityResponse, _abc.Awaitable[_resolution_service_pb2.SplitIdentityResponse]]:
-        """Splits records off an identity by a steward's decision, which outlives re-ingest.
+        """Splits records off an identity by a steward's decision, which outlives re-ingest; UndoDecision takes it back.
 
         Errors: NOT_FOUND, INVALID_FIELD, FAILED_PRECONDITION, STORE_UNAVAILABLE.
         """

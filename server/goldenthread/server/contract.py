@@ -8,6 +8,7 @@ from google.protobuf.descriptor import Descriptor, FileDescriptor
 
 from goldenthread.server.access import Role
 from goldenthread.v1 import (
+    decision_service_pb2,
     event_service_pb2,
     explore_service_pb2,
     golden_record_service_pb2,
@@ -24,6 +25,7 @@ PACKAGE: Final = "goldenthread.v1"
 _FILES: Final[tuple[FileDescriptor, ...]] = (
     record_service_pb2.DESCRIPTOR,
     resolution_service_pb2.DESCRIPTOR,
+    decision_service_pb2.DESCRIPTOR,
     golden_record_service_pb2.DESCRIPTOR,
     explore_service_pb2.DESCRIPTOR,
     model_service_pb2.DESCRIPTOR,

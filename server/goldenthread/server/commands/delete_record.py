@@ -10,9 +10,10 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from goldenthread.graph.model import Edge, EdgeKind, Node, NodeKind
+from goldenthread.graph.model import LIVE, Edge, EdgeKind, Node, NodeKind
 from goldenthread.graph.store import ChangeSet, EdgeRef, RecordState, Transaction
 from goldenthread.server.commands.candidates import Keyed, match_edges
+from goldenthread.server.commands.decisions.kept import BOUND
 from goldenthread.server.commands.engine import Engine
 from goldenthread.server.commands.idempotency import Request, once
 from goldenthread.server.commands.ids import new_id
@@ -130,7 +131,7 @@ async def _plan(
 
 
 async def _without_record(transaction: Transaction, tenant: Tenant, record: bytes, at: int) -> ChangeSet:
-    """Resolve again whoever the record was linked with."""
+    """Resolve again whoever the record was linked with; decisions go on to bind it, for when it comes back."""
     before: Sequence[Edge] = (await transaction.keys([record])).get(record, ())
     matching = await match_edges(transaction, tenant, [Keyed(record, None, before, ())])
     change = Change(gone=frozenset({record}), put_matches=matching.put, end_matches=matching.end, was_read_locked=True)
@@ -138,7 +139,8 @@ async def _without_record(transaction: Transaction, tenant: Tenant, record: byte
     # Edges of the record need no end: they go with its node.
     refs: list[EdgeRef] = [*changes.end_edges, *matching.end]
     changes.end_edges = [ref for ref in refs if record not in (ref.source, ref.target)]
-    changes.put_edges = [*matching.put, *changes.put_edges]
+    bound = [edge for edge in await transaction.history([record], BOUND) if edge.recorded_to == LIVE]
+    changes.put_edges = [*matching.put, *changes.put_edges, *bound]
     return changes
 
 

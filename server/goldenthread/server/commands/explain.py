@@ -12,7 +12,7 @@ from goldenthread.resolver.blocking import candidate_keys
 from goldenthread.resolver.normalise import identifiers
 from goldenthread.resolver.scoring import PairExplanation
 from goldenthread.server.commands.as_of import Moment, read_at
-from goldenthread.server.commands.decide import DecisionView, open_decisions
+from goldenthread.server.commands.decisions.kept import DecisionView, view_decisions
 from goldenthread.server.commands.engine import Engine
 from goldenthread.server.commands.identities import living
 from goldenthread.server.commands.linking import component_parts, cut_part, vetoes_of
@@ -65,13 +65,13 @@ async def explain_match(
         states = await reader.records(sorted({*ours, *theirs}))
         members = await tenant.members_of(states.values())
         a, b = _closest(tenant, members, ours, theirs)
-        nodes = await reader.decisions([a, b])
+        decisions = await view_decisions(reader, tenant, await reader.decisions([a, b]))
     keys_a, keys_b = _key_names(tenant, members[a]), _key_names(tenant, members[b])
     return MatchExplained(
         (a, b),
         tenant.scorer.explain(members[a].profile, members[b].profile),
         states[a].identity == states[b].identity,
-        await open_decisions(tenant, nodes),
+        decisions,
         sorted({rule for rule, _ in keys_a & keys_b}),
     )
 
@@ -110,7 +110,7 @@ async def explain_identity(engine: Engine, tenant: Tenant, id: bytes, moment: Mo
     async with read_at(engine, tenant, moment) as reader:
         identity = (await living(reader, id)).identity
         parts = await component_parts(reader, tenant, identity.records)
-        nodes = await reader.decisions(identity.records)
+        decisions = await view_decisions(reader, tenant, await reader.decisions(identity.records))
     wanted = set(identity.records)
     steps: list[Step] = []
     for part in parts:
@@ -122,4 +122,4 @@ async def explain_identity(engine: Engine, tenant: Tenant, id: bytes, moment: Mo
             a, b = step.strongest
             explanation = tenant.scorer.explain(part.members[a].profile, part.members[b].profile)
             steps.append(Step(left, right, (part.records[a], part.records[b]), explanation, step.average, step.by))
-    return IdentityExplained(identity, steps, await open_decisions(tenant, nodes))
+    return IdentityExplained(identity, steps, decisions)

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from msgspec import Struct
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from goldenthread.graph.errors import Conflict
@@ -21,8 +22,8 @@ from goldenthread.graph.store import ChangeSet, Component, EdgeRef, Reader
 from goldenthread.resolver.clusters import Clustering, Decision, Review, cluster
 from goldenthread.resolver.normalise import Profile
 from goldenthread.resolver.vetoes import Vetoes
-from goldenthread.server.commands.ids import new_id
 from goldenthread.server.commands.prepare_record import Member
+from goldenthread.server.commands.succession import membership_changes, succeed
 from goldenthread.server.commands.tenants import Tenant
 from goldenthread.server.events.outbox import pack_changes
 
@@ -54,8 +55,11 @@ class Change(Struct, kw_only=True):
     put_decisions: Sequence[Edge] = ()
     restated: Mapping[bytes, bytes] = {}
     """Stored records of which another version is current now, with their identities."""
-    decision_revisions: Mapping[bytes, int] = {}
-    """Revision of each decision that is not stored yet."""
+    made: Mapping[bytes, Node] = {}
+    """Each decision that is not stored yet, at the revision that it will have."""
+    end_decisions: Sequence[EdgeRef] = ()
+    back_to: int | None = None
+    """Revision before a decision that ends: records that come apart claim the identities that they had then."""
     was_read_locked: bool = False
     """True when all that the change was made of was read under locks; else what others commit meanwhile makes it anew."""
 
@@ -64,6 +68,8 @@ class Linked(Struct, kw_only=True):
     """What linking found: which identity each touched record belongs to, and what to change."""
 
     identity_of: dict[bytes, bytes]
+    before: Mapping[bytes, bytes]
+    """Which identity each of them, and each record that is gone, belonged to."""
     changes: ChangeSet
     reviews: list[NeedsReview]
     fired: Counter[str]
@@ -95,7 +101,7 @@ async def relink(reader: Reader, tenant: Tenant, change: Change, at: int) -> Lin
     """
     ended = {(ref.source, ref.target) for ref in change.end_matches}
     ends = {end for edge in change.put_matches for end in (edge.source, edge.target)} | {end for pair in ended for end in pair}
-    bound = {edge.source for edge in change.put_decisions}
+    bound = {edge.source for edge in change.put_decisions} | {ref.source for ref in change.end_decisions}
     seeds = change.gone | set(change.fresh) | ends | bound
     components = await held_components(reader, tenant, sorted(seeds), was_read_locked=change.was_read_locked)
     stored = {record for component in components for record in component.records}
@@ -107,26 +113,31 @@ async def relink(reader: Reader, tenant: Tenant, change: Change, at: int) -> Lin
 
     links = [e for c in components for e in c.matches if (e.source, e.target) not in ended]
     links += [e for e in change.put_matches if e.weight >= tenant.match_model.link_weight]
-    decisions = [e for c in components for e in c.decisions] + list(change.put_decisions)
+    lifted = {(ref.kind, ref.source, ref.target) for ref in change.end_decisions}
+    decisions = [e for c in components for e in c.decisions if (e.kind, e.source, e.target) not in lifted]
+    decisions += change.put_decisions
     # A decision that is made now is later than all that are stored.
-    fresh = {decision: max(revision, reader.revision.number + 1) for decision, revision in change.decision_revisions.items()}
-    revisions = await _decision_revisions(reader, decisions, fresh)
-    parts = _parts(members, links, decisions, revisions)
+    later = reader.revision.number + 1
+    made = {id: replace(node, recorded_from=max(node.recorded_from, later)) for id, node in change.made.items()}
+    rulings = await _rulings(reader, decisions, made)
+    parts = _parts(members, links, decisions, rulings)
     groups, reviews, fired = await asyncio.to_thread(_cut_all, tenant, parts)
 
     old = {record: state.identity for record, state in states.items() if state.identity is not None}
     gone_from = {old[record] for record in change.gone if record in old}
-    identity_of, retired = _keep_ids(groups, old, at)
+    succession = await succeed(reader, groups, old, at, change.back_to)
+    identity_of, retired = succession.identity_of, succession.retired
     retired |= {identity: [] for identity in gone_from if identity not in set(identity_of.values()) and identity not in retired}
-    changes = _membership_changes(identity_of, old, retired)
+    changes = await membership_changes(reader, succession, old)
     _dispute_changes(parts, identity_of, [edge for component in components for edge in component.disputed], changes)
-    await _household_changes(reader, tenant, members, identity_of, old, retired, changes)
+    away = _kept_away(decisions, rulings)
+    await _household_changes(reader, members, identity_of, old, retired, away, changes)
     for identity in sorted(gone_from):  # each deletion leaves its own mark, so that any past moment knows of later ones
         changes.end_edges.append(EdgeRef(EdgeKind.CUT, identity, identity))
         changes.put_edges.append(Edge(EdgeKind.CUT, identity, identity))
     restated = {identity_of.get(record, identity) for record, identity in change.restated.items()}
     changes.events = pack_changes(old, identity_of, change.gone, restated)
-    return Linked(identity_of=identity_of, changes=changes, reviews=reviews, fired=fired)
+    return Linked(identity_of=identity_of, before=old, changes=changes, reviews=reviews, fired=fired)
 
 
 async def held_components(
@@ -154,11 +165,11 @@ async def component_parts(reader: Reader, tenant: Tenant, records: Sequence[byte
     members = await tenant.members_of((await reader.records(stored)).values())
     links = [e for c in components for e in c.matches]
     decisions = [e for c in components for e in c.decisions]
-    return _parts(members, links, decisions, await _decision_revisions(reader, decisions, {}))
+    return _parts(members, links, decisions, await _rulings(reader, decisions, {}))
 
 
 def _parts(
-    members: Mapping[bytes, Member], links: Sequence[Edge], decisions: Sequence[Edge], revisions: Mapping[bytes, int]
+    members: Mapping[bytes, Member], links: Sequence[Edge], decisions: Sequence[Edge], rulings: Mapping[bytes, Node]
 ) -> list[Part]:
     """Find the components that links and must-link decisions make of the members, with what is known of each."""
     matches: dict[bytes, dict[bytes, int]] = defaultdict(dict)
@@ -166,15 +177,16 @@ def _parts(
         if edge.source in members and edge.target in members:
             matches[edge.source][edge.target] = edge.weight
     groups = _connect(members, matches, decisions)
-    return [_part(records, members, matches, decisions, revisions) for records in groups]
+    return [_part(records, members, matches, decisions, rulings) for records in groups]
 
 
-async def _decision_revisions(reader: Reader, edges: Sequence[Edge], fresh: Mapping[bytes, int]) -> dict[bytes, int]:
-    revisions = dict(fresh)
-    records = sorted({edge.source for edge in edges if edge.target not in revisions})
+async def _rulings(reader: Reader, edges: Sequence[Edge], made: Mapping[bytes, Node]) -> dict[bytes, Node]:
+    """Read the decisions that edges lead to."""
+    rulings = dict(made)
+    records = sorted({edge.source for edge in edges if edge.target not in rulings})
     if records:
-        revisions.update((node.id, node.recorded_from) for node in await reader.decisions(records))
-    return revisions
+        rulings.update((node.id, node) for node in await reader.decisions(records))
+    return rulings
 
 
 def _connect(
@@ -212,7 +224,7 @@ def _part(
     members: Mapping[bytes, Member],
     matches: Mapping[bytes, Mapping[bytes, int]],
     edges: Sequence[Edge],
-    revisions: Mapping[bytes, int],
+    rulings: Mapping[bytes, Node],
 ) -> Part:
     if len(records) == 1:
         return Part(records, [members[records[0]]], [], {})
@@ -224,10 +236,16 @@ def _part(
             weights[min(i, j), max(i, j)] = weight
     sides: dict[tuple[bytes, EdgeKind], tuple[set[int], set[int]]] = defaultdict(lambda: (set(), set()))
     for edge in edges:
-        if edge.source in position:
+        if edge.source in position and edge.kind is not EdgeKind.BINDS:
             sides[edge.target, edge.kind][edge.weight].add(position[edge.source])
     decisions = [
-        Decision(revisions[decision], kind is EdgeKind.MUST_LINK, tuple(sorted(left)), tuple(sorted(right)))
+        Decision(
+            rulings[decision].recorded_from,
+            kind is EdgeKind.MUST_LINK,
+            tuple(sorted(left)),
+            tuple(sorted(right)),
+            bool(rulings[decision].properties.get("overrides_veto", 0)),
+        )
         for (decision, kind), (left, right) in sorted(sides.items())
     ]
     return Part(records, [members[record] for record in records], decisions, weights)
@@ -315,48 +333,14 @@ def _matrices(tenant: Tenant, parts: Sequence[Part]) -> dict[int, NDArray[np.int
     return matrices
 
 
-def _keep_ids(
-    groups: Sequence[list[bytes]], old: Mapping[bytes, bytes], at: int
-) -> tuple[dict[bytes, bytes], dict[bytes, list[bytes]]]:
-    """Give each group an identity: the one with the largest share keeps its id, of equals the oldest; else a new one."""
-    shares = [Counter(old[record] for record in group if record in old) for group in groups]
-    claims = sorted((-count, identity, position) for position, share in enumerate(shares) for identity, count in share.items())
-    kept: dict[int, bytes] = {}
-    taken: set[bytes] = set()
-    for _, identity, position in claims:
-        if identity not in taken and position not in kept:
-            kept[position] = identity
-            taken.add(identity)
-    identity_of: dict[bytes, bytes] = {}
-    successors: dict[bytes, set[bytes]] = defaultdict(set)
-    for position, group in enumerate(groups):
-        identity = kept.get(position) or new_id(at)
-        for record in group:
-            identity_of[record] = identity
-        for former in shares[position]:
-            if former not in taken:
-                successors[former].add(identity)
-    return identity_of, {former: sorted(heirs) for former, heirs in successors.items()}
-
-
-def _membership_changes(
-    identity_of: Mapping[bytes, bytes], old: Mapping[bytes, bytes], retired: Mapping[bytes, list[bytes]]
-) -> ChangeSet:
-    changes = ChangeSet()
-    known = set(old.values())
-    for identity in dict.fromkeys(identity_of.values()):
-        if identity not in known:
-            changes.put_nodes.append(Node(NodeKind.IDENTITY, identity))
-    for record, identity in identity_of.items():
-        before = old.get(record)
-        if before == identity:
-            continue
-        if before is not None:
-            changes.end_edges.append(EdgeRef(EdgeKind.RESOLVED_TO, record, before))
-        changes.put_edges.append(Edge(EdgeKind.RESOLVED_TO, record, identity))
-    for former, heirs in retired.items():
-        changes.put_edges += [Edge(EdgeKind.SUPERSEDED_BY, former, heir) for heir in heirs]
-    return changes
+def _kept_away(decisions: Sequence[Edge], rulings: Mapping[bytes, Node]) -> dict[bytes, set[bytes]]:
+    """Say which households a record's person is not of, by a steward's decision."""
+    away: dict[bytes, set[bytes]] = defaultdict(set)
+    for edge in decisions:
+        household = rulings[edge.target].properties.get("about") if edge.kind is EdgeKind.BINDS else None
+        if isinstance(household, bytes) and household:
+            away[edge.source].add(household)
+    return away
 
 
 def _dispute_changes(
@@ -385,11 +369,11 @@ def _dispute_changes(
 
 async def _household_changes(
     reader: Reader,
-    tenant: Tenant,
     members: Mapping[bytes, Member],
     identity_of: Mapping[bytes, bytes],
     old: Mapping[bytes, bytes],
     retired: Mapping[bytes, list[bytes]],
+    away: Mapping[bytes, set[bytes]],
     changes: ChangeSet,
 ) -> None:
     """Move identities between households, which follow from the addresses and surnames of their records."""
@@ -398,6 +382,9 @@ async def _household_changes(
     wanted: dict[bytes, dict[bytes, str]] = {identity: {} for identity in (*identity_of.values(), *retired)}
     for record, identity in identity_of.items():
         wanted[identity].update(members[record].households)
+    for record, left in away.items():
+        for household in left if record in identity_of else ():
+            wanted[identity_of[record]].pop(household, None)
     for identity, households in wanted.items():
         had = set(stored[identity].households) if identity in stored else set()
         for household in sorted(had - set(households)):

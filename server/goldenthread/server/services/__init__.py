@@ -5,6 +5,7 @@ from __future__ import annotations
 import grpc
 
 from goldenthread.server.commands import Engine
+from goldenthread.server.services.decisions import DecisionService
 from goldenthread.server.services.events import EventService
 from goldenthread.server.services.explore import ExploreService
 from goldenthread.server.services.golden_records import GoldenRecordService
@@ -15,6 +16,7 @@ from goldenthread.server.services.records import RecordService
 from goldenthread.server.services.resolution import ResolutionService
 from goldenthread.server.services.searching import Searcher
 from goldenthread.v1 import (
+    decision_service_pb2_grpc,
     event_service_pb2_grpc,
     explore_service_pb2_grpc,
     golden_record_service_pb2_grpc,
@@ -31,6 +33,7 @@ def add_services(server: grpc.aio.Server, engine: Engine, preparer: Preparer, se
     """Register every service on a server."""
     record_service_pb2_grpc.add_RecordServiceServicer_to_server(RecordService(engine, preparer), server)
     resolution_service_pb2_grpc.add_ResolutionServiceServicer_to_server(ResolutionService(engine, searcher), server)
+    decision_service_pb2_grpc.add_DecisionServiceServicer_to_server(DecisionService(engine), server)
     golden_record_service_pb2_grpc.add_GoldenRecordServiceServicer_to_server(GoldenRecordService(engine), server)
     explore_service_pb2_grpc.add_ExploreServiceServicer_to_server(ExploreService(engine), server)
     model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(engine), server)

@@ -7,9 +7,8 @@ from collections.abc import Sequence
 import grpc
 
 from goldenthread.graph.model import SemanticType
-from goldenthread.server.access import current_caller
 from goldenthread.server.commands import Engine
-from goldenthread.server.commands.decide import DecisionView, merge_identities, split_identity
+from goldenthread.server.commands.decisions.identities import merge_identities, split_identity
 from goldenthread.server.commands.explain import explain_identity, explain_match
 from goldenthread.server.commands.identities import (
     ByIdentifier,
@@ -21,6 +20,7 @@ from goldenthread.server.commands.identities import (
 from goldenthread.server.commands.ids import name_of, parse_name
 from goldenthread.server.commands.tenants import Tenant
 from goldenthread.server.services.callers import calling_tenant, check_parent, request_of
+from goldenthread.server.services.decisions import decisions_to, effect_to, terms_of
 from goldenthread.server.services.edge import check, page_size, page_start, page_token
 from goldenthread.server.services.records import source_key_of
 from goldenthread.server.services.searching import Searcher
@@ -91,7 +91,7 @@ class ResolutionService(resolution_service_pb2_grpc.ResolutionServiceServicer):
             match=match_to(tenant.match_model, explained.explanation),
             records=[name_of(tenant.name, "records", record) for record in explained.records],
             same_identity=explained.same_identity,
-            decisions=_decisions(tenant, explained.decisions),
+            decisions=decisions_to(tenant, explained.decisions),
             shared_rules=explained.shared_rules,
         )
 
@@ -122,7 +122,7 @@ class ResolutionService(resolution_service_pb2_grpc.ResolutionServiceServicer):
                 )
                 for step in explained.steps
             ],
-            decisions=_decisions(tenant, explained.decisions),
+            decisions=decisions_to(tenant, explained.decisions),
         )
 
     async def MergeIdentities(  # noqa: N802 - the proto's name
@@ -137,18 +137,23 @@ class ResolutionService(resolution_service_pb2_grpc.ResolutionServiceServicer):
             self._engine,
             tenant,
             ids,
-            current_caller().subject,
-            request.reason,
+            terms_of(request.reason, request.expire_time, request.HasField("expire_time"), request.overrides_veto),
             request_of(request, request.request_id),
             preview=request.validate_only,
         )
+        stays, _ = merged.identities[0]
         # A preview changes nothing, so the identity is shown as it is; `superseded` says what would join it.
-        found = await get_identity(self._engine, tenant, merged.identity, None)
+        found = await get_identity(self._engine, tenant, stays, None)
         return pb.MergeIdentitiesResponse(
             identity=identity_to(tenant.name, found.identity),
-            superseded=[name_of(tenant.name, "identities", former) for former in merged.superseded],
+            superseded=[
+                name_of(tenant.name, "identities", one.identity)
+                for one in merged.effect.identities
+                if one.fate == "retired" and stays in one.loses_to
+            ],
             decision=name_of(tenant.name, "decisions", merged.decision) if merged.decision else "",
             revision=merged.revision,
+            effect=effect_to(tenant, merged),
         )
 
     async def SplitIdentity(  # noqa: N802 - the proto's name
@@ -163,8 +168,7 @@ class ResolutionService(resolution_service_pb2_grpc.ResolutionServiceServicer):
             tenant,
             parse_name(tenant.name, request.name, "identities")[1],
             [parse_name(tenant.name, record, "records", field="records")[1] for record in request.records],
-            current_caller().subject,
-            request.reason,
+            terms_of(request.reason, request.expire_time, request.HasField("expire_time")),
             request_of(request, request.request_id),
             preview=request.validate_only,
         )
@@ -179,6 +183,7 @@ class ResolutionService(resolution_service_pb2_grpc.ResolutionServiceServicer):
             ],
             decision=name_of(tenant.name, "decisions", split.decision) if split.decision else "",
             revision=split.revision,
+            effect=effect_to(tenant, split),
         )
 
 
@@ -193,16 +198,3 @@ def _key(tenant: Tenant, request: pb.GetIdentityRequest) -> IdentityKey:
         case _:
             asked = request.identifier
             return ByIdentifier(SemanticType(asked.type), asked.value, asked.issuer)
-
-
-def _decisions(tenant: Tenant, views: Sequence[DecisionView]) -> list[pb.Decision]:
-    return [
-        pb.Decision(
-            name=name_of(tenant.name, "decisions", view.id),
-            kind=view.kind,
-            actor=view.actor,
-            reason=view.reason,
-            revision=view.revision,
-        )
-        for view in views
-    ]

@@ -23,6 +23,7 @@ __all__ = [
     "DECISIONS",
     "EDGES_AMONG",
     "EVENTS",
+    "HISTORY",
     "HOUSEHOLDS",
     "IDENTITIES",
     "IDENTITIES_WITH",
@@ -126,7 +127,7 @@ COMPONENT_STEP = f"""CALL () {{
 OPTIONAL MATCH (r)-[e:MATCHES]-(o:Record) WHERE e.weight >= $min_weight AND {_live("e")}
 WITH collect(r) + collect(o) AS near UNWIND near AS r
 WITH DISTINCT r
-OPTIONAL MATCH (r)-[e:MATCHES|MUST_LINK|CANNOT_LINK|DISPUTED]-(o)
+OPTIONAL MATCH (r)-[e:MATCHES|MUST_LINK|CANNOT_LINK|BINDS|DISPUTED]-(o)
   WHERE {_live("e")} AND (NOT e:MATCHES OR e.weight >= $min_weight)
 WITH r, collect(CASE WHEN e IS NOT NULL THEN [type(e), startNode(e) = r, o.key, e.weight, {_STAMPS}] END) AS edges
 RETURN collect([r.key, edges])"""
@@ -179,8 +180,14 @@ WITH h, collect(i.key) AS members RETURN collect([{columns("h", NodeKind.HOUSEHO
 CONSENTS = f"""UNWIND $keys AS key MATCH (r:Record {{key: key}})<-[e:ABOUT]-(c:Consent) WHERE {_live("e")}
 RETURN collect([key, {columns("c", NodeKind.CONSENT)}])"""
 
-DECISIONS = f"""UNWIND $keys AS key MATCH (r:Record {{key: key}})-[e:MUST_LINK|CANNOT_LINK]->(d:Decision) WHERE {_live("e")}
+DECISIONS = f"""UNWIND $keys AS key
+MATCH (r:Record {{key: key}})-[e:MUST_LINK|CANNOT_LINK|BINDS]->(d:Decision) WHERE {_live("e")}
 WITH DISTINCT d RETURN collect({columns("d", NodeKind.DECISION)})"""
+
+HISTORY = f"""MATCH (n:{_ANY}) WHERE n.key IN $keys
+MATCH (n)-[e]-() WHERE type(e) IN $kinds AND e.recorded_from <= $revision
+WITH DISTINCT e RETURN collect([type(e), startNode(e).key, endNode(e).key, e.weight, e.profile, e.recorded_from,
+  CASE WHEN e.recorded_to <= $revision THEN e.recorded_to END])"""
 
 REQUESTS = f"""UNWIND $keys AS key MATCH (q:Request {{key: key}}) WHERE q.recorded_from <= $revision
 RETURN collect({columns("q", NodeKind.REQUEST)})"""

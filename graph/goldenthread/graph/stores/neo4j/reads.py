@@ -194,6 +194,13 @@ class Reads:
         rows = await self._collected(queries.DECISIONS, keys=self._keys(records))
         return [node_from(NodeKind.DECISION, cast(_Values, row)) for row in rows]
 
+    async def history(self, ids: Sequence[bytes], kinds: frozenset[EdgeKind]) -> Sequence[Edge]:
+        """Get every edge of these kinds with an end among the nodes, ended ones too, each once."""
+        if not ids or not kinds:
+            return []
+        names: list[Plain] = [kind.name for kind in kinds]
+        return _edges(await self._collected(queries.HISTORY, keys=self._keys(ids), kinds=names))
+
     async def requests(self, ids: Sequence[bytes]) -> dict[bytes, Node]:
         """Get Request nodes by id."""
         found = (node_from(NodeKind.REQUEST, cast(_Values, row)) for row in await self._by_keys(queries.REQUESTS, ids, _first))
@@ -290,13 +297,7 @@ class Reads:
         rows = cast("list[tuple[str, dict[str, Property]]]", await self._collected(queries.SUBGRAPH_NODES, **by_kind))
         nodes = {node.id: node for node in (properties_of(label, stored) for label, stored in rows)}
         among = await self._collected(queries.EDGES_AMONG, **by_kind, known=list(reached))
-        edges = [
-            edge_from(EdgeKind[kind], id_of(source), id_of(target), weight, profile, since, until)
-            for kind, source, target, weight, profile, since, until in cast(
-                "list[tuple[str, str, str, int | None, bytes | None, int, int | None]]", among
-            )
-        ]
-        return Subgraph([nodes[id] for id in map(id_of, reached) if id in nodes], edges, is_truncated)
+        return Subgraph([nodes[id] for id in map(id_of, reached) if id in nodes], _edges(among), is_truncated)
 
     async def commit_times(self, revisions: Sequence[int]) -> dict[int, int]:
         """Get when revisions were committed, in UTC microseconds, by number."""
@@ -332,6 +333,14 @@ def _nested_alias(row: Row) -> Plain:
 
 def _stored_key(row: Row) -> Plain:
     return cast("dict[str, Property]", row[1])["key"]
+
+
+def _edges(rows: Iterable[Row]) -> list[Edge]:
+    stored = cast("Iterable[tuple[str, str, str, int | None, bytes | None, int, int | None]]", rows)
+    return [
+        edge_from(EdgeKind[kind], id_of(source), id_of(target), weight, profile, since, until)
+        for kind, source, target, weight, profile, since, until in stored
+    ]
 
 
 def _ids(keys: Iterable[str]) -> list[bytes]:

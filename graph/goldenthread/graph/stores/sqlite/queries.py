@@ -119,7 +119,8 @@ WITH RECURSIVE reached (nid) AS (
 SELECT s.id, e.kind, t.id, e.weight, e.profile, e.recorded_from, e.recorded_to FROM reached x
 CROSS JOIN node s ON s.nid = x.nid
 LEFT JOIN edge e ON e.source = x.nid
-  AND e.kind IN ({EdgeKind.MATCHES}, {EdgeKind.MUST_LINK}, {EdgeKind.CANNOT_LINK}, {EdgeKind.DISPUTED}) AND {_E_AT}
+  AND e.kind IN ({EdgeKind.MATCHES}, {EdgeKind.MUST_LINK}, {EdgeKind.CANNOT_LINK}, {EdgeKind.BINDS}, {EdgeKind.DISPUTED})
+  AND {_E_AT}
 LEFT JOIN node t ON t.nid = e.target""",
 )
 
@@ -183,8 +184,19 @@ CROSS JOIN node r ON r.tenant = :tenant AND r.kind = {NodeKind.RECORD} AND r.id 
 CROSS JOIN edge e ON e.{{near}} = r.nid AND e.kind IN ({{kinds}}) AND {_E_AT}
 CROSS JOIN node n ON n.nid = e.{{far}}"""
 CONSENTS = packed("bibbbi", _ABOUT.format(near="target", far="source", kinds=int(EdgeKind.ABOUT)))
-DECISIONS = packed("bibbbi", _ABOUT.format(near="source", far="target", kinds=f"{EdgeKind.MUST_LINK}, {EdgeKind.CANNOT_LINK}"))
+DECISIONS = packed(
+    "bibbbi",
+    _ABOUT.format(near="source", far="target", kinds=f"{EdgeKind.MUST_LINK}, {EdgeKind.CANNOT_LINK}, {EdgeKind.BINDS}"),
+)
 LABELS = packed("bibbbi", _ABOUT.format(near="source", far="target", kinds=int(EdgeKind.LABELLED)))
+
+_HISTORY = f"""
+SELECT s.id, e.kind, t.id, e.weight, e.profile, e.recorded_from, e.recorded_to FROM carray(:ids) c
+CROSS JOIN node n ON n.tenant = :tenant AND n.kind IN ({",".join(str(int(kind)) for kind in NodeKind)}) AND n.id = c.value
+CROSS JOIN edge e ON e.{{near}} = n.nid AND e.kind IN (SELECT value FROM carray(:kinds)) AND e.recorded_from <= :rev
+CROSS JOIN node s ON s.nid = e.source CROSS JOIN node t ON t.nid = e.target"""
+HISTORY_OUT = _HISTORY.format(near="source")
+HISTORY_IN = _HISTORY.format(near="target")
 
 ARTEFACT = f"""
 SELECT v.kind, v.id, v.body, NULL, v.recorded_from FROM node n

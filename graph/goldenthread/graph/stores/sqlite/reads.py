@@ -55,7 +55,8 @@ def decode_node(row: Sequence[apsw.SQLiteValue]) -> Node:
 def _properties(kind: NodeKind, body: apsw.SQLiteValue) -> dict[str, Property]:
     if body is None:
         return {}
-    return dict(zip(_PROPERTIES[kind], cast("list[Property]", _decode(cast(bytes, body))), strict=True))
+    # A kind gains properties at its end only, so a node from before has fewer.
+    return dict(zip(_PROPERTIES[kind], cast("list[Property]", _decode(cast(bytes, body))), strict=False))
 
 
 def _edge(row: Sequence[apsw.SQLiteValue]) -> Edge:
@@ -268,6 +269,16 @@ class Session:
     def decisions(self, records: Sequence[bytes]) -> Sequence[Node]:
         found = (decode_node(node) for _, *node in self._query(queries.DECISIONS, records))
         return list({node.id: node for node in found}.values())
+
+    def history(self, ids: Sequence[bytes], kinds: frozenset[EdgeKind]) -> Sequence[Edge]:
+        found: dict[tuple[bytes, int, bytes, int], Edge] = {}
+        numbers = apsw.carray(_int64([int(kind) for kind in kinds]))
+        for query in (queries.HISTORY_OUT, queries.HISTORY_IN) if kinds else ():
+            for row in self._query(query, ids, kinds=numbers):
+                edge = _edge(row)
+                found[edge.source, int(edge.kind), edge.target, edge.recorded_from] = edge
+        at = self.revision.number
+        return [msgspec.structs.replace(e, recorded_to=LIVE) if at < e.recorded_to < LIVE else e for e in found.values()]
 
     def requests(self, ids: Sequence[bytes]) -> dict[bytes, Node]:
         return {id: node for id, node in self.nodes(ids).items() if node.kind is NodeKind.REQUEST}

@@ -15,7 +15,7 @@ from urllib.parse import unquote, urlsplit
 import apsw
 
 from goldenthread.graph.errors import RevisionUnknown, StoreFull, StoreInUse, StoreUnavailable
-from goldenthread.graph.model import Edge, Node, NodeKind
+from goldenthread.graph.model import Edge, EdgeKind, Node, NodeKind
 from goldenthread.graph.store import (
     Band,
     Capability,
@@ -143,6 +143,9 @@ class _Verbs:
 
     async def decisions(self, records: Sequence[bytes]) -> Sequence[Node]:
         return await self._run(Session.decisions, records)
+
+    async def history(self, ids: Sequence[bytes], kinds: frozenset[EdgeKind]) -> Sequence[Edge]:
+        return await self._run(Session.history, ids, kinds)
 
     async def requests(self, ids: Sequence[bytes]) -> dict[bytes, Node]:
         return await self._run(Session.requests, ids)

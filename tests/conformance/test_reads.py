@@ -28,6 +28,26 @@ async def test_records_come_with_version_and_identity(world: World) -> None:
     assert found[world.id("gone")].identity is None
 
 
+async def test_records_tell_their_identity_as_of_the_revision_read(world: World) -> None:
+    await world.put(world.record("r", identity="i"), world.record("s", identity="i"), world.record("gone", tombstone=1))
+    await world.put(
+        world.nodes(NodeKind.IDENTITY, "j"),
+        world.ended(EdgeKind.RESOLVED_TO, "s", "i"),
+        world.edges(EdgeKind.RESOLVED_TO, "s", "j"),
+    )
+    asked = [world.id("r"), world.id("s"), world.id("gone"), world.id("nobody")]
+
+    found = []
+    for number in (1, 2):
+        async with world.reader(revision=number) as reader:
+            found.append(await reader.identities_of(asked))
+
+    assert found == [
+        {world.id("r"): world.id("i"), world.id("s"): world.id("i")},
+        {world.id("r"): world.id("i"), world.id("s"): world.id("j")},
+    ]
+
+
 async def test_records_are_found_by_alias(world: World) -> None:
     await world.put(world.record("r"), world.record("s"))
 

@@ -212,6 +212,10 @@ class Reader(Protocol):
         """Get identities by id, retired ones too."""
         ...
 
+    async def identities_of(self, records: Sequence[bytes]) -> dict[bytes, bytes]:
+        """Get the identity that each record belongs to; tombstones belong to none."""
+        ...
+
     async def identities_with(self, keys: Sequence[bytes]) -> dict[bytes, Sequence[bytes]]:
         """Get, for each Identifier id, the identities whose records have it."""
         ...

@@ -79,11 +79,11 @@ async def resolve_record(reader: Reader, tenant: Tenant, searches: Sequence[Sear
     # Identities hold a handful of records, so the first chunk nearly always holds candidates enough.
     while open_ones := [one for one in ranked if not one.is_done]:
         chunks = [[record for _, record in one.likely[one.looked : one.looked + _CHUNK]] for one in open_ones]
-        states = await reader.records(list({record: None for chunk in chunks for record in chunk}))
+        identities = await reader.identities_of(list({record: None for chunk in chunks for record in chunk}))
         for one, chunk in zip(open_ones, chunks, strict=True):
             one.looked += _CHUNK
             for record in chunk:
-                identity = states[record].identity if record in states else None
+                identity = identities.get(record)
                 if identity is None or identity in one.best or len(one.best) == one.search.most:
                     continue
                 explanation = scorer.explain(one.search.profile, profiles[one.digest_of[record]])

@@ -170,6 +170,9 @@ WITH i, [m IN members WHERE m[1] = 1 | m[0]] AS records, households, successors,
 MATCH (c:Commit {{tenant: $tenant, number: changed}})
 RETURN collect([i.key, records, households, successors, c.number, c.at, was_cut])"""
 
+IDENTITIES_OF = f"""UNWIND $keys AS key MATCH (r:Record {{key: key}})-[e:RESOLVED_TO]->(i:Identity) WHERE {_live("e")}
+RETURN collect([key, i.key])"""
+
 IDENTITIES_WITH = f"""UNWIND $keys AS key MATCH (k:Identifier {{key: key}})<-[e:HAS]-(r:Record) WHERE {_live("e")}
 MATCH (r)-[m:RESOLVED_TO]->(i:Identity) WHERE {_live("m")}
 WITH key, collect(DISTINCT i.key) AS identities RETURN collect([key, identities])"""

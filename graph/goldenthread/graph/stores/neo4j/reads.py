@@ -171,6 +171,11 @@ class Reads:
             )
         return answer
 
+    async def identities_of(self, records: Sequence[bytes]) -> dict[bytes, bytes]:
+        """Get the identity that each record belongs to; tombstones belong to none."""
+        rows = cast("list[tuple[str, str]]", await self._by_keys(queries.IDENTITIES_OF, records, _first))
+        return {id_of(record): id_of(identity) for record, identity in rows}
+
     async def identities_with(self, keys: Sequence[bytes]) -> dict[bytes, Sequence[bytes]]:
         """Get, for each Identifier id, the identities whose records have it."""
         rows = cast("list[tuple[str, list[str]]]", await self._by_keys(queries.IDENTITIES_WITH, keys, _first))

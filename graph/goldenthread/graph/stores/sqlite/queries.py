@@ -43,6 +43,13 @@ CROSS JOIN node r ON r.nid = a.nid"""
     ),
 )
 
+IDENTITIES_OF = packed(
+    "bb",
+    f"""
+SELECT r.id, i.id FROM carray(:ids) c CROSS JOIN node r ON r.tenant = :tenant AND r.kind = {NodeKind.RECORD} AND r.id = c.value
+CROSS JOIN edge e ON e.source = r.nid AND e.kind = {EdgeKind.RESOLVED_TO} AND {_E_AT} CROSS JOIN node i ON i.nid = e.target""",
+)
+
 VERSIONS = packed(
     "ibbbi",
     f"""

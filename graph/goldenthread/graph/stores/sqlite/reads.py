@@ -244,6 +244,9 @@ class Session:
         rows = self._query(queries.TIMES, numbers=apsw.carray(numbers))
         return {cast(int, number): cast(int, at) for number, at in rows}
 
+    def identities_of(self, records: Sequence[bytes]) -> dict[bytes, bytes]:
+        return dict(cast("Iterator[tuple[bytes, bytes]]", self._query(queries.IDENTITIES_OF, records)))
+
     def identities_with(self, keys: Sequence[bytes]) -> dict[bytes, Sequence[bytes]]:
         answer: dict[bytes, list[bytes]] = defaultdict(list)
         for key, identity in self._query(queries.IDENTITIES_WITH, keys):

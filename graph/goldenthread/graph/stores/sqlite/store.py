@@ -132,6 +132,9 @@ class _Verbs:
     async def identities(self, ids: Sequence[bytes]) -> dict[bytes, StoredIdentity]:
         return await self._run_few(Session.identities, ids)
 
+    async def identities_of(self, records: Sequence[bytes]) -> dict[bytes, bytes]:
+        return await self._run_few(Session.identities_of, records)
+
     async def identities_with(self, keys: Sequence[bytes]) -> dict[bytes, Sequence[bytes]]:
         return await self._run_few(Session.identities_with, keys)
 

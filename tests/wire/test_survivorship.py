@@ -115,3 +115,16 @@ def test_only_an_admin_changes_rules_and_a_repeat_answers_as_before(server: Runn
         client.update_survivorship_rules(SurvivorshipRules(), request_id="r1")
     with server.client("writer") as writer, pytest.raises(PermissionDenied):
         writer.update_survivorship_rules(TRUSTING)
+
+
+def test_a_pin_wins_until_it_is_undone_and_holds_as_of_its_time(client: Client) -> None:
+    first = client.upsert_record(edith("1", "registry", 0, city="Rome"))
+    before = client.upsert_record(edith("2", "shop", 5, city="Oslo"))
+
+    pinned = client.pin_value(first.record, "city", "Rome", reason="she said so")
+    now, then = attribute(client, first.identity, "city"), attribute(client, first.identity, "city", as_of=before.revision)
+    client.undo_decision(pinned.decision.name, reason="she moved")
+    undone = attribute(client, first.identity, "city")
+
+    assert (now.values[0].value.text, now.rule, now.values[0].decision) == ("Rome", "pinned", pinned.decision.name)
+    assert (then.values[0].value.text, undone) == ("Oslo", then)

@@ -9,8 +9,9 @@ from msgspec import Struct
 
 from goldenthread.graph.model import DataModel
 from goldenthread.graph.store import Reader, StoredIdentity
-from goldenthread.resolver.golden import GoldenAttribute, SourcedRecord, SurvivorshipRules, golden_record
+from goldenthread.resolver.golden import GoldenAttribute, Pin, SourcedRecord, SurvivorshipRules, golden_record
 from goldenthread.server.commands.as_of import Moment, read_at
+from goldenthread.server.commands.decisions.pins import pins_of
 from goldenthread.server.commands.engine import Engine
 from goldenthread.server.commands.identities import living
 from goldenthread.server.commands.ids import now
@@ -70,6 +71,9 @@ async def golden_records(
         for state, content in zip(found, contents, strict=True)
         if content is not None
     }
+    pins: dict[bytes, list[Pin]] = {}
+    for pin in await pins_of(reader, tenant, list(opened)):
+        pins.setdefault(pin.record, []).append(Pin(pin.value, pin.decision, pin.revision))
     limit = view.rules.limit(view.purpose)
     revision = reader.revision.number
 
@@ -78,7 +82,8 @@ async def golden_records(
         for identity in identities:
             records = [opened[record] for record in identity.records if record in opened]
             allowed = [one.record for one in records if limit is None or limit.allows(one.content)]
-            attributes = golden_record(view.data_model, records, view.rules, at=view.at, purpose=view.purpose)
+            own = [pin for record in identity.records for pin in pins.get(record, ())]
+            attributes = golden_record(view.data_model, records, view.rules, at=view.at, purpose=view.purpose, pins=own)
             answers.append(Golden(identity, allowed, attributes, revision))
         return answers
 

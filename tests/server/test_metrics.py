@@ -82,3 +82,15 @@ async def test_a_write_that_has_begun_is_not_cut_off_by_its_caller_and_closing_w
         revision = reader.revision.number
     await reopened.close()
     assert (caller.cancelled(), revision) == (True, 1)
+
+
+def test_a_subscription_that_is_gone_is_shown_no_more() -> None:
+    metrics = Metrics()
+    metrics.subscription_lags("acme", {"crm": (3, 1.5), "warehouse": (0, 0.0)})
+
+    metrics.subscription_lags("acme", {"crm": (4, 2.5)})
+
+    text = text_of(metrics)
+    assert 'goldenthread_subscription_lag_revisions{subscription="crm",tenant="acme"} 4.0' in text
+    assert 'goldenthread_subscription_lag_seconds{subscription="crm",tenant="acme"} 2.5' in text
+    assert "warehouse" not in text

@@ -13,7 +13,7 @@ from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import TypedDict
 
-from goldenthread.client import Client, Event, Events, Following, Retry
+from goldenthread.client import Client, Event, Events, EventType, Following, Retry
 
 __all__ = ["Follower", "Heard", "memberships", "memberships_of", "without_duplicates"]
 
@@ -26,6 +26,8 @@ class Heard(TypedDict):
     name: str
     revision: int
     index: int
+    moves: bool
+    """Whether it says which records the identity has."""
     identity: str
     before: list[str]
     after: list[str]
@@ -75,7 +77,8 @@ def memberships(heard: Iterable[Heard]) -> dict[str, set[str]]:
     """Rebuild from events alone which records each identity has."""
     known: dict[str, set[str]] = defaultdict(set)
     for event in heard:
-        known[event["identity"]] = set(event["after"])
+        if event["moves"]:
+            known[event["identity"]] = set(event["after"])
     return {identity: records for identity, records in known.items() if records}
 
 
@@ -90,6 +93,7 @@ def written(event: Event) -> Heard:
         "name": event.name,
         "revision": event.revision,
         "index": event.index,
+        "moves": event.type != EventType.EVENT_TYPE_GOLDEN_VALUES_CHANGED,
         "identity": event.identity,
         "before": list(event.before),
         "after": list(event.after),

@@ -116,6 +116,17 @@ class Config(Struct, frozen=True, kw_only=True):
     event_poll_seconds: Annotated[
         float, Meta(ge=0.05, le=60, description="Time between two looks for events that other servers on the store committed.")
     ] = 1
+    event_upkeep_seconds: Annotated[
+        float,
+        Meta(
+            ge=0.1,
+            le=3600,
+            description="Time between two measurements of how far subscriptions lag, and clearings of old events.",
+        ),
+    ] = 15
+    golden_event_delay_seconds: Annotated[
+        float, Meta(ge=0, le=3600, description="Longest time that golden values are not compared while commits keep coming.")
+    ] = 5
     event_retention_days: Annotated[
         float, Meta(ge=0, description="Days that events are kept for those who follow them; 0 to keep all.")
     ] = 0

@@ -31,6 +31,7 @@ from goldenthread.server.calls import CallInterceptor, Gate, LateServices
 from goldenthread.server.commands import Engine
 from goldenthread.server.config import Address, Config, ConfigError, parse_address
 from goldenthread.server.contract import SERVICES
+from goldenthread.server.events.keeper import EventKeeper
 from goldenthread.server.health import HealthWatch
 from goldenthread.server.jobs import Jobs
 from goldenthread.server.jobs.kinds import JOB_KINDS
@@ -253,14 +254,17 @@ class _Shell:
 class _EngineApplication:
     """The engine with the services that speak for it."""
 
-    def __init__(self, engine: Engine, config: Config, jobs: Jobs) -> None:
+    def __init__(self, engine: Engine, config: Config, jobs: Jobs, keeper: EventKeeper) -> None:
         self._engine, self._preparer, self._searcher, self._jobs = engine, Preparer(config), Searcher(engine), jobs
+        self._keeper = keeper
 
     def add_services(self, server: grpc.aio.Server) -> None:
         add_services(server, self._engine, self._preparer, self._searcher)
         self._jobs.start()
+        self._keeper.start()
 
     async def close(self) -> None:
+        await self._keeper.close()
         await self._jobs.close()
         await self._searcher.close()
         await self._preparer.close()
@@ -270,7 +274,8 @@ class _EngineApplication:
 async def _open_application(store: Store, vault: Vault, config: Config, metrics: Metrics) -> Application:
     engine = await Engine.open(store, vault, config)
     metrics.watch_caches(engine.cache_counts)
-    return _EngineApplication(engine, config, Jobs(engine, JOB_KINDS, metrics.job_ended))
+    keeper = EventKeeper(engine, metrics.subscription_lags)
+    return _EngineApplication(engine, config, Jobs(engine, JOB_KINDS, metrics.job_ended), keeper)
 
 
 def _bind(server: grpc.aio.Server, config: Config, credentials: grpc.ServerCredentials | None) -> str:

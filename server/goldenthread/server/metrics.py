@@ -66,6 +66,19 @@ class Metrics:
         self._jobs = Counter(
             "goldenthread_jobs", "Jobs that ended, by type and state.", ["type", "state"], registry=self.registry
         )
+        self._subscriptions: dict[str, frozenset[str]] = {}
+        self._lag_revisions = Gauge(
+            "goldenthread_subscription_lag_revisions",
+            "Commits since the first event that a subscription has not acknowledged.",
+            ["tenant", "subscription"],
+            registry=self.registry,
+        )
+        self._lag_seconds = Gauge(
+            "goldenthread_subscription_lag_seconds",
+            "Age of the first event that a subscription has not acknowledged.",
+            ["tenant", "subscription"],
+            registry=self.registry,
+        )
         self._revision = Gauge("goldenthread_revision", "A tenant's latest revision.", ["tenant"], registry=self.registry)
 
     def call_started(self) -> None:
@@ -90,6 +103,16 @@ class Metrics:
     def job_ended(self, type: str, state: str) -> None:
         """Count a job that ended."""
         self._jobs.labels(type, state).inc()
+
+    def subscription_lags(self, tenant: str, lags: Mapping[str, tuple[int, float]]) -> None:
+        """Note how many commits and seconds each subscription of a tenant lags; those that are gone are shown no more."""
+        for gone in self._subscriptions.get(tenant, frozenset()) - set(lags):
+            self._lag_revisions.remove(tenant, gone)
+            self._lag_seconds.remove(tenant, gone)
+        for subscription, (revisions, seconds) in lags.items():
+            self._lag_revisions.labels(tenant, subscription).set(revisions)
+            self._lag_seconds.labels(tenant, subscription).set(seconds)
+        self._subscriptions[tenant] = frozenset(lags)
 
     def watch_caches(self, counts: CacheCounts) -> None:
         """Ask for the look-ups in caches whenever the metrics are read."""

@@ -23,6 +23,7 @@ from goldenthread.server.commands.read_records import RecordKey, find_record
 from goldenthread.server.commands.tenants import Tenant
 from goldenthread.server.commands.upsert_records import order_of
 from goldenthread.server.errors import NotFound
+from goldenthread.server.events.golden import tell_deletion
 
 __all__ = ["Deleted", "delete_record"]
 
@@ -53,6 +54,8 @@ async def delete_record(engine: Engine, tenant: Tenant, key: RecordKey, observed
             if state is None or (state.version.properties["tombstone"] and not observed_at):
                 raise NotFound("record")
             changes, keys = await _plan(transaction, tenant, state, observed_at or at, at)
+            if state.identity is not None:
+                await tell_deletion(engine, tenant, transaction, state.identity, changes)
             return changes, Deleted(state.record.id, transaction.revision.number + 1, keys)
 
         return await once(transaction, tenant, request, at, Deleted, change)

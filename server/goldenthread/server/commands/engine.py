@@ -53,6 +53,7 @@ class Engine:
             if name not in self._tenants:
                 vault = await self.vault.tenant(name)
                 data_model, match_model = await load_models(self.store, name, vault, self._defaults)
+                self.commits.tell("")  # there may be a tenant that nobody looks after yet
                 self._tenants[name] = Tenant(name, vault, data_model, match_model, cache_records=self.config.cache_records)
             return self._tenants[name]
 

@@ -11,16 +11,29 @@ from typing import Final
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from goldenthread.graph.model import Node, NodeKind
-from goldenthread.graph.store import ChangeSet, Reader
+from goldenthread.graph.store import ChangeSet, Reader, Transaction
 from goldenthread.server.events.position import Position
 
-__all__ = ["Cursor", "cursor_of", "cursors", "put_cursor", "retained_after", "retention_changes"]
+__all__ = [
+    "GOLDEN_ID",
+    "Cursor",
+    "cursor_of",
+    "cursors",
+    "hold_cursor",
+    "put_cursor",
+    "read_cursor",
+    "retained_after",
+    "retention_changes",
+]
 
 _RETENTION_ID: Final = bytes(16)
-_RETENTION: Final = "retention"
-_PAGE: Final = 1_000
+GOLDEN_ID: Final = (1).to_bytes(16, "big")
+"""Cursor up to which changed golden values were told."""
+_LAST_OWN_ID: Final = (255).to_bytes(16, "big")
+"""Ids up to it are cursors that the service keeps for itself."""
 
 
 class Cursor(Struct, frozen=True, array_like=True):
@@ -47,7 +60,7 @@ def cursor_of(node: Node) -> Cursor:
 
 async def cursors(reader: Reader, after: bytes, limit: int) -> Sequence[tuple[bytes, str, Cursor]]:
     """List cursors with their ids and names, by id."""
-    ids = [id for id in await reader.page(NodeKind.CURSOR, max(after, _RETENTION_ID), limit, {}) if id != _RETENTION_ID]
+    ids = await reader.page(NodeKind.CURSOR, max(after, _LAST_OWN_ID), limit, {})
     nodes = await reader.nodes(ids)
     return [(id, str(nodes[id].properties["name"]), cursor_of(nodes[id])) for id in ids if id in nodes]
 
@@ -66,4 +79,28 @@ async def retained_after(reader: Reader) -> int:
 
 def retention_changes(changes: ChangeSet, revision: int, at: int) -> None:
     """Note that events up to a revision are taken away."""
-    put_cursor(changes, _RETENTION_ID, _RETENTION, Cursor(Position.after(revision), at, at))
+    put_cursor(changes, _RETENTION_ID, "", Cursor(Position.after(revision), at, at))
+
+
+async def read_cursor(reader: Reader, id: bytes) -> Cursor | None:
+    """Read a cursor by its id; None when there is none."""
+    node = (await reader.nodes([id])).get(id)
+    return cursor_of(node) if node is not None else None
+
+
+async def hold_cursor(
+    transaction: Transaction, id: bytes, name: str, holder: str, at: int, micros: int, *, first: Position, is_sink: bool = False
+) -> Cursor | None:
+    """Hold a cursor for a while, so that one process alone works from it; None when another one holds it.
+
+    A cursor that is not there yet begins at `first`.
+    """
+    await transaction.lock([id])
+    cursor = await read_cursor(transaction, id) or Cursor(first, at, at, is_sink)
+    if cursor.holder not in ("", holder) and cursor.held_until > at:
+        return None
+    held = replace(cursor, holder=holder, held_until=at + micros)
+    changes = ChangeSet()
+    put_cursor(changes, id, name, held)
+    await transaction.apply(changes)
+    return held

@@ -15,7 +15,19 @@ from enum import IntEnum
 import msgspec
 from msgspec import Struct
 
-__all__ = ["Event", "EventType", "Outbox", "Step", "Touched", "pack_changes", "pack_fields", "unfold", "unpack"]
+__all__ = [
+    "Event",
+    "EventType",
+    "Outbox",
+    "Step",
+    "Touched",
+    "pack_changes",
+    "pack_fields",
+    "restated_identities",
+    "unfold",
+    "unpack",
+    "with_fields",
+]
 
 _ID = 16
 
@@ -101,6 +113,20 @@ def pack_fields(changed: Mapping[bytes, Sequence[str]]) -> bytes:
         identity: Step(EventType.GOLDEN_VALUES_CHANGED, fields=tuple(fields)) for identity, fields in changed.items() if fields
     }
     return _encode(Outbox([Touched(identity, b"", [step]) for identity, step in steps.items()])) if steps else b""
+
+
+def with_fields(body: bytes, changed: Mapping[bytes, Sequence[str]]) -> bytes:
+    """Add to what a commit tells that values of golden records changed, after all the rest."""
+    added = pack_fields(changed)
+    if not added or not body:
+        return added or body
+    told = unpack(body)
+    return _encode(Outbox([*told.touched, *unpack(added).touched], told.restated))
+
+
+def restated_identities(told: Outbox) -> list[bytes]:
+    """List the identities of which a record says something else."""
+    return _ids(told.restated)
 
 
 def unfold(revision: int, at: int, body: bytes) -> list[Event]:

@@ -97,12 +97,8 @@ class JobContext:
             done = self._done if step.done is None else step.done
             total = self._total if step.total is None else step.total
             after = replace(job, checkpoint=step.checkpoint, done=done, total=total, attempts=0, lease_until=at + self._lease)
-            changes = ChangeSet(
-                delete_nodes=list(step.changes.delete_nodes),
-                end_edges=step.changes.end_edges,
-                put_nodes=list(step.changes.put_nodes),
-                put_edges=step.changes.put_edges,
-                sweep=step.changes.sweep,
+            changes = replace(
+                step.changes, delete_nodes=list(step.changes.delete_nodes), put_nodes=list(step.changes.put_nodes)
             )
             change_job(changes, after)
             await transaction.apply(changes)

@@ -1,0 +1,126 @@
+"""Golden values that change are told by the names of their attributes, old events are cleared, and lags are measured."""
+
+from __future__ import annotations
+
+import urllib.request
+from collections.abc import Iterator
+
+import pytest
+from wire.conftest import StartServer
+from wire.serving import RunningServer
+
+from goldenthread.client import Client, Event, EventType, Following, Record, SourceKey
+from goldenthread.client.errors import CursorTooOld
+
+ANN = {"name": "Ann Zuse", "email": "ann@example.org", "phone": "+1 212 555 0100"}
+CHANGED = EventType.EVENT_TYPE_GOLDEN_VALUES_CHANGED
+
+
+@pytest.fixture
+def server(make_server: StartServer, store_url: str) -> RunningServer:
+    """A server that compares golden values soon."""
+    return make_server(store=store_url, golden_event_delay_seconds=0.1, event_heartbeat_seconds=0.1)
+
+
+@pytest.fixture
+def client(server: RunningServer) -> Iterator[Client]:
+    """An administrator of that server, who has subscribed."""
+    with server.client() as client:
+        client.acknowledge("somebody", "0")
+        yield client
+
+
+def changes(client: Client) -> Iterator[Event]:
+    for heard in client.subscribe(Following(types=[CHANGED])):
+        yield from heard.events
+
+
+def test_a_correction_that_moves_no_record_is_told(client: Client) -> None:
+    put = client.upsert_record(Record("crm", "1", {**ANN, "tier": "silver"}))
+
+    client.upsert_record(Record("crm", "1", {**ANN, "tier": "gold"}))
+
+    event = next(changes(client))
+    assert (event.identity, list(event.fields)) == (put.identity, ["tier"])
+    assert not event.before
+    assert not event.after
+
+
+def test_a_record_that_changes_no_golden_value_is_not_told(client: Client) -> None:
+    first = client.upsert_record(Record("crm", "1", ANN))
+    client.upsert_record(Record("shop", "1", ANN))
+    client.upsert_record(Record("shop", "2", {**ANN, "tier": "gold"}))
+
+    event = next(changes(client))
+
+    assert (event.identity, list(event.fields)) == (first.identity, ["tier"])
+
+
+def test_a_value_that_changes_and_changes_back_is_told(client: Client) -> None:
+    silver, gold = {**ANN, "tier": "silver"}, {**ANN, "tier": "gold"}
+    put = [client.upsert_record(Record("crm", "1", attributes)) for attributes in (silver, gold, silver)]
+
+    event = next(changes(client))
+
+    assert (event.identity, list(event.fields)) == (put[0].identity, ["tier"])
+
+
+def test_a_deletion_tells_what_it_changes_in_its_own_commit(client: Client) -> None:
+    client.upsert_record(Record("crm", "1", ANN))
+    client.upsert_record(Record("shop", "1", {**ANN, "tier": "gold"}))
+
+    deleted = client.delete_record(SourceKey("shop", "1"))
+
+    events = [event for event in client.list_events() if event.revision == deleted.revision]
+    assert [event.type for event in events] == [EventType.EVENT_TYPE_RECORDS_REMOVED, CHANGED]
+    assert list(events[1].fields) == ["tier"]
+
+
+def test_what_a_killed_server_had_not_compared_is_told_by_the_next(make_server: StartServer, store_url: str) -> None:
+    patient = make_server(store=store_url, golden_event_delay_seconds=600)
+    with patient.client() as client:
+        client.acknowledge("somebody", "0")
+        client.upsert_record(Record("crm", "1", {**ANN, "tier": "silver"}))
+        put = client.upsert_record(Record("crm", "1", {**ANN, "tier": "gold"}))
+    patient.kill()
+
+    prompt = make_server(store=store_url, tenant=patient.tenant, data=str(patient.data), golden_event_delay_seconds=0.1)
+
+    with prompt.client() as client:
+        event = next(changes(client))
+        assert (event.identity, list(event.fields)) == (put.identity, ["tier"])
+
+
+def test_old_events_are_cleared_and_a_cursor_before_them_is_refused(make_server: StartServer, store_url: str) -> None:
+    server = make_server(store=store_url, event_retention_days=1e-9, event_upkeep_seconds=0.1, event_heartbeat_seconds=0.1)
+    with server.client() as client:
+        put = client.upsert_record(Record("crm", "1", ANN))
+
+        for _ in client.subscribe(Following(only_new=True)):
+            try:
+                list(client.list_events(Following(cursor="0")))
+            except CursorTooOld as error:
+                oldest = error.metadata["oldest"]
+                break
+
+        assert int(oldest) >= put.revision
+        assert list(client.list_events()) == []
+        with pytest.raises(CursorTooOld):
+            next(client.subscribe(Following(cursor="1")))
+
+
+def test_the_lag_of_a_subscription_is_a_metric(make_server: StartServer, store_url: str) -> None:
+    server = make_server(store=store_url, metrics_listen="127.0.0.1:0", event_upkeep_seconds=0.1, event_heartbeat_seconds=0.1)
+    with server.client() as client:
+        client.upsert_record(Record("crm", "1", ANN))
+        client.acknowledge("crm", "0")
+
+        for _ in client.subscribe(Following(only_new=True)):
+            with urllib.request.urlopen(f"http://{server.metrics_address}/metrics", timeout=30) as answer:
+                shown = [line for line in answer.read().decode().splitlines() if 'subscription="crm"' in line]
+            if shown:
+                break
+
+    values = {line.partition("{")[0]: float(line.rpartition(" ")[2]) for line in shown}
+    assert values["goldenthread_subscription_lag_revisions"] >= 1
+    assert values["goldenthread_subscription_lag_seconds"] > 0

@@ -13,10 +13,10 @@ from goldenthread.resolver.bulk.derived import mailboxes
 from goldenthread.resolver.bulk.frame import Feature, Frame
 from goldenthread.resolver.bulk.pairs import part_feature
 from goldenthread.resolver.bulk.plain_values import plain_emails, plain_names, plain_phones
-from goldenthread.resolver.bulk.sketches import shortcut_of
+from goldenthread.resolver.bulk.sketches import sketch_of
 from goldenthread.resolver.bulk.text_column import integers, strings
 from goldenthread.resolver.bulk.texts import Letters, Texts, codes_of, filled_in
-from goldenthread.resolver.comparisons import Email, Name, Phone, Text, WholeName
+from goldenthread.resolver.comparisons import BirthDate, Email, Name, Phone, Text, WholeName
 from goldenthread.resolver.normalise import Profile
 from goldenthread.resolver.normalise.contacts import email_address, mailbox, phone_number
 from goldenthread.resolver.normalise.names import name_part
@@ -95,19 +95,21 @@ def test_parts_of_names_are_worked_out_at_once_as_of_each(pairs):
         (Text("region"), names),
         (Email("email"), emails.map(str.casefold)),
         (Phone("phone"), st.from_regex(r"\+[1-3]{8,11}", fullmatch=True)),
+        (BirthDate("birth_date"), st.from_regex(r"(19[01][0-3]|2000)-[01][0-2]-[012][0-2]", fullmatch=True)),
         (WholeName("whole_name"), st.tuples(names, names, names).map("|".join)),
     ],
-    ids=["name", "text", "email", "phone", "whole_name"],
+    ids=["name", "text", "email", "phone", "birth_date", "whole_name"],
 )
 @given(data=st.data())
 def test_what_sketches_answer_is_the_level_of_each_pair(comparison, values, data):
     texts = data.draw(st.lists(values, min_size=2, max_size=80, unique=True))
     x, y = (side.ravel() for side in np.triu_indices(len(texts), 1))
 
-    found = shortcut_of(comparison, Texts(strings(texts)))(x, y)
+    sketch = sketch_of(comparison, Texts(strings(texts)))
 
-    for i, j, level in zip(x.tolist(), y.tolist(), found.tolist(), strict=True):
-        assert level in (-1, comparison.level((texts[i],), (texts[j],)))
+    for answer in (sketch.quickly, sketch.closely or sketch.quickly):
+        for i, j, level in zip(x.tolist(), y.tolist(), answer(x, y).tolist(), strict=True):
+            assert level in (-1, comparison.level((texts[i],), (texts[j],)))
 
 
 @given(written)

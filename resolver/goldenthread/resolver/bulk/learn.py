@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
-from itertools import combinations
+from functools import partial
+from itertools import combinations, product
 from random import Random
+from typing import cast
 
 import numpy as np
 from msgspec import Struct
@@ -14,7 +16,7 @@ from goldenthread.resolver.blocking import PARTS, BlockingRule
 from goldenthread.resolver.bulk.frame import Feature as Values
 from goldenthread.resolver.bulk.frame import Frame
 from goldenthread.resolver.bulk.guarded import Apart
-from goldenthread.resolver.bulk.levels import ColumnLevels, feature_of
+from goldenthread.resolver.bulk.levels import ColumnLevels, feature_of, levels_of
 from goldenthread.resolver.bulk.packed import packed_pairs, united
 from goldenthread.resolver.bulk.pairs import (
     Block,
@@ -25,7 +27,9 @@ from goldenthread.resolver.bulk.pairs import (
     identifier_block,
     stream_pairs,
 )
-from goldenthread.resolver.comparisons import BINS, AnyComparison, kinds
+from goldenthread.resolver.bulk.texts import Texts
+from goldenthread.resolver.bulk.threads import together
+from goldenthread.resolver.comparisons import BINS, AnyComparison, TextComparison, kinds
 from goldenthread.resolver.learning import Comparable, Feature, Lesson, learn_without_labels
 from goldenthread.resolver.normalise import Profile
 from goldenthread.resolver.scoring.frequencies import FrequencyTable, Lookup, bin_of, table_of_counts
@@ -123,10 +127,7 @@ class _Compared(Struct):
         return [column.feature for column in self.columns]
 
     def levels(self, left: NDArray[np.int32], right: NDArray[np.int32]) -> NDArray[np.int8]:
-        levels = np.empty((len(left), len(self.columns)), np.int8, order="F")
-        for k, column in enumerate(self.columns):
-            levels[:, k] = column.levels.levels(left, right)
-        return levels
+        return levels_of([column.levels for column in self.columns], left, right)
 
 
 def learn(
@@ -202,25 +203,43 @@ def _agreements(
     comparison: AnyComparison, values: Values[Hashable], known: int
 ) -> tuple[dict[str, float], dict[str, float], list[float]]:
     """Count profiles by common text, pairs that agree exactly by level, and the share of each bin."""
+    borne_by = np.bincount(values.codes, minlength=values.entries)
+    if values.starts is None and getattr(type(comparison), "frequency_texts", None) is TextComparison.frequency_texts:
+        texts, numbers = cast("Sequence[str]", values.values), borne_by[1:]
+    else:
+        counts = _counted(comparison, values, borne_by)
+        texts, numbers = list(counts), np.fromiter(counts.values(), np.int64, len(counts))
+    binned = comparison.binned
+    exact: dict[str, float] = {}
+    listed = np.flatnonzero(numbers >= _LEAST_COUNT)
+    common = dict(zip(_some(texts, listed), numbers[listed].astype(np.float64).tolist(), strict=True))
+    bins = np.zeros(len(numbers), np.int64)
+    bins[listed] = [bin_of(count / known) for count in numbers[listed].tolist()]
+    heads = np.zeros(len(numbers), np.int64)
+    if len(binned) > 1:
+        heads[:] = [not text.startswith("P") for text in texts]
+    for head, number in product(range(len(binned)), range(BINS)):
+        counted = numbers[(heads == head) & (bins == number)]
+        if (counted > 1).any():
+            exact[f"{binned[head]}_{number}"] = float((counted * (counted - 1)).sum()) / 2
+    borne = np.bincount(bins, weights=numbers, minlength=BINS)
+    return common, exact, (borne / (borne.sum() or 1.0)).tolist()
+
+
+def _some(texts: Sequence[str], places: NDArray[np.integer]) -> list[str]:
+    return texts.some(places) if isinstance(texts, Texts) else [texts[i] for i in places.tolist()]
+
+
+def _counted(comparison: AnyComparison, values: Values[Hashable], borne_by: NDArray[np.integer]) -> dict[str, int]:
+    """Count the profiles that have each text whose frequency matters."""
     texts_of: Callable[[Hashable], Sequence[str]] = comparison.frequency_texts  # type: ignore[assignment]  # its own values
     counts: dict[str, int] = {}
     get = counts.get
-    for entry, count in zip(values.all_entries(), np.bincount(values.codes, minlength=values.entries).tolist(), strict=True):
+    for entry, count in zip(values.all_entries(), borne_by.tolist(), strict=True):
         if count:
             for text in texts_of(entry[0]) if len(entry) == 1 else {t for v in entry for t in texts_of(v)}:
                 counts[text] = get(text, 0) + count
-    binned = comparison.binned
-    exact: dict[str, float] = {}
-    borne = [0.0] * BINS
-    for text, count in counts.items():
-        head = binned[0] if len(binned) == 1 or text.startswith("P") else binned[1]
-        number = bin_of(count / known) if count >= _LEAST_COUNT else 0
-        if count > 1:
-            exact[f"{head}_{number}"] = exact.get(f"{head}_{number}", 0.0) + count * (count - 1) / 2
-        borne[number] += count
-    total = sum(borne) or 1.0
-    common = {text: float(count) for text, count in counts.items() if count >= _LEAST_COUNT}
-    return common, exact, [b / total for b in borne]
+    return counts
 
 
 def _has_area(profile: Profile) -> Sequence[str]:
@@ -289,16 +308,12 @@ def _choose_rules(frame: Frame, compared: Sequence[str], share: float, progress:
     for a, b in combinations(fields.values(), 2):
         candidates += [(x, y) for x in a for y in b]
     candidates += [("birth_date", "gender"), ("given.formal", "surname"), ("name", "birth_date"), *_TRIPLES]
-    codes: dict[str, NDArray[np.int32]] = {}
-    measured = []
-    for parts in candidates:
-        for part in parts:
-            if part not in codes:
-                codes[part] = first_codes(frame, part)
-        pairs, covered = count_pairs([codes[p] for p in parts], limit)
-        if pairs and covered * 20 > n:
-            measured.append((pairs, parts))
-    measured.sort()
+    needed = list(dict.fromkeys(part for parts in candidates for part in parts))
+    codes = dict(zip(needed, together(partial(first_codes, frame, part) for part in needed), strict=True))
+    counted = together(partial(count_pairs, [codes[part] for part in parts], limit) for parts in candidates)
+    measured = sorted(
+        (pairs, parts) for parts, (pairs, n_known) in zip(candidates, counted, strict=True) if pairs and n_known * 20 > n
+    )
     chosen = [identifier_block(frame, limit)]
     every = packed_pairs(chosen[0], n)
     for step, (pairs, parts) in enumerate(measured):

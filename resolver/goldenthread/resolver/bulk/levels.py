@@ -7,6 +7,7 @@ surely different is told from sketches of the texts (see `sketches`); only what 
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
+from functools import partial
 from operator import gt
 from typing import Generic, TypeVar, cast
 
@@ -15,10 +16,12 @@ from numpy.typing import NDArray
 
 from goldenthread.resolver.bulk.derived import whole_names
 from goldenthread.resolver.bulk.frame import Feature, Frame
-from goldenthread.resolver.bulk.sketches import Shortcut, shortcut_of
-from goldenthread.resolver.comparisons import MISSING, Comparison, WholeName
+from goldenthread.resolver.bulk.sketches import Sketch, sketch_of
+from goldenthread.resolver.bulk.threads import together
+from goldenthread.resolver.comparisons import MISSING, BirthDate, Category, Comparison, Email, Name, Phone, Text, WholeName
+from goldenthread.resolver.scoring.frequencies import Lookup
 
-__all__ = ["ColumnLevels", "FrameLevels"]
+__all__ = ["ColumnLevels", "FrameLevels", "levels_of"]
 
 F = TypeVar("F", bound=Hashable)
 Levels = NDArray[np.int8]
@@ -29,6 +32,8 @@ _REMEMBERED = 2048
 """The values met first whose levels with each other are kept in a square."""
 
 _NOTHING = 127
+_MANY = 20_000
+"""Pairs from which on a thread is worth its start."""
 
 
 class ColumnLevels(Generic[F]):
@@ -36,7 +41,7 @@ class ColumnLevels(Generic[F]):
 
     def __init__(self, comparison: Comparison[F], feature: Feature[F]) -> None:
         self.comparison, self.feature = comparison, feature
-        self._shortcut: Shortcut | None = None
+        self._sketch: Sketch | None = None
         self._is_ready = False
         self._own = np.full(len(feature.values), _UNKNOWN, np.int8)
         self._side = min(_REMEMBERED, len(feature.values))
@@ -96,31 +101,30 @@ class ColumnLevels(Generic[F]):
         x, y = x[rest], y[rest]
         levels = self._remembered(x, y)
         open_ = np.flatnonzero(levels == _UNKNOWN)
-        if len(open_) and (shortcut := self._ready()) is not None:
-            levels[open_] = shortcut(x[open_], y[open_])
+        if len(open_) and (sketch := self._ready()) is not None:
+            levels[open_] = sketch.quickly(x[open_], y[open_])
             open_ = open_[levels[open_] == _UNKNOWN]
         if len(open_):
             levels[open_] = self._unequal(x[open_], y[open_])
         found[rest] = levels
         return found
 
-    def _ready(self) -> Shortcut | None:
-        """Make the shortcut when the first pair needs it."""
+    def _ready(self) -> Sketch | None:
+        """Make the sketch when the first pair needs it."""
         if not self._is_ready:
             self._is_ready = True
             sketches, kind = self.feature.sketches, self.comparison.kind
             if kind not in sketches:
-                sketches[kind] = shortcut_of(self.comparison, self.feature.values)
-            self._shortcut = cast("Shortcut | None", sketches[kind])
-        return self._shortcut
+                sketches[kind] = sketch_of(self.comparison, self.feature.values)
+            self._sketch = cast("Sketch | None", sketches[kind])
+        return self._sketch
 
     def _same(self, codes: Codes) -> Levels:
         """Compare values with themselves."""
         levels = self._own[codes]
         if (levels == _UNKNOWN).any():
-            compare = self.comparison.compare
             fresh = np.unique(codes[levels == _UNKNOWN])
-            self._own[fresh] = np.fromiter((compare(v, v) for v in self.feature.some(fresh)), np.int8, len(fresh))
+            self._own[fresh] = _with_themselves(self.comparison, self.feature.some(fresh))
             levels = self._own[codes]
         return levels
 
@@ -140,16 +144,26 @@ class ColumnLevels(Generic[F]):
         low, high = np.minimum(x, y).astype(np.int64), np.maximum(x, y)
         packed, inverse = np.unique(low * size + high, return_inverse=True)
         first, second = np.divmod(packed, size)
-        xs, ys = self.feature.some(first), self.feature.some(second)
-        for i in np.flatnonzero(np.fromiter(map(gt, xs, ys), np.bool_, len(xs))).tolist():  # type: ignore[arg-type]  # str or tuples of str
-            xs[i], ys[i] = ys[i], xs[i]
-        levels = self.comparison.compare_many(xs, ys)
+        sketch = self._ready()
+        if sketch is None or sketch.closely is None:
+            levels = self._asked(first, second)
+        else:
+            levels = sketch.closely(first, second)
+            open_ = np.flatnonzero(levels == _UNKNOWN)
+            levels[open_] = self._asked(first[open_], second[open_])
         inside = second < self._side
         first, second, kept = first[inside], second[inside], levels[inside]
         self._square[first * self._side + second] = kept
         self._square[second * self._side + first] = kept
         found: Levels = levels[inverse]
         return found
+
+    def _asked(self, x: NDArray[np.int64], y: NDArray[np.int64]) -> Levels:
+        """Ask the comparison, the smaller value of each pair first."""
+        xs, ys = self.feature.some(x), self.feature.some(y)
+        for i in np.flatnonzero(np.fromiter(map(gt, xs, ys), np.bool_, len(xs))).tolist():  # type: ignore[arg-type]  # str or tuples of str
+            xs[i], ys[i] = ys[i], xs[i]
+        return self.comparison.compare_many(xs, ys)
 
 
 class FrameLevels:
@@ -160,10 +174,34 @@ class FrameLevels:
 
     def levels(self, left: NDArray[np.integer], right: NDArray[np.integer]) -> Levels:
         """Compare pairs of rows; shape (pairs, comparisons)."""
-        out = np.empty((len(left), len(self.columns)), np.int8, order="F")
-        for k, column in enumerate(self.columns):
-            out[:, k] = column.levels(left, right)
-        return out
+        return levels_of(self.columns, left, right)
+
+
+def levels_of(columns: Sequence[ColumnLevels], left: NDArray[np.integer], right: NDArray[np.integer]) -> Levels:  # type: ignore[type-arg]  # of any values
+    """Compare pairs of rows by several comparisons, side by side when there are many; shape (pairs, comparisons)."""
+    out = np.empty((len(left), len(columns)), np.int8, order="F")
+
+    def write(k: int) -> None:
+        out[:, k] = columns[k].levels(left, right)
+
+    if len(left) < _MANY:
+        for k in range(len(columns)):
+            write(k)
+    else:
+        together(partial(write, k) for k in range(len(columns)))
+    return out
+
+
+_AS_RARE_AS_IT_IS = frozenset({Name, BirthDate, Email, Phone, Text, Category})
+"""Comparisons to which a value compared with itself is an exact agreement on that value."""
+
+
+def _with_themselves(comparison: Comparison[F], values: Sequence[F]) -> Levels:
+    """Compare values with themselves."""
+    rarity, compare = comparison.rarity, comparison.compare
+    if type(comparison) in _AS_RARE_AS_IT_IS and isinstance(rarity, Lookup):
+        return np.asarray(rarity.bins_of(cast("Sequence[str]", values)), np.int8) + np.int8(1)
+    return np.fromiter((compare(v, v) for v in values), np.int8, len(values))
 
 
 def feature_of(comparison: Comparison[F], frame: Frame) -> Feature[F]:

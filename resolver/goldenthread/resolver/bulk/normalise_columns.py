@@ -7,8 +7,8 @@ are normalised once for each combination that occurs, and part by part where tha
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from functools import cached_property
-from typing import cast
+from functools import cached_property, partial
+from typing import TypeVar, cast
 
 import numpy as np
 import pyarrow as pa
@@ -19,10 +19,13 @@ from goldenthread.resolver.bulk.frame import Feature, Frame, factorise, pack
 from goldenthread.resolver.bulk.plain_values import plain_emails, plain_names, plain_phones
 from goldenthread.resolver.bulk.text_column import TextColumn, integers, strings
 from goldenthread.resolver.bulk.texts import filled_in
+from goldenthread.resolver.bulk.threads import together
 from goldenthread.resolver.normalise import Profile, contacts, dates, names, organisations, places, profile_of
 from goldenthread.resolver.normalise.profile import MAX_VALUES
 
 __all__ = ["normalise_columns"]
+
+T = TypeVar("T")
 
 _T = SemanticType
 _FIELD_OF = {
@@ -67,30 +70,37 @@ def normalise_columns(
     advance: Callable[[float], None] = lambda share: None,
 ) -> Frame:
     """Normalise the columns that have a type; `advance` hears which share is done."""
+    found: list[_Column] = []
+    for name, kind in types.items():
+        if kind is not None:
+            encoded = TextColumn.of(columns[name]).stripped()
+            found.append(_Column(name, kind, encoded.codes, encoded.distinct_texts))
+    named = [column for column in found if column.kind in _NAMES]
+    addressed = [column for column in found if column.kind in _ADDRESSES]
+    alone = [column for column in found if column.kind in _FIELD_OF]
+    rest = [column for column in found if column.kind not in _NAMES | _ADDRESSES | set(_FIELD_OF)]
+    tasks: list[Callable[[], dict[str, Feature[Hashable]]]] = [
+        *(partial(_alone, column, _FIELD_OF[column.kind], default_country) for column in alone),
+        partial(_names, named, default_country),
+        partial(_addresses, addressed, default_country),
+    ]
+    done: list[bool] = []
+
+    def telling(task: Callable[[], T]) -> T:
+        answer = task()
+        done.append(True)
+        advance(len(done) / (len(tasks) + len(rest)))
+        return answer
+
     fields: dict[str, list[Feature[Hashable]]] = {}
+    for said in together(partial(telling, task) for task in tasks):
+        for field, feature in said.items():
+            fields.setdefault(field, []).append(feature)
     others: dict[str, list[Feature[str]]] = {}
-    used = [(name, kind) for name, kind in types.items() if kind is not None]
-    named: list[_Column] = []
-    addressed: list[_Column] = []
-    for place, (name, kind) in enumerate(used):
-        encoded = TextColumn.of(columns[name]).stripped()
-        column = _Column(name, kind, encoded.codes, encoded.distinct_texts)
-        if kind in _NAMES:
-            named.append(column)
-        elif kind in _ADDRESSES:
-            addressed.append(column)
-        elif field := _FIELD_OF.get(kind):
-            fields.setdefault(field, []).append(_alone(column, field, default_country))
-        else:
-            key, feature = _other(column, default_country)
-            if key:
-                others.setdefault(key, []).append(feature)
-        advance((place + 1) / (len(used) + 1))
-    for field, said in _names(named, default_country).items():
-        fields.setdefault(field, []).append(said)
+    for key, text in together(partial(telling, partial(_other, column, default_country)) for column in rest):
+        if key:
+            others.setdefault(key, []).append(text)
     made = {field: _merged(features) for field, features in fields.items()}
-    if addressed:
-        made["addresses"] = cast("Feature[Hashable]", _addresses(addressed, default_country))
     return Frame(rows, made, _capped({key: _merged(features) for key, features in others.items()}, rows))
 
 
@@ -99,8 +109,8 @@ def _profiles(column: _Column, default_country: str) -> list[Profile]:
     return [profile_of([AttributeValue(column.name, column.kind, w)] if w else [], default_country) for w in column.words]
 
 
-def _alone(column: _Column, field: str, default_country: str) -> Feature[Hashable]:
-    """Normalise a column whose values stand by themselves."""
+def _alone(column: _Column, field: str, default_country: str) -> dict[str, Feature[Hashable]]:
+    """Normalise a column whose values stand by themselves, into one field."""
     texts = column.texts
     if column.kind is _T.EMAIL:
         # Distinct words would only push each other out of the normalisers' memories.
@@ -114,8 +124,8 @@ def _alone(column: _Column, field: str, default_country: str) -> Feature[Hashabl
     elif column.kind is _T.BIRTH_DATE:
         written = strings([dates.birth_date(word, default_country) if word else "" for word in column.words])
     else:
-        return Feature.of([getattr(profile, field) for profile in _profiles(column, default_country)], column.codes)
-    return cast("Feature[Hashable]", Feature.of_texts(written, column.codes))
+        return {field: Feature.of([getattr(profile, field) for profile in _profiles(column, default_country)], column.codes)}
+    return {field: cast("Feature[Hashable]", Feature.of_texts(written, column.codes))}
 
 
 def _other(column: _Column, default_country: str) -> tuple[str, Feature[str]]:
@@ -229,7 +239,12 @@ def _name_parts(column: _Column) -> tuple[pa.Array, NDArray[np.bool_]]:
     return filled_in(found, sure, column.texts, lambda word: names_of[word][slot]), alone
 
 
-def _addresses(columns: Sequence[_Column], default_country: str) -> Feature[places.Place]:
+def _addresses(columns: Sequence[_Column], default_country: str) -> dict[str, Feature[Hashable]]:
+    """Normalise the columns of one address into its field."""
+    return {"addresses": cast("Feature[Hashable]", _places(columns, default_country))} if columns else {}
+
+
+def _places(columns: Sequence[_Column], default_country: str) -> Feature[places.Place]:
     """Normalise the columns of one address: the door by its parts together, each part of the area by itself."""
     kinds = [column.kind for column in columns]
     if len(set(kinds)) < len(kinds) or _T.ADDRESS in kinds:

@@ -7,6 +7,7 @@ only written out for some rows at a time, so that neither a common key nor many 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from goldenthread.resolver.blocking import MAX_KEYS_PER_RULE, PARTS, BlockingRule
 from goldenthread.resolver.bulk.derived import derived_part
 from goldenthread.resolver.bulk.frame import Feature, Frame, pack
+from goldenthread.resolver.bulk.threads import together
 from goldenthread.resolver.normalise import Profile, address_text
 from goldenthread.resolver.normalise.places import is_full_address
 
@@ -234,7 +236,11 @@ def block_of_keys(name: str, rows: Rows, keys: Keys, n: int, generic_limit: int)
 
 def blocks_of(rules: Sequence[BlockingRule], frame: Frame, generic_limit: int) -> list[Block]:
     """Sort the profiles by identifiers, first, and by the keys of all rules."""
-    return [identifier_block(frame, generic_limit), *(block_of(rule, frame, generic_limit) for rule in rules)]
+    # Rules share parts, which are worked out once.
+    together(partial(part_feature, frame, part) for part in dict.fromkeys(part for rule in rules for part in rule.parts))
+    return together(
+        [partial(identifier_block, frame, generic_limit), *(partial(block_of, rule, frame, generic_limit) for rule in rules)]
+    )
 
 
 def _known(columns: Sequence[Rows]) -> tuple[Rows, Keys]:

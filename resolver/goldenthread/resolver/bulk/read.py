@@ -12,6 +12,7 @@ import io
 import re
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -32,6 +33,7 @@ from goldenthread.resolver.bulk.errors import (
     ValueInvalid,
 )
 from goldenthread.resolver.bulk.text_column import TextColumn, strings
+from goldenthread.resolver.bulk.threads import together
 
 __all__ = ["Table", "check_columns", "read_table"]
 
@@ -200,6 +202,16 @@ def _as_text(file: Path, name: str, array: pa.ChunkedArray, first_row: int) -> T
     return TextColumn.encode(array).stripped()
 
 
+def _as_texts(file: Path, arrays: dict[str, pa.ChunkedArray], first_row: int) -> _Columns:
+    """Turn Arrow columns of text into columns of stripped values; each goes as soon as it is done."""
+    names = list(arrays)
+    return dict(zip(names, together(partial(_one_as_text, file, name, arrays, first_row) for name in names), strict=True))
+
+
+def _one_as_text(file: Path, name: str, arrays: dict[str, pa.ChunkedArray], first_row: int) -> TextColumn:
+    return _as_text(file, name, arrays.pop(name), first_row)
+
+
 # --- delimited text ---
 
 
@@ -301,7 +313,7 @@ def _read_delimited(file: Path, raw: bytes, on_ragged: Literal["error", "skip"],
         raise _diagnose(file, raw, delimiter, names, first_row) from None
     if skipped:
         warnings.append(f"{file.name}: {skipped} ragged rows were skipped.")
-    return {name: _as_text(file, name, table.column(name), first_row) for name in names}, skipped
+    return _as_texts(file, {name: table.column(name) for name in names}, first_row), skipped
 
 
 def _unclosed(raw: bytes, delimiter: str) -> int:
@@ -352,14 +364,15 @@ def _read_parquet(file: Path, raw: bytes, warnings: list[str]) -> _Columns:
         table = pq.ParquetFile(pa.BufferReader(raw)).read()
     except (pa.ArrowException, OSError):
         raise FileUnreadable("its Parquet is damaged or cut short", "write it again", file=file.name) from None
-    columns: _Columns = {}
+    columns: dict[str, pa.ChunkedArray] = {}
     for name, column in zip(_check_header(file, table.column_names, warnings), table.columns, strict=True):
         kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
         if pa.types.is_nested(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
             warnings.append(f"{file.name}: column {name} holds {kind}, not single values, and was left out.")
         else:
-            columns[name] = _as_text(file, name, column.cast(kind).cast(pa.string()), 1)
-    return columns
+            columns[name] = column.cast(kind).cast(pa.string())
+    del table, column
+    return _as_texts(file, columns, 1)
 
 
 def _read_json(file: Path, raw: bytes, warnings: list[str]) -> _Columns:

@@ -11,27 +11,29 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from functools import reduce
-from operator import or_
+from operator import gt, or_
 from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from msgspec import Struct
 from numpy.typing import NDArray
+from rapidfuzz.distance import OSA
+from rapidfuzz.process import cpdist
 
 from goldenthread.resolver import comparisons
 from goldenthread.resolver.bulk.derived import mailboxes, spellings
-from goldenthread.resolver.bulk.text_column import integers, strings
-from goldenthread.resolver.bulk.text_column import numbers as read_numbers
+from goldenthread.resolver.bulk.text_column import integers, numbers, strings
 from goldenthread.resolver.bulk.texts import Letters, as_arrow, filled_in, is_plain_ascii, mask_of, same_numbers
 from goldenthread.resolver.comparisons import MISSING, Comparison, district_of
-from goldenthread.resolver.comparisons.comparison import numbers
+from goldenthread.resolver.comparisons.comparison import similarities
 from goldenthread.resolver.comparisons.contacts import stem_of
 from goldenthread.resolver.normalise.names import formal_names
 from goldenthread.resolver.normalise.nicknames import NICKNAMES
 from goldenthread.resolver.normalise.places import Place
 
-__all__ = ["Shortcut", "shortcut_of"]
+__all__ = ["Sketch", "sketch_of"]
 
 F = TypeVar("F", bound=Hashable)
 Codes = NDArray[np.integer]
@@ -40,7 +42,15 @@ Mask = NDArray[np.bool_]
 Bits = NDArray[np.uint64]
 
 Shortcut = Callable[[Codes, Codes], Levels]
-"""Answer the levels of pairs of different values by number; -1 where the comparison must be asked."""
+"""Answer the levels of pairs of different values by number; -1 where something else must be asked."""
+
+
+class Sketch(Struct):
+    """How to compare values by number: `quickly` what sketches tell, `closely` the rest; what is open then is asked."""
+
+    quickly: Shortcut
+    closely: Shortcut | None = None
+
 
 _UNKNOWN = -1
 _SLACK = 1e-6
@@ -49,9 +59,9 @@ _PREFIX = 4
 """Letters of a common beginning that Jaro-Winkler counts."""
 
 
-def shortcut_of(comparison: Comparison[F], values: Sequence[F]) -> Shortcut | None:
-    """Make the shortcut of a comparison over its values; None for a class that has none, a subclass included."""
-    make = _SHORTCUTS.get(type(comparison))
+def sketch_of(comparison: Comparison[F], values: Sequence[F]) -> Sketch | None:
+    """Make the sketch of a comparison over its values; None for a class that has none, a subclass included."""
+    make = _SKETCHES.get(type(comparison))
     return make(comparison, values) if make is not None and len(values) > 1 else None
 
 
@@ -129,23 +139,40 @@ def _differing(bits: Bits) -> NDArray[np.uint8]:
     return count
 
 
-def _marks(texts: pa.Array, further: Callable[[str], Iterable[str]] = lambda text: ()) -> Bits:
-    """Mark the words of distinct texts, and what else stands for them, in 64 bits; what shares a word shares a mark.
+class _Words:
+    """The words of distinct texts, and what else stands for them, as marks of 64 bits; what shares a word shares a mark.
 
     `further` is asked of nicknames alone.
     """
-    bits = np.uint64(1) << (np.arange(len(texts), dtype=np.uint64) & np.uint64(63))
-    several = np.flatnonzero(
-        mask_of(pc.match_substring(texts, " ")) | mask_of(pc.is_in(texts, value_set=strings(list(NICKNAMES))))
-    )
-    words_of = [{*text.split(), *further(text)} for text in texts.take(integers(several)).to_pylist()]
-    words = list({word: None for words in words_of for word in words})
-    # A word that is a text by itself has that one's mark.
-    found = pc.index_in(strings(words), value_set=texts)
-    place = np.where(mask_of(found.is_valid()), read_numbers(found), np.arange(len(words)))
-    mark_of = dict(zip(words, (np.uint64(1) << (place & 63).astype(np.uint64)).tolist(), strict=True))
-    bits[several] = [reduce(or_, map(mark_of.__getitem__, words), 0) for words in words_of]
-    return bits
+
+    def __init__(self, texts: pa.Array, further: Callable[[str], Iterable[str]] = lambda text: ()) -> None:
+        self.marks = np.uint64(1) << (np.arange(len(texts), dtype=np.uint64) & np.uint64(63))
+        self.several = mask_of(pc.match_substring(texts, " ")) | mask_of(pc.is_in(texts, value_set=strings(list(NICKNAMES))))
+        places = np.flatnonzero(self.several)
+        words_of = [{*text.split(), *further(text)} for text in texts.take(integers(places)).to_pylist()]
+        words = list({word: None for words in words_of for word in words})
+        # A word that is a text by itself has that one's mark.
+        found = pc.index_in(strings(words), value_set=texts)
+        place = np.where(mask_of(found.is_valid()), numbers(found), np.arange(len(words)))
+        mark_of = dict(zip(words, (np.uint64(1) << (place & 63).astype(np.uint64)).tolist(), strict=True))
+        self.marks[places] = [reduce(or_, map(mark_of.__getitem__, words), 0) for words in words_of]
+
+    def may_share(self, x: Codes, y: Codes) -> Mask:
+        """Say which pairs of different texts may share a word: others surely do not."""
+        shared: Mask = (self.several[x] | self.several[y]) & (self.marks[x] & self.marks[y] != 0)
+        return shared
+
+
+def _likeness(texts: pa.Array, x: Codes, y: Codes) -> NDArray[np.float64]:
+    """Compute Jaro-Winkler similarities, the smaller text first, as comparisons do."""
+    xs, ys = _sides(texts, x, y)
+    for i in np.flatnonzero(np.fromiter(map(gt, xs, ys), np.bool_, len(xs))).tolist():
+        xs[i], ys[i] = ys[i], xs[i]
+    return similarities(xs, ys)
+
+
+def _sides(texts: pa.Array, x: Codes, y: Codes) -> tuple[list[str], list[str]]:
+    return texts.take(integers(x)).to_pylist(), texts.take(integers(y)).to_pylist()
 
 
 def _answer(size: int, sure: Mask, level: int) -> Levels:
@@ -157,22 +184,30 @@ def _answer(size: int, sure: Mask, level: int) -> Levels:
 # --- one comparison each ---
 
 
-def _name(comparison: comparisons.Name, values: Sequence[str]) -> Shortcut:
+def _name(comparison: comparisons.Name, values: Sequence[str]) -> Sketch:
     texts = as_arrow(values)
     letters = _Letters(texts)
-    marks = _marks(texts, formal_names)
+    words = _Words(texts, formal_names)
     spelt = same_numbers(spellings(texts))
-    different = comparison.levels.index("different")
+    initial = numbers(pc.utf8_length(texts)) == 1
+    spelling, close, similar, different = map(comparison.levels.index, ("spelling", "close", "similar", "different"))
 
-    def levels(x: Codes, y: Codes) -> Levels:
-        initial = (letters.lengths[x] == 1) | (letters.lengths[y] == 1)
-        apart = letters.similarity_below(x, y, comparison.SIMILAR) & ~initial
-        return _answer(len(x), apart & (marks[x] & marks[y] == 0) & (spelt[x] != spelt[y]), different)
+    def quickly(x: Codes, y: Codes) -> Levels:
+        apart = letters.similarity_below(x, y, comparison.SIMILAR) & (spelt[x] != spelt[y])
+        return _answer(len(x), apart & ~(initial[x] | initial[y] | words.may_share(x, y)), different)
 
-    return levels
+    def closely(x: Codes, y: Codes) -> Levels:
+        likeness = _likeness(texts, x, y)
+        found = np.where(likeness >= comparison.SIMILAR, similar, different).astype(np.int8)
+        found[likeness >= comparison.CLOSE] = close
+        found[spelt[x] == spelt[y]] = spelling
+        found[initial[x] | initial[y] | words.may_share(x, y)] = _UNKNOWN
+        return found
+
+    return Sketch(quickly, closely)
 
 
-def _whole_name(comparison: comparisons.WholeName, values: Sequence[str]) -> Shortcut:
+def _whole_name(comparison: comparisons.WholeName, values: Sequence[str]) -> Sketch:
     texts = as_arrow(values)
     letters = Letters(texts)
     lengths = _sketched(letters, texts, _LONG)
@@ -195,34 +230,44 @@ def _whole_name(comparison: comparisons.WholeName, values: Sequence[str]) -> Sho
         sure = ~crossed & (bags[x] != bags[y]) & (lengths[x] > 0) & (lengths[y] > 0)
         return _answer(len(x), sure, straight)
 
-    return levels
+    return Sketch(levels)
 
 
-def _text(comparison: comparisons.Text, values: Sequence[str]) -> Shortcut:
+def _text(comparison: comparisons.Text, values: Sequence[str]) -> Sketch:
     texts = as_arrow(values)
     letters = _Letters(texts)
-    marks = _marks(texts)
+    words = _Words(texts)
+    close, different = map(comparison.levels.index, ("close", "different"))
+
+    def quickly(x: Codes, y: Codes) -> Levels:
+        apart = letters.similarity_below(x, y, comparison.CLOSE) & ~words.may_share(x, y)
+        return _answer(len(x), apart, different)
+
+    def closely(x: Codes, y: Codes) -> Levels:
+        found = np.where(words.may_share(x, y), _UNKNOWN, different).astype(np.int8)
+        found[_likeness(texts, x, y) >= comparison.CLOSE] = close
+        return found
+
+    return Sketch(quickly, closely)
+
+
+def _category(comparison: comparisons.Category, values: Sequence[str]) -> Sketch:
     different = comparison.levels.index("different")
-    return lambda x, y: _answer(
-        len(x), letters.similarity_below(x, y, comparison.CLOSE) & (marks[x] & marks[y] == 0), different
-    )
+    return Sketch(lambda x, y: np.full(len(x), different, np.int8))
 
 
-def _category(comparison: comparisons.Category, values: Sequence[str]) -> Shortcut:
-    different = comparison.levels.index("different")
-    return lambda x, y: np.full(len(x), different, np.int8)
-
-
-def _birth_date(comparison: comparisons.BirthDate, values: Sequence[str]) -> Shortcut:
+def _birth_date(comparison: comparisons.BirthDate, values: Sequence[str]) -> Sketch:
     texts = as_arrow(values)
     letters = Letters(texts)
     usual = mask_of(pc.match_substring_regex(texts, r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"))
     digits = [letters.column(place).astype(np.int16) - ord("0") for place in (0, 1, 2, 3, 5, 6, 8, 9)]
     years = digits[0] * 1000 + digits[1] * 100 + digits[2] * 10 + digits[3]
     months, days = digits[4] * 10 + digits[5], digits[6] * 10 + digits[7]
-    near, different = comparison.levels.index("near"), comparison.levels.index("different")
+    partial, typo, swapped, two_parts, year, near, different = map(
+        comparison.levels.index, ("partial", "typo", "swapped", "two_parts", "year", "near", "different")
+    )
 
-    def levels(x: Codes, y: Codes) -> Levels:
+    def quickly(x: Codes, y: Codes) -> Levels:
         # One edit of a date, and day and month swapped, leave two parts or the year as they are.
         shift = np.abs(years[x] - years[y])
         loose = (shift > 0) & ~((months[x] == months[y]) & (days[x] == days[y])) & usual[x] & usual[y]
@@ -230,17 +275,38 @@ def _birth_date(comparison: comparisons.BirthDate, values: Sequence[str]) -> Sho
         found[loose] = np.where(shift[loose] == 1, near, different)
         return found
 
-    return levels
+    def closely(x: Codes, y: Codes) -> Levels:
+        (xy, xm, xd), (yy, ym, yd) = ([part[side] for part in (years, months, days)] for side in (x, y))
+        same_year, same_month, same_day = xy == yy, xm == ym, xd == yd
+        unknown = (xd == 0) | (yd == 0)
+        found = np.where(np.abs(xy - yy) <= 1, near, different).astype(np.int8)
+        found[same_year] = year
+        found[same_year.astype(np.int8) + same_month + same_day >= 2] = two_parts
+        found[~unknown & same_year & (xm == yd) & (xd == ym)] = swapped
+        # Of one length, one edit changes one place, or swaps two side by side; it leaves two parts as they are.
+        perhaps = np.flatnonzero(~unknown & (found == two_parts))
+        a, b = x[perhaps], y[perhaps]
+        differing = [digit[a] != digit[b] for digit in digits]
+        places = np.sum(differing, axis=0, dtype=np.int8)
+        turned = np.zeros(len(perhaps), np.bool_)
+        for k in (0, 1, 2, 4, 6):
+            turned |= differing[k] & (digits[k][a] == digits[k + 1][b]) & (digits[k + 1][a] == digits[k][b])
+        found[perhaps[(places == 1) | ((places == 2) & turned)]] = typo
+        found[unknown & same_year & (same_month | (xm == 0) | (ym == 0))] = partial
+        found[~(usual[x] & usual[y])] = _UNKNOWN
+        return found
+
+    return Sketch(quickly, closely)
 
 
-def _email(comparison: comparisons.Email, values: Sequence[str]) -> Shortcut:
+def _email(comparison: comparisons.Email, values: Sequence[str]) -> Sketch:
     users, addressed = mailboxes(as_arrow(values))
     letters = _Letters(users)
     # Users without their dots are one person's; those whose letters alone agree are no evidence.
     bare, stems, domains = same_numbers(pc.replace_substring(users, ".", "")), _stems(users), same_numbers(addressed)
-    domain, different = comparison.levels.index("domain"), comparison.levels.index("different")
+    close, domain, different = map(comparison.levels.index, ("close", "domain", "different"))
 
-    def levels(x: Codes, y: Codes) -> Levels:
+    def quickly(x: Codes, y: Codes) -> Levels:
         found = np.full(len(x), _UNKNOWN, np.int8)
         alike, other = stems[x] == stems[y], bare[x] != bare[y]
         found[alike & other] = MISSING
@@ -248,7 +314,18 @@ def _email(comparison: comparisons.Email, values: Sequence[str]) -> Shortcut:
         found[apart] = np.where(domains[x[apart]] == domains[y[apart]], domain, different)
         return found
 
-    return levels
+    def closely(x: Codes, y: Codes) -> Levels:
+        found = np.full(len(x), _UNKNOWN, np.int8)
+        other = np.flatnonzero(bare[x] != bare[y])
+        x, y = x[other], y[other]
+        likeness = cpdist(*_sides(users, x, y), scorer=OSA.normalized_similarity, dtype=np.float64)
+        some = np.where(domains[x] == domains[y], domain, different)
+        some[likeness >= comparison.CLOSE] = close
+        some[stems[x] == stems[y]] = MISSING
+        found[other] = some
+        return found
+
+    return Sketch(quickly, closely)
 
 
 def _stems(users: pa.Array) -> Codes:
@@ -265,24 +342,37 @@ for _letter in range(128):
         _LETTERS_ALONE[_letter] = _letter
 
 
-def _phone(comparison: comparisons.Phone, values: Sequence[str]) -> Shortcut:
+def _phone(comparison: comparisons.Phone, values: Sequence[str]) -> Sketch:
     texts = as_arrow(values)
     places = _Places(texts)
     tails = same_numbers(pc.utf8_slice_codeunits(texts, -9, 1 << 30))
-    different = comparison.levels.index("different")
-    return lambda x, y: _answer(len(x), places.beyond_one_edit(x, y) & (tails[x] != tails[y]), different)
+    national, close, different = map(comparison.levels.index, ("national", "close", "different"))
+
+    def quickly(x: Codes, y: Codes) -> Levels:
+        return _answer(len(x), places.beyond_one_edit(x, y) & (tails[x] != tails[y]), different)
+
+    def closely(x: Codes, y: Codes) -> Levels:
+        found = np.where(_within_one_edit(texts, x, y), close, different).astype(np.int8)
+        found[tails[x] == tails[y]] = national
+        return found
+
+    return Sketch(quickly, closely)
 
 
-def _area(comparison: comparisons.Area, values: Sequence[Place]) -> Shortcut:
-    postcodes, cities = [v[5] for v in values], [v[3] for v in values]
-    places, letters = _Places(strings(postcodes)), _Letters(strings(cities))
-    code, city, district = numbers(postcodes), numbers(cities), numbers([district_of(p) for p in postcodes])
-    has_code = np.fromiter(map(bool, postcodes), np.bool_, len(values))
-    has_city = np.fromiter(map(bool, cities), np.bool_, len(values))
-    has_district = np.fromiter((bool(district_of(p)) for p in postcodes), np.bool_, len(values))
-    same_district, different = comparison.levels.index("district"), comparison.levels.index("different")
+def _within_one_edit(texts: pa.Array, x: Codes, y: Codes) -> Mask:
+    within: Mask = cpdist(*_sides(texts, x, y), scorer=OSA.distance, score_cutoff=1, dtype=np.int32) <= 1
+    return within
 
-    def levels(x: Codes, y: Codes) -> Levels:
+
+def _area(comparison: comparisons.Area, values: Sequence[Place]) -> Sketch:
+    postcodes, cities = strings([v[5] for v in values]), strings([v[3] for v in values])
+    districts = strings([district_of(v[5]) for v in values])
+    places, letters = _Places(postcodes), _Letters(cities)
+    code, city, district = map(same_numbers, (postcodes, cities, districts))
+    has_code, has_city, has_district = (Letters(texts).lengths > 0 for texts in (postcodes, cities, districts))
+    close, same_district, different = map(comparison.levels.index, ("close", "district", "different"))
+
+    def quickly(x: Codes, y: Codes) -> Levels:
         coded, placed = has_code[x] & has_code[y], has_city[x] & has_city[y]
         codes_apart = ~coded | ((code[x] != code[y]) & places.beyond_one_edit(x, y))
         cities_apart = ~placed | ((city[x] != city[y]) & letters.similarity_below(x, y, comparison.CLOSE))
@@ -290,22 +380,33 @@ def _area(comparison: comparisons.Area, values: Sequence[Place]) -> Shortcut:
         found[(found == different) & coded & has_district[x] & (district[x] == district[y])] = same_district
         return found
 
-    return levels
+    def closely(x: Codes, y: Codes) -> Levels:
+        coded, placed = has_code[x] & has_code[y], has_city[x] & has_city[y]
+        found = np.where(coded | placed, different, MISSING).astype(np.int8)
+        found[coded & has_district[x] & (district[x] == district[y])] = same_district
+        rows = np.flatnonzero(coded)
+        found[rows[_within_one_edit(postcodes, x[rows], y[rows])]] = close
+        rows = np.flatnonzero(placed)
+        found[rows[_likeness(cities, x[rows], y[rows]) >= comparison.CLOSE]] = close
+        found[(coded & (code[x] == code[y])) | (placed & (city[x] == city[y]))] = _UNKNOWN
+        return found
+
+    return Sketch(quickly, closely)
 
 
-def _street(comparison: comparisons.Street, values: Sequence[Place]) -> Shortcut:
+def _street(comparison: comparisons.Street, values: Sequence[Place]) -> Sketch:
     letters = _Letters(strings([v[1] for v in values]))
-    house, postcode = numbers([v[0] for v in values]), numbers([v[5] for v in values])
+    house, postcode = (same_numbers(strings([v[part] for v in values])) for part in (0, 5))
     different = comparison.levels.index("different")
 
-    def levels(x: Codes, y: Codes) -> Levels:
+    def quickly(x: Codes, y: Codes) -> Levels:
         renamed = (house[x] == house[y]) & (postcode[x] == postcode[y])
         return _answer(len(x), letters.similarity_below(x, y, comparison.CLOSE) & ~renamed, different)
 
-    return levels
+    return Sketch(quickly)
 
 
-_SHORTCUTS: dict[type, Callable[..., Shortcut]] = {
+_SKETCHES: dict[type, Callable[..., Sketch]] = {
     comparisons.Name: _name,
     comparisons.WholeName: _whole_name,
     comparisons.Text: _text,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64decode, b64encode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 from math import log2
 
@@ -74,3 +74,8 @@ class Lookup:
                 self._memory.clear()
             self._memory[text] = found
         return found
+
+    def bins_of(self, texts: Sequence[str]) -> list[int]:
+        """Answer the bins of values that are asked for once."""
+        salt, found = self._salt, self._bins.get
+        return [found(blake2b(text.encode(), digest_size=_DIGEST, key=salt).digest(), 0) for text in texts]

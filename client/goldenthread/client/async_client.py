@@ -21,6 +21,7 @@ from goldenthread.client.jobs import AsyncJobs
 from goldenthread.client.record import AttributeInput, IdentifierKey, Record, SourceKey
 from goldenthread.client.requests import AsOf, Requests, upsert
 from goldenthread.client.retry import Retry
+from goldenthread.client.review import AsyncReview
 from goldenthread.client.window import Chunk, ChunkBuilder, UpsertResult, Window, message_of
 from goldenthread.v1 import (
     decision_service_pb2_grpc,
@@ -38,6 +39,7 @@ from goldenthread.v1 import (
     record_service_pb2_grpc,
     resolution_service_pb2,
     resolution_service_pb2_grpc,
+    review_service_pb2_grpc,
 )
 
 __all__ = ["AsyncClient"]
@@ -52,7 +54,7 @@ _Stream: TypeAlias = (
 )
 
 
-class AsyncClient(AsyncDecisions, AsyncJobs):
+class AsyncClient(AsyncDecisions, AsyncJobs, AsyncReview):
     """A connection to one tenant of a server.
 
     Safe to share between tasks of one event loop. Every call has a deadline; retryable failures are tried again with the
@@ -94,6 +96,7 @@ class AsyncClient(AsyncDecisions, AsyncJobs):
         self._explore = explore_service_pb2_grpc.ExploreServiceStub(self._channel)
         self._health = health_pb2_grpc.HealthStub(self._channel)
         self._jobs = job_service_pb2_grpc.JobServiceStub(self._channel)
+        self._review = review_service_pb2_grpc.ReviewServiceStub(self._channel)
         self._model = model_service_pb2_grpc.ModelServiceStub(self._channel)
 
     async def __aenter__(self) -> Self:

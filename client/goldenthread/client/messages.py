@@ -13,6 +13,7 @@ from goldenthread.v1.model_service_pb2 import AttributeDefinition, DataModel
 from goldenthread.v1.record_pb2 import AttributeValue
 from goldenthread.v1.record_pb2 import Record as RecordMessage
 from goldenthread.v1.resolution_service_pb2 import Candidate, GetIdentityResponse, Identity, Match
+from goldenthread.v1.review_service_pb2 import Label, ReviewAnswer, ReviewItem, ReviewReason, ReviewState
 
 __all__ = [
     "AttributeDefinition",
@@ -29,9 +30,14 @@ __all__ = [
     "Job",
     "JobState",
     "Json",
+    "Label",
     "Match",
     "NodeKind",
     "RecordMessage",
+    "ReviewAnswer",
+    "ReviewItem",
+    "ReviewReason",
+    "ReviewState",
     "Subgraph",
     "Subscription",
     "SurvivorshipRules",

@@ -23,6 +23,7 @@ from goldenthread.client.jobs import SyncJobs
 from goldenthread.client.record import AttributeInput, IdentifierKey, Record, SourceKey
 from goldenthread.client.requests import AsOf, Requests, upsert
 from goldenthread.client.retry import Retry
+from goldenthread.client.review import SyncReview
 from goldenthread.client.window import Chunk, ChunkBuilder, UpsertResult, Window, message_of
 from goldenthread.v1 import (
     decision_service_pb2_grpc,
@@ -40,6 +41,7 @@ from goldenthread.v1 import (
     record_service_pb2_grpc,
     resolution_service_pb2,
     resolution_service_pb2_grpc,
+    review_service_pb2_grpc,
 )
 
 __all__ = ["Client"]
@@ -61,7 +63,7 @@ class _Stream(Protocol):
     def cancel(self) -> bool: ...
 
 
-class Client(SyncDecisions, SyncJobs):
+class Client(SyncDecisions, SyncJobs, SyncReview):
     """A connection to one tenant of a server.
 
     Safe to share between threads. Every call has a deadline; retryable failures are tried again with the same request id,
@@ -103,6 +105,7 @@ class Client(SyncDecisions, SyncJobs):
         self._explore = explore_service_pb2_grpc.ExploreServiceStub(self._channel)
         self._health = health_pb2_grpc.HealthStub(self._channel)
         self._jobs = job_service_pb2_grpc.JobServiceStub(self._channel)
+        self._review = review_service_pb2_grpc.ReviewServiceStub(self._channel)
         self._model = model_service_pb2_grpc.ModelServiceStub(self._channel)
 
     def __enter__(self) -> Self:

@@ -72,7 +72,7 @@ NODE_PROPERTIES: dict[NodeKind, dict[str, type[int] | type[str] | type[bytes]]] 
     NodeKind.DUE: {"decision": bytes},  # its id begins with when the decision expires; deleted when that has ended
 }
 
-STATEFUL: frozenset[NodeKind] = frozenset({NodeKind.JOB, NodeKind.CURSOR, NodeKind.DEAD_LETTER})
+STATEFUL: frozenset[NodeKind] = frozenset({NodeKind.JOB, NodeKind.CURSOR, NodeKind.DEAD_LETTER, NodeKind.REVIEW})
 """Kinds whose nodes change: one change set deletes a node and puts it again. They have no edges and no past: every reader
 sees them as they are now, whatever its revision."""
 

@@ -484,8 +484,14 @@ class ExplainMatchResponse(_message.Message):
     SAME_IDENTITY_FIELD_NUMBER: _builtins.int
     DECISIONS_FIELD_NUMBER: _builtins.int
     SHARED_RULES_FIELD_NUMBER: _builtins.int
+    RULES_FIELD_NUMBER: _builtins.int
+    AGAINST_FIELD_NUMBER: _builtins.int
+    SEPARATION_FIELD_NUMBER: _builtins.int
+    HISTORY_WAS_CUT_FIELD_NUMBER: _builtins.int
     same_identity: _builtins.bool
     """Whether the two are one identity now."""
+    history_was_cut: _builtins.bool
+    """True when a deletion since then removed part of what was asked for."""
     @_builtins.property
     def match(self) -> Global___Match:
         """The match, with its reasons."""
@@ -502,6 +508,18 @@ class ExplainMatchResponse(_message.Message):
     def shared_rules(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Blocking keys both have, by rule name; empty when they would never have been compared."""
 
+    @_builtins.property
+    def rules(self) -> _containers.RepeatedCompositeFieldContainer[Global___RuleOutcome]:
+        """What came of every blocking rule, and of every type of identifier that one of them has."""
+
+    @_builtins.property
+    def against(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Comparisons that speak against one person, the heaviest first."""
+
+    @_builtins.property
+    def separation(self) -> Global___Separation:
+        """What keeps their identities apart; missing when they are one."""
+
     def __init__(
         self,
         *,
@@ -510,14 +528,96 @@ class ExplainMatchResponse(_message.Message):
         same_identity: _builtins.bool = ...,
         decisions: _abc.Iterable[_decision_service_pb2.Decision] | None = ...,
         shared_rules: _abc.Iterable[_builtins.str] | None = ...,
+        rules: _abc.Iterable[Global___RuleOutcome] | None = ...,
+        against: _abc.Iterable[_builtins.str] | None = ...,
+        separation: Global___Separation | None = ...,
+        history_was_cut: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["match", b"match"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["match", b"match", "separation", b"separation"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["decisions", b"decisions", "match", b"match", "records", b"records", "same_identity", b"same_identity", "shared_rules", b"shared_rules"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["against", b"against", "decisions", b"decisions", "history_was_cut", b"history_was_cut", "match", b"match", "records", b"records", "rules", b"rules", "same_identity", b"same_identity", "separation", b"separation", "shared_rules", b"shared_rules"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ExplainMatchResponse: _TypeAlias = ExplainMatchResponse  # noqa: Y015
+
+@_typing.final
+class RuleOutcome(_message.Message):
+    """What came of a blocking rule, or of a type of identifier, for two records."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RULE_FIELD_NUMBER: _builtins.int
+    OUTCOME_FIELD_NUMBER: _builtins.int
+    rule: _builtins.str
+    """The rule's name, or the type of the identifier."""
+    outcome: _builtins.str
+    """met: they share a key. generic: what they share is shared by too many to count. differs: both have keys, none in common.
+    missing: one of them lacks a value for it.
+    """
+    def __init__(
+        self,
+        *,
+        rule: _builtins.str = ...,
+        outcome: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["outcome", b"outcome", "rule", b"rule"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RuleOutcome: _TypeAlias = RuleOutcome  # noqa: Y015
+
+@_typing.final
+class Separation(_message.Message):
+    """What keeps two identities apart."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BY_FIELD_NUMBER: _builtins.int
+    RECORDS_FIELD_NUMBER: _builtins.int
+    STRONGEST_WEIGHT_FIELD_NUMBER: _builtins.int
+    AVERAGE_WEIGHT_FIELD_NUMBER: _builtins.int
+    LINK_WEIGHT_FIELD_NUMBER: _builtins.int
+    MIN_AVERAGE_FIELD_NUMBER: _builtins.int
+    MISSING_WEIGHT_FIELD_NUMBER: _builtins.int
+    by: _builtins.str
+    """weight: no two of their records link. blocking: two would, but nothing brought them together. average: too little speaks for
+    all their records together. decision, veto or size: a steward, a rule, or that too many hang together.
+    """
+    strongest_weight: _builtins.float
+    """Weight of these two, in bits."""
+    average_weight: _builtins.float
+    """Average weight over all pairs of a record of one and a record of the other, in bits."""
+    link_weight: _builtins.float
+    """The weight that one pair must reach, in bits."""
+    min_average: _builtins.float
+    """The average that all pairs must reach, in bits."""
+    missing_weight: _builtins.float
+    """By how much the weight (by weight) or the average (by average) falls short, in bits; else 0."""
+    @_builtins.property
+    def records(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The two records, one of each, that match best."""
+
+    def __init__(
+        self,
+        *,
+        by: _builtins.str = ...,
+        records: _abc.Iterable[_builtins.str] | None = ...,
+        strongest_weight: _builtins.float = ...,
+        average_weight: _builtins.float = ...,
+        link_weight: _builtins.float = ...,
+        min_average: _builtins.float = ...,
+        missing_weight: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["average_weight", b"average_weight", "by", b"by", "link_weight", b"link_weight", "min_average", b"min_average", "missing_weight", b"missing_weight", "records", b"records", "strongest_weight", b"strongest_weight"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Separation: _TypeAlias = Separation  # noqa: Y015
 
 @_typing.final
 class ExplainIdentityRequest(_message.Message):
@@ -527,25 +627,109 @@ class ExplainIdentityRequest(_message.Message):
 
     NAME_FIELD_NUMBER: _builtins.int
     AS_OF_FIELD_NUMBER: _builtins.int
+    WITHOUT_RECORDS_FIELD_NUMBER: _builtins.int
+    WITHOUT_DECISION_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The identity's name. Required."""
+    without_decision: _builtins.str
+    """Name of a decision: `would_be` says who would be one if it were undone. Not together with `without_records`."""
     @_builtins.property
     def as_of(self) -> _record_pb2.AsOf:
         """Past moment to read at."""
+
+    @_builtins.property
+    def without_records(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names of records of the identity: `would_be` says who would be one if they were removed."""
 
     def __init__(
         self,
         *,
         name: _builtins.str = ...,
         as_of: _record_pb2.AsOf | None = ...,
+        without_records: _abc.Iterable[_builtins.str] | None = ...,
+        without_decision: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "name", b"name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "name", b"name", "without_decision", b"without_decision", "without_records", b"without_records"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ExplainIdentityRequest: _TypeAlias = ExplainIdentityRequest  # noqa: Y015
+
+@_typing.final
+class Bridge(_message.Message):
+    """Evidence without which an identity would come apart."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BY_FIELD_NUMBER: _builtins.int
+    RECORDS_FIELD_NUMBER: _builtins.int
+    COMPARISON_FIELD_NUMBER: _builtins.int
+    DECISION_FIELD_NUMBER: _builtins.int
+    WEIGHT_FIELD_NUMBER: _builtins.int
+    GROUPS_FIELD_NUMBER: _builtins.int
+    by: _builtins.str
+    """match: between two records. comparison: all that one comparison says of its records. decision: a steward's."""
+    comparison: _builtins.str
+    """The comparison."""
+    decision: _builtins.str
+    """Name of the decision."""
+    weight: _builtins.float
+    """Weight of the match, or the least that the comparison adds to a match of the identity, in bits."""
+    @_builtins.property
+    def records(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The two records of a match."""
+
+    @_builtins.property
+    def groups(self) -> _containers.RepeatedCompositeFieldContainer[Global___RecordGroup]:
+        """The groups of its records that would be left, the largest first."""
+
+    def __init__(
+        self,
+        *,
+        by: _builtins.str = ...,
+        records: _abc.Iterable[_builtins.str] | None = ...,
+        comparison: _builtins.str = ...,
+        decision: _builtins.str = ...,
+        weight: _builtins.float = ...,
+        groups: _abc.Iterable[Global___RecordGroup] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["by", b"by", "comparison", b"comparison", "decision", b"decision", "groups", b"groups", "records", b"records", "weight", b"weight"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Bridge: _TypeAlias = Bridge  # noqa: Y015
+
+@_typing.final
+class RecordGroup(_message.Message):
+    """Records that belong together."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECORDS_FIELD_NUMBER: _builtins.int
+    IDENTITY_FIELD_NUMBER: _builtins.int
+    identity: _builtins.str
+    """The identity that they would be; empty for a new one."""
+    @_builtins.property
+    def records(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names of the records."""
+
+    def __init__(
+        self,
+        *,
+        records: _abc.Iterable[_builtins.str] | None = ...,
+        identity: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["identity", b"identity", "records", b"records"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RecordGroup: _TypeAlias = RecordGroup  # noqa: Y015
 
 @_typing.final
 class JoinStep(_message.Message):
@@ -606,6 +790,14 @@ class ExplainIdentityResponse(_message.Message):
     IDENTITY_FIELD_NUMBER: _builtins.int
     STEPS_FIELD_NUMBER: _builtins.int
     DECISIONS_FIELD_NUMBER: _builtins.int
+    BRIDGES_FIELD_NUMBER: _builtins.int
+    BRIDGES_TRUNCATED_FIELD_NUMBER: _builtins.int
+    WOULD_BE_FIELD_NUMBER: _builtins.int
+    HISTORY_WAS_CUT_FIELD_NUMBER: _builtins.int
+    bridges_truncated: _builtins.bool
+    """True when so many hang together that not everything was tried."""
+    history_was_cut: _builtins.bool
+    """True when a deletion since then removed part of what was asked for."""
     @_builtins.property
     def identity(self) -> Global___Identity:
         """The identity."""
@@ -618,16 +810,28 @@ class ExplainIdentityResponse(_message.Message):
     def decisions(self) -> _containers.RepeatedCompositeFieldContainer[_decision_service_pb2.Decision]:
         """Decisions that bind its records."""
 
+    @_builtins.property
+    def bridges(self) -> _containers.RepeatedCompositeFieldContainer[Global___Bridge]:
+        """What holds it together: matches first, and of each kind the weakest first. No single match does when several agree."""
+
+    @_builtins.property
+    def would_be(self) -> _containers.RepeatedCompositeFieldContainer[Global___RecordGroup]:
+        """What was asked for: who would be one, the largest first."""
+
     def __init__(
         self,
         *,
         identity: Global___Identity | None = ...,
         steps: _abc.Iterable[Global___JoinStep] | None = ...,
         decisions: _abc.Iterable[_decision_service_pb2.Decision] | None = ...,
+        bridges: _abc.Iterable[Global___Bridge] | None = ...,
+        bridges_truncated: _builtins.bool = ...,
+        would_be: _abc.Iterable[Global___RecordGroup] | None = ...,
+        history_was_cut: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["identity", b"identity"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["decisions", b"decisions", "identity", b"identity", "steps", b"steps"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bridges", b"bridges", "bridges_truncated", b"bridges_truncated", "decisions", b"decisions", "history_was_cut", b"history_was_cut", "identity", b"identity", "steps", b"steps", "would_be", b"would_be"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

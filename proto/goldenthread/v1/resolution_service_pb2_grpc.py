@@ -107,7 +107,8 @@ class ResolutionServiceServicer:
 
     def ExplainMatch(self, request, context):
         """Explains why two records, or the closest records of two identities, match or do not.
-        The contributions add up to the weight that was used.
+        The contributions add up to the weight that was used. Of two that are not one identity it says what keeps them apart, and
+        how much is missing.
 
         Errors: NOT_FOUND, INVALID_FIELD.
         """
@@ -116,9 +117,11 @@ class ResolutionServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ExplainIdentity(self, request, context):
-        """Explains how an identity came to be: the steps that joined its records, strongest first.
+        """Explains how an identity came to be: the steps that joined its records, strongest first, and the evidence without which it
+        would come apart. Asked so, it also says who would be one if records were removed or a decision were undone; the answer is
+        that of the functions that would do it, and nothing is changed.
 
-        Errors: NOT_FOUND.
+        Errors: NOT_FOUND, INVALID_FIELD, FAILED_PRECONDITION (the decision has ended).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -52,14 +52,17 @@ class ResolutionServiceStub:
     """
     ExplainMatch: _grpc.UnaryUnaryMultiCallable[_resolution_service_pb2.ExplainMatchRequest, _resolution_service_pb2.ExplainMatchResponse]
     """Explains why two records, or the closest records of two identities, match or do not.
-    The contributions add up to the weight that was used.
+    The contributions add up to the weight that was used. Of two that are not one identity it says what keeps them apart, and
+    how much is missing.
 
     Errors: NOT_FOUND, INVALID_FIELD.
     """
     ExplainIdentity: _grpc.UnaryUnaryMultiCallable[_resolution_service_pb2.ExplainIdentityRequest, _resolution_service_pb2.ExplainIdentityResponse]
-    """Explains how an identity came to be: the steps that joined its records, strongest first.
+    """Explains how an identity came to be: the steps that joined its records, strongest first, and the evidence without which it
+    would come apart. Asked so, it also says who would be one if records were removed or a decision were undone; the answer is
+    that of the functions that would do it, and nothing is changed.
 
-    Errors: NOT_FOUND.
+    Errors: NOT_FOUND, INVALID_FIELD, FAILED_PRECONDITION (the decision has ended).
     """
     MergeIdentities: _grpc.UnaryUnaryMultiCallable[_resolution_service_pb2.MergeIdentitiesRequest, _resolution_service_pb2.MergeIdentitiesResponse]
     """Merges identities by a steward's decision, which outlives re-ingest; UndoDecision takes it back.
@@ -96,14 +99,17 @@ class ResolutionServiceAsyncStub(ResolutionServiceStub):
     """
     ExplainMatch: _aio.UnaryUnaryMultiCallable[_resolution_service_pb2.ExplainMatchRequest, _resolution_service_pb2.ExplainMatchResponse]  # type: ignore[assignment]
     """Explains why two records, or the closest records of two identities, match or do not.
-    The contributions add up to the weight that was used.
+    The contributions add up to the weight that was used. Of two that are not one identity it says what keeps them apart, and
+    how much is missing.
 
     Errors: NOT_FOUND, INVALID_FIELD.
     """
     ExplainIdentity: _aio.UnaryUnaryMultiCallable[_resolution_service_pb2.ExplainIdentityRequest, _resolution_service_pb2.ExplainIdentityResponse]  # type: ignore[assignment]
-    """Explains how an identity came to be: the steps that joined its records, strongest first.
+    """Explains how an identity came to be: the steps that joined its records, strongest first, and the evidence without which it
+    would come apart. Asked so, it also says who would be one if records were removed or a decision were undone; the answer is
+    that of the functions that would do it, and nothing is changed.
 
-    Errors: NOT_FOUND.
+    Errors: NOT_FOUND, INVALID_FIELD, FAILED_PRECONDITION (the decision has ended).
     """
     MergeIdentities: _aio.UnaryUnaryMultiCallable[_resolution_service_pb2.MergeIdentitiesRequest, _resolution_service_pb2.MergeIdentitiesResponse]  # type: ignore[assignment]
     """Merges identities by a steward's decision, which outlives re-ingest; UndoDecision takes it back.
@@ -161,7 +167,8 @@ class ResolutionServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_resolution_service_pb2.ExplainMatchResponse, _abc.Awaitable[_resolution_service_pb2.ExplainMatchResponse]]:
         """Explains why two records, or the closest records of two identities, match or do not.
-        The contributions add up to the weight that was used.
+        The contributions add up to the weight that was used. Of two that are not one identity it says what keeps them apart, and
+        how much is missing.
 
         Errors: NOT_FOUND, INVALID_FIELD.
         """
@@ -172,9 +179,11 @@ class ResolutionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _resolution_service_pb2.ExplainIdentityRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_resolution_service_pb2.ExplainIdentityResponse, _abc.Awaitable[_resolution_service_pb2.ExplainIdentityResponse]]:
-        """Explains how an identity came to be: the steps that joined its records, strongest first.
+        """Explains how an identity came to be: the steps that joined its records, strongest first, and the evidence without which it
+        would come apart. Asked so, it also says who would be one if records were removed or a decision were undone; the answer is
+        that of the functions that would do it, and nothing is changed.
 
-        Errors: NOT_FOUND.
+        Errors: NOT_FOUND, INVALID_FIELD, FAILED_PRECONDITION (the decision has ended).
         """
 
     @_abc_1.abstractmethod

@@ -130,6 +130,21 @@ class Config(Struct, frozen=True, kw_only=True):
     event_retention_days: Annotated[
         float, Meta(ge=0, description="Days that events are kept for those who follow them; 0 to keep all.")
     ] = 0
+    review_window: Annotated[
+        int,
+        Meta(
+            ge=10,
+            le=100_000,
+            description="Doubtful pairs of each reason that are ranked for review, the likeliest wrong first.",
+        ),
+    ] = 1000
+    review_lease_seconds: Annotated[
+        float, Meta(gt=0, le=604_800, description="Time for which somebody who claims a pair to review has it alone.")
+    ] = 900
+    review_second_opinion_value: Annotated[
+        float,
+        Meta(ge=0, description="Value of a pair from which two people must give it the same answer; 0 for none."),
+    ] = 0
     health_interval_seconds: Annotated[float, Meta(gt=0, description="Time between two checks of the store.")] = 2
     shutdown_grace_seconds: Annotated[
         float, Meta(ge=0, description="Time that calls in flight are given to end when the server stops.")

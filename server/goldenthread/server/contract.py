@@ -16,6 +16,7 @@ from goldenthread.v1 import (
     model_service_pb2,
     record_service_pb2,
     resolution_service_pb2,
+    review_service_pb2,
 )
 
 __all__ = ["PACKAGE", "SERVICES", "methods", "request_type", "role_for"]
@@ -31,6 +32,7 @@ _FILES: Final[tuple[FileDescriptor, ...]] = (
     model_service_pb2.DESCRIPTOR,
     job_service_pb2.DESCRIPTOR,
     event_service_pb2.DESCRIPTOR,
+    review_service_pb2.DESCRIPTOR,
 )
 
 SERVICES: Final[tuple[str, ...]] = tuple(service.full_name for file in _FILES for service in file.services_by_name.values())

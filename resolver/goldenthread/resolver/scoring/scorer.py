@@ -62,7 +62,11 @@ def _with_refinement(model: MatchModel) -> tuple[tuple[int, ...], list[list[_Row
 
 
 class Contribution(Struct, frozen=True):
-    """What one comparison adds to a pair's weight; `rarity` is the frequency bin of the agreement, 0 the rarest."""
+    """What one comparison adds to a pair's weight.
+
+    `rarity` is the part of the weight that is due to term frequency: what an agreement on this value weighs more than one on
+    the commonest values would.
+    """
 
     comparison: str
     level: str
@@ -179,17 +183,12 @@ class Scorer:
         # On a tie the plainest explanation is named.
         against = next(c for c in (4, 3, 1, 2) if totals[c] == best)
         refinement = self.model.refinement
-        extra = (0,) * 0 if refinement is UNSET else tuple(t[x] for t, x in zip(refinement.tables, levels, strict=True))
-        contributions = [
-            Contribution(
-                comparison=c.name,
-                level=c.levels[level],
-                weight=(tables[0][level] - tables[against][level] if level else 0) + (extra[k] if extra else 0),
-                rarity=_rarity_of(c.levels[level]),
-            )
-            for k, (c, tables, level) in enumerate(zip(self.comparisons, self._tables, levels, strict=True))
-            if level != MISSING or (extra and extra[k])
-        ]
+        contributions = []
+        for k, (c, level) in enumerate(zip(self.comparisons, levels, strict=True)):
+            weight = self._adds(k, level, against)
+            if level != MISSING or weight:
+                commonest = _commonest(c.levels, level)
+                contributions.append(Contribution(c.name, c.levels[level], weight, weight - self._adds(k, commonest, against)))
         prior = self.model.priors[0] - self.model.priors[against]
         if refinement is not UNSET:
             prior += refinement.constant
@@ -199,6 +198,12 @@ class Scorer:
         if calibration:
             contributions.append(Contribution(CALIBRATION, "", calibration, 0))
         return PairExplanation(weight, prior, CLASSES[against], self.probability(weight), tuple(contributions))
+
+    def _adds(self, k: int, level: int, against: int) -> int:
+        """Say what a level of the k-th comparison adds to a weight, measured against a class."""
+        tables, refinement = self._tables[k], self.model.refinement
+        weight = tables[0][level] - tables[against][level] if level != MISSING else 0
+        return weight if refinement is UNSET else weight + refinement.tables[k][level]
 
     def _together(self, levels: Sequence[int]) -> list[Contribution]:
         """List what pairs of comparisons say beyond what each says; what is nothing is left out."""
@@ -219,7 +224,10 @@ class Scorer:
         return 1.0 / (1.0 + float(2.0 ** min(60.0, -bits)))
 
 
-def _rarity_of(level: str) -> int:
-    """Read the frequency bin off a level's name; 0 for levels without one."""
-    tail = level.rpartition("_")[2]
-    return int(tail) if tail.isdigit() else 0
+def _commonest(names: Sequence[str], level: int) -> int:
+    """Find the level of the same agreement on the commonest values; the level itself when it knows no frequency."""
+    stem, _, grade = names[level].rpartition("_")
+    if not grade.isdigit():
+        return level
+    grades = {int(name.rpartition("_")[2]): place for place, name in enumerate(names) if name.startswith(f"{stem}_")}
+    return grades[max(grades)]

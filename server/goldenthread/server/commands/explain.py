@@ -8,16 +8,18 @@ import numpy as np
 from msgspec import Struct
 
 from goldenthread.graph.store import Reader, StoredIdentity
-from goldenthread.resolver.blocking import candidate_keys
-from goldenthread.resolver.normalise import identifiers
 from goldenthread.resolver.scoring import PairExplanation
+from goldenthread.server.commands.apart import Apart, what_keeps_apart
 from goldenthread.server.commands.as_of import Moment, read_at
+from goldenthread.server.commands.blocking_outcomes import RuleOutcome, blocking_outcomes
+from goldenthread.server.commands.bridges import Bridges, find_bridges
 from goldenthread.server.commands.decisions.kept import DecisionView, view_decisions
 from goldenthread.server.commands.engine import Engine
 from goldenthread.server.commands.identities import living
 from goldenthread.server.commands.linking import component_parts, cut_part, vetoes_of
 from goldenthread.server.commands.prepare_record import Member
 from goldenthread.server.commands.tenants import Tenant
+from goldenthread.server.commands.what_if import WouldBe, if_decision_undone, if_records_removed
 from goldenthread.server.errors import NotFound
 
 __all__ = ["IdentityExplained", "MatchExplained", "Step", "explain_identity", "explain_match"]
@@ -30,7 +32,15 @@ class MatchExplained(Struct, frozen=True):
     explanation: PairExplanation
     same_identity: bool
     decisions: Sequence[DecisionView]
-    shared_rules: Sequence[str]
+    rules: Sequence[RuleOutcome]
+    apart: Apart | None
+    """What keeps their identities apart; None when they are one."""
+    was_cut: bool
+
+    @property
+    def shared_rules(self) -> list[str]:
+        """What both have a key of, generic or not."""
+        return sorted(rule.rule for rule in self.rules if rule.outcome in ("met", "generic"))
 
 
 class Step(Struct, frozen=True):
@@ -50,6 +60,8 @@ class IdentityExplained(Struct, frozen=True):
     identity: StoredIdentity
     steps: Sequence[Step]
     decisions: Sequence[DecisionView]
+    bridges: Bridges
+    would_be: Sequence[WouldBe]
 
 
 async def explain_match(
@@ -66,13 +78,21 @@ async def explain_match(
         members = await tenant.members_of(states.values())
         a, b = _closest(tenant, members, ours, theirs)
         decisions = await view_decisions(reader, tenant, await reader.decisions([a, b]))
-    keys_a, keys_b = _key_names(tenant, members[a]), _key_names(tenant, members[b])
+        rules = await blocking_outcomes(reader, tenant, members[a].profile, members[b].profile)
+        identities = await reader.identities([id for id in {states[a].identity, states[b].identity} if id is not None])
+        apart = None
+        if len(identities) > 1:
+            one, other = (identities[states[record].identity or b""].records for record in (a, b))
+            members |= await tenant.members_of((await reader.records([*one, *other])).values())
+            apart = await what_keeps_apart(reader, tenant, members, one, other)
     return MatchExplained(
         (a, b),
         tenant.scorer.explain(members[a].profile, members[b].profile),
-        states[a].identity == states[b].identity,
+        len(identities) == 1,
         decisions,
-        sorted({rule for rule, _ in keys_a & keys_b}),
+        rules,
+        apart,
+        any(identity.was_cut for identity in identities.values()),
     )
 
 
@@ -96,21 +116,33 @@ def _closest(
     return pairs[int(np.argmax(weights))]
 
 
-def _key_names(tenant: Tenant, member: Member) -> set[tuple[str, str]]:
-    keys = {(key.rule, key.text) for key in candidate_keys(member.profile, tenant.match_model)}
-    return keys | {(identifier.type.name.lower(), identifier.text) for identifier in identifiers(member.profile)}
+async def explain_identity(
+    engine: Engine,
+    tenant: Tenant,
+    id: bytes,
+    moment: Moment | None,
+    *,
+    without_records: Sequence[bytes] = (),
+    without_decision: bytes = b"",
+) -> IdentityExplained:
+    """Replay the cutting of the identity's component: give the steps that joined its records, and what holds it together.
 
-
-async def explain_identity(engine: Engine, tenant: Tenant, id: bytes, moment: Moment | None) -> IdentityExplained:
-    """Replay the cutting of the identity's component, and give the steps that joined its records.
+    Where it is asked for, also say who would be one without some of its records or without a decision.
 
     Raises:
-        NotFound: there is no such identity.
+        NotFound: there is no such identity, or decision.
+        InvalidField: a record to leave out is not one of the identity's.
+        FailedPrecondition: the decision has ended.
     """
+    would_be: Sequence[WouldBe] = ()
     async with read_at(engine, tenant, moment) as reader:
         identity = (await living(reader, id)).identity
         parts = await component_parts(reader, tenant, identity.records)
         decisions = await view_decisions(reader, tenant, await reader.decisions(identity.records))
+        if without_records:
+            would_be = await if_records_removed(reader, tenant, identity.records, without_records)
+        elif without_decision:
+            would_be = await if_decision_undone(reader, tenant, identity.records, without_decision)
     wanted = set(identity.records)
     steps: list[Step] = []
     for part in parts:
@@ -122,4 +154,6 @@ async def explain_identity(engine: Engine, tenant: Tenant, id: bytes, moment: Mo
             a, b = step.strongest
             explanation = tenant.scorer.explain(part.members[a].profile, part.members[b].profile)
             steps.append(Step(left, right, (part.records[a], part.records[b]), explanation, step.average, step.by))
-    return IdentityExplained(identity, steps, decisions)
+    whole = next((part for part in parts if wanted.issubset(part.records)), None)
+    bridges = await find_bridges(tenant, whole, identity.records) if whole is not None else Bridges((), is_cut=False)
+    return IdentityExplained(identity, steps, decisions, bridges, would_be)

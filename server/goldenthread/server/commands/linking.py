@@ -37,6 +37,7 @@ __all__ = [
     "held_components",
     "relink",
     "vetoes_of",
+    "weight_matrix",
 ]
 
 _DENSE = 512
@@ -298,6 +299,11 @@ def cut_part(
         vetoes,
         explain=explain,
     )
+
+
+def weight_matrix(tenant: Tenant, part: Part) -> NDArray[np.int64]:
+    """Weigh all pairs of one component, for what cuts it more than once."""
+    return _matrices(tenant, [part])[id(part)]
 
 
 def _matrices(tenant: Tenant, parts: Sequence[Part]) -> dict[int, NDArray[np.int64]]:

@@ -14,6 +14,7 @@ from goldenthread.server.services.models import ModelService
 from goldenthread.server.services.preparing import Preparer
 from goldenthread.server.services.records import RecordService
 from goldenthread.server.services.resolution import ResolutionService
+from goldenthread.server.services.review import ReviewService
 from goldenthread.server.services.searching import Searcher
 from goldenthread.v1 import (
     decision_service_pb2_grpc,
@@ -24,6 +25,7 @@ from goldenthread.v1 import (
     model_service_pb2_grpc,
     record_service_pb2_grpc,
     resolution_service_pb2_grpc,
+    review_service_pb2_grpc,
 )
 
 __all__ = ["Preparer", "Searcher", "add_services"]
@@ -39,3 +41,4 @@ def add_services(server: grpc.aio.Server, engine: Engine, preparer: Preparer, se
     model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(engine), server)
     job_service_pb2_grpc.add_JobServiceServicer_to_server(JobService(engine), server)
     event_service_pb2_grpc.add_EventServiceServicer_to_server(EventService(engine), server)
+    review_service_pb2_grpc.add_ReviewServiceServicer_to_server(ReviewService(engine), server)

@@ -8,7 +8,10 @@ import grpc
 
 from goldenthread.graph.model import SemanticType
 from goldenthread.server.commands import Engine
+from goldenthread.server.commands.apart import Apart
+from goldenthread.server.commands.bridges import Bridge
 from goldenthread.server.commands.decisions.identities import merge_identities, split_identity
+from goldenthread.server.commands.decisions.kept import DecisionView
 from goldenthread.server.commands.explain import explain_identity, explain_match
 from goldenthread.server.commands.identities import (
     ByIdentifier,
@@ -19,6 +22,7 @@ from goldenthread.server.commands.identities import (
 )
 from goldenthread.server.commands.ids import name_of, parse_name
 from goldenthread.server.commands.tenants import Tenant
+from goldenthread.server.errors import InvalidField
 from goldenthread.server.services.callers import calling_tenant, check_parent, request_of
 from goldenthread.server.services.decisions import decisions_to, effect_to, terms_of
 from goldenthread.server.services.edge import check, page_size, page_start, page_token
@@ -87,12 +91,17 @@ class ResolutionService(resolution_service_pb2_grpc.ResolutionServiceServicer):
         left = parse_name(tenant.name, request.left, "records", "identities", field="left")
         right = parse_name(tenant.name, request.right, "records", "identities", field="right")
         explained = await explain_match(self._engine, tenant, left, right, moment_of(request.as_of))
+        against = [part for part in explained.explanation.contributions if part.weight < 0]
         return pb.ExplainMatchResponse(
             match=match_to(tenant.match_model, explained.explanation),
             records=[name_of(tenant.name, "records", record) for record in explained.records],
             same_identity=explained.same_identity,
             decisions=decisions_to(tenant, explained.decisions),
             shared_rules=explained.shared_rules,
+            rules=[pb.RuleOutcome(rule=rule.rule, outcome=rule.outcome) for rule in explained.rules],
+            against=[part.comparison for part in sorted(against, key=lambda part: part.weight)],
+            separation=_separation(tenant, explained.apart) if explained.apart is not None else None,
+            history_was_cut=explained.was_cut,
         )
 
     async def ExplainIdentity(  # noqa: N802 - the proto's name
@@ -102,8 +111,17 @@ class ResolutionService(resolution_service_pb2_grpc.ResolutionServiceServicer):
     ) -> pb.ExplainIdentityResponse:
         check(request)
         tenant = await calling_tenant(self._engine)
+        without = [parse_name(tenant.name, name, "records", field="without_records")[1] for name in request.without_records]
+        decision = request.without_decision
+        if without and decision:
+            raise InvalidField("without_decision", "can't be given together with without_records")
         explained = await explain_identity(
-            self._engine, tenant, parse_name(tenant.name, request.name, "identities")[1], moment_of(request.as_of)
+            self._engine,
+            tenant,
+            parse_name(tenant.name, request.name, "identities")[1],
+            moment_of(request.as_of),
+            without_records=without,
+            without_decision=parse_name(tenant.name, decision, "decisions", field="without_decision")[1] if decision else b"",
         )
 
         def names(records: Sequence[bytes]) -> list[str]:
@@ -123,6 +141,10 @@ class ResolutionService(resolution_service_pb2_grpc.ResolutionServiceServicer):
                 for step in explained.steps
             ],
             decisions=decisions_to(tenant, explained.decisions),
+            bridges=[_bridge(tenant, bridge, explained.decisions) for bridge in explained.bridges.found],
+            bridges_truncated=explained.bridges.is_cut,
+            would_be=[_group(tenant, one.records, one.identity) for one in explained.would_be],
+            history_was_cut=explained.identity.was_cut,
         )
 
     async def MergeIdentities(  # noqa: N802 - the proto's name
@@ -198,3 +220,35 @@ def _key(tenant: Tenant, request: pb.GetIdentityRequest) -> IdentityKey:
         case _:
             asked = request.identifier
             return ByIdentifier(SemanticType(asked.type), asked.value, asked.issuer)
+
+
+def _separation(tenant: Tenant, apart: Apart) -> pb.Separation:
+    model = tenant.match_model
+    return pb.Separation(
+        by=apart.by,
+        records=[name_of(tenant.name, "records", record) for record in apart.strongest],
+        strongest_weight=bits(apart.strongest_weight),
+        average_weight=bits(apart.average),
+        link_weight=bits(model.link_weight),
+        min_average=bits(model.min_average),
+        missing_weight=bits(apart.missing),
+    )
+
+
+def _bridge(tenant: Tenant, bridge: Bridge, decisions: Sequence[DecisionView]) -> pb.Bridge:
+    decision = next((view.id for view in decisions if bridge.by == "decision" and view.revision == bridge.revision), None)
+    return pb.Bridge(
+        by=bridge.by,
+        records=[name_of(tenant.name, "records", record) for record in bridge.records],
+        comparison=bridge.comparison,
+        decision=name_of(tenant.name, "decisions", decision) if decision is not None else "",
+        weight=bits(bridge.weight),
+        groups=[_group(tenant, records) for records in bridge.groups],
+    )
+
+
+def _group(tenant: Tenant, records: Sequence[bytes], identity: bytes = b"") -> pb.RecordGroup:
+    return pb.RecordGroup(
+        records=[name_of(tenant.name, "records", record) for record in records],
+        identity=name_of(tenant.name, "identities", identity) if identity else "",
+    )

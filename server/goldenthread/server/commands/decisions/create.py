@@ -23,7 +23,7 @@ from goldenthread.server.commands.identities import living
 from goldenthread.server.commands.tenants import Tenant
 from goldenthread.server.errors import InvalidField, NotFound
 
-__all__ = ["CannotLink", "MustLink", "NotHousehold", "PinnedValue", "Ruled", "create_decision"]
+__all__ = ["CannotLink", "MustLink", "NotHousehold", "PinnedValue", "Ruled", "create_decision", "plan_link"]
 
 Named = tuple[str, bytes]
 """A collection, `records` or `identities`, and an id in it."""
@@ -75,7 +75,7 @@ async def create_decision(
     async def plan(reader: Reader, at: int) -> Planned:
         match ruled:
             case MustLink() | CannotLink():
-                return await _plan_link(reader, tenant, ruled, terms, at)
+                return await plan_link(reader, tenant, ruled, terms, at)
             case NotHousehold():
                 return await _plan_not_household(reader, tenant, ruled, terms, at)
             case PinnedValue():
@@ -84,7 +84,11 @@ async def create_decision(
     return await carry_out(engine, tenant, plan, request, preview=preview)
 
 
-async def _plan_link(reader: Reader, tenant: Tenant, ruled: MustLink | CannotLink, terms: DecisionTerms, at: int) -> Planned:
+async def plan_link(reader: Reader, tenant: Tenant, ruled: MustLink | CannotLink, terms: DecisionTerms, at: int) -> Planned:
+    """Plan a decision that records are one person, or that they are not.
+
+    Raises as `create_decision` does.
+    """
     left, right = await _records(reader, ruled.left), await _records(reader, ruled.right)
     if set(left) & set(right):
         raise InvalidField("right", "names a record that left names too; name it on one side")

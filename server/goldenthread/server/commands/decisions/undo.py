@@ -21,7 +21,7 @@ from goldenthread.server.commands.linking import Change, relink
 from goldenthread.server.commands.tenants import Tenant
 from goldenthread.server.errors import FailedPrecondition, NotFound
 
-__all__ = ["expire_decisions", "undo_decision"]
+__all__ = ["expire_decisions", "plan_undo", "undo_decision"]
 
 _AT_ONCE = 100
 
@@ -37,17 +37,25 @@ async def undo_decision(
     """
 
     async def plan(reader: Reader, at: int) -> Planned:
-        end = end_id(tenant.vault, id)
-        found = await reader.nodes([id, end])
-        decision = found.get(id)
-        if decision is None or decision.kind is not NodeKind.DECISION:
-            raise NotFound("decision")
-        if end in found:
-            how = "has expired" if found[end].properties["kind"] == "expiry" else "was undone before"
-            raise FailedPrecondition(f"the decision {how}")
-        return await _plan_end(reader, tenant, decision, "undo", actor, reason, at)
+        return await plan_undo(reader, tenant, id, actor, reason, at)
 
     return await carry_out(engine, tenant, plan, request, preview=preview)
+
+
+async def plan_undo(reader: Reader, tenant: Tenant, id: bytes, actor: str, reason: str, at: int) -> Planned:
+    """Plan to undo a decision; where it came of an answer in review, that answer's label goes with it.
+
+    Raises as `undo_decision` does.
+    """
+    end = end_id(tenant.vault, id)
+    found = await reader.nodes([id, end])
+    decision = found.get(id)
+    if decision is None or decision.kind is not NodeKind.DECISION:
+        raise NotFound("decision")
+    if end in found:
+        how = "has expired" if found[end].properties["kind"] == "expiry" else "was undone before"
+        raise FailedPrecondition(f"the decision {how}")
+    return await _plan_end(reader, tenant, decision, "undo", actor, reason, at)
 
 
 async def expire_decisions(engine: Engine, tenant: Tenant, at: int) -> int:
@@ -88,11 +96,13 @@ async def _plan_end(
     refs = [EdgeRef(edge.kind, edge.source, edge.target) for edge in bound]
     change = Change(end_decisions=refs, back_to=decision.recorded_from - 1)
     linked = await relink(reader, tenant, change, at)
+    answers = await reader.labels(sorted({edge.source for edge in bound})) if kind == "undo" else ()
+    labels = [label.id for label in answers if label.properties.get("decision") == decision.id]
 
     async def changes() -> ChangeSet:
         ending = await end_changes(tenant, decision, bound, kind, actor, reason)
         changes = linked.changes
-        changes.delete_nodes += ending.delete_nodes
+        changes.delete_nodes += [*ending.delete_nodes, *labels]
         changes.end_edges += ending.end_edges
         changes.put_nodes += ending.put_nodes
         return changes

@@ -1,0 +1,72 @@
+"""Say what keeps two records apart: their weight, an average, a decision, a veto, the size, or that they never met."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal
+
+import numpy as np
+from msgspec import Struct
+
+from goldenthread.graph.store import Reader
+from goldenthread.server.commands.linking import Part, component_parts, cut_part
+from goldenthread.server.commands.prepare_record import Member
+from goldenthread.server.commands.tenants import Tenant
+
+__all__ = ["Apart", "ApartBy", "cuts_of", "what_keeps_apart"]
+
+ApartBy = Literal["weight", "blocking", "average", "decision", "veto", "size"]
+
+
+class Apart(Struct, frozen=True):
+    """Why two groups of records are not one identity.
+
+    `missing` is by how much the weight (by `weight`) or the average (by `average`) falls short of what it must reach.
+    """
+
+    by: ApartBy
+    strongest: tuple[bytes, bytes]
+    strongest_weight: int
+    average: int
+    missing: int
+
+
+def cuts_of(tenant: Tenant, parts: Iterable[Part], pairs: Iterable[tuple[bytes, bytes]]) -> dict[tuple[bytes, bytes], ApartBy]:
+    """Say of pairs of records what cut apart their clusters, which a link joins; other pairs are left out."""
+    part_of = {record: part for part in parts for record in part.records}
+    known: dict[int, tuple[dict[bytes, int], dict[tuple[int, int], ApartBy]]] = {}
+    found: dict[tuple[bytes, bytes], ApartBy] = {}
+    for one, other in pairs:
+        part = part_of.get(one)
+        if part is None or part is not part_of.get(other):
+            continue
+        if id(part) not in known:
+            clustering = cut_part(tenant, part, explain=True)
+            cuts: dict[tuple[int, int], ApartBy] = {(cut.left, cut.right): cut.by for cut in clustering.cuts}
+            known[id(part)] = (dict(zip(part.records, clustering.labels, strict=True)), cuts)
+        labels, cuts = known[id(part)]
+        left, right = sorted((labels[one], labels[other]))
+        if (left, right) in cuts:
+            found[one, other] = cuts[left, right]
+    return found
+
+
+async def what_keeps_apart(
+    reader: Reader, tenant: Tenant, members: Mapping[bytes, Member], ours: Sequence[bytes], theirs: Sequence[bytes]
+) -> Apart:
+    """Say why the records of two identities are not one; `members` holds those of both."""
+    settings = tenant.clustering
+    left, right = [r for r in ours if r in members], [r for r in theirs if r in members]
+    profiles = [members[record].profile for record in (*left, *right)]
+    rows = np.repeat(np.arange(len(left), dtype=np.int32), len(right))
+    columns = np.tile(np.arange(len(left), len(profiles), dtype=np.int32), len(left))
+    weights = tenant.scorer.weights(profiles, rows, columns)
+    best = int(np.argmax(weights))
+    strongest = (left[best // len(right)], right[best % len(right)])
+    weight, average = int(weights[best]), int(weights.sum()) // len(weights)
+    parts = await component_parts(reader, tenant, [*left, *right])
+    by = cuts_of(tenant, parts, [(left[0], right[0])]).get((left[0], right[0]))
+    if by is None:
+        by = "blocking" if weight >= settings.link_weight else "weight"
+    missing = settings.link_weight - weight if by == "weight" else settings.min_average - average if by == "average" else 0
+    return Apart(by, strongest, weight, average, missing)

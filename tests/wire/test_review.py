@@ -170,8 +170,8 @@ def test_two_reviewers_are_given_different_pairs(reviewer: ReviewerOf) -> None:
         bob.claim_review_items(names=[hers[0].name])
 
 
-def test_a_claim_ends_by_itself(make_server: StartServer, store_url: str) -> None:
-    server = make_server(store=store_url, review_lease_seconds=1e-6)
+def test_a_claim_ends_by_itself(make_server: StartServer) -> None:
+    server = make_server(review_lease_seconds=1e-6)
     with server.client() as client:
         put(client, *nearly("Lovelace"))
         client.claim_review_items()
@@ -256,8 +256,8 @@ def test_an_opinion_can_be_taken_back_by_whoever_gave_it(reviewer: ReviewerOf) -
     assert (undone.decision, undone.item.opinions) == ("", 0)
 
 
-def test_a_pair_worth_much_needs_two_people(make_server: StartServer, store_url: str) -> None:
-    server = make_server(store=store_url, review_second_opinion_value=1.0)
+def test_a_pair_worth_much_needs_two_people(make_server: StartServer) -> None:
+    server = make_server(review_second_opinion_value=1.0)
     with server.client() as client:
         put(client, *nearly("Lovelace"), *nearly("Quillfeather", each=3))
         worth_much, worth_little = client.list_review_items(reasons=[NEARLY])
@@ -324,8 +324,8 @@ def test_names_of_pairs_are_checked_and_readers_may_only_look(server: RunningSer
         client.get_review_item(item.name.replace(client.tenant, "somebody-else"))
 
 
-def test_claims_and_answers_outlive_a_crash(make_server: StartServer, store_url: str) -> None:
-    server = make_server(store=store_url)
+def test_claims_and_answers_outlive_a_crash(make_server: StartServer) -> None:
+    server = make_server()
     with server.client() as client:
         put(client, *nearly("Lovelace"), *nearly("Abernathy"), *nearly("Quillfeather"))
         first, second = client.claim_review_items(2)

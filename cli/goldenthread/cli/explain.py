@@ -18,14 +18,16 @@ from goldenthread.cli.connect import (
     TokenOption,
     connect,
 )
-from goldenthread.cli.identity import KeyArgument
+from goldenthread.cli.identity import AsOfOption, KeyArgument
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from goldenthread.client import Match
+    from goldenthread.client import Bridge, Match, Separation
 
 __all__ = ["add_commands", "match_table", "words"]
+
+_BRIDGES_SHOWN = 8
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -37,6 +39,7 @@ def add_commands(app: typer.Typer) -> None:
 def why(
     left: Annotated[str, typer.Argument(help="A record or identity: source:id, a name, an email.", show_default=False)],
     right: Annotated[str, typer.Argument(help="Another one.", show_default=False)],
+    as_of: AsOfOption = "",
     json: JsonOption = False,
     server: ServerOption = DEFAULT_SERVER,
     token: TokenOption = "",
@@ -46,7 +49,8 @@ def why(
 ) -> None:
     """Explain why two match, or do not.
 
-    Every comparison adds or takes bits of evidence; with the prior they add up to the weight that was used.
+    Every comparison adds or takes bits of evidence; with the prior they add up to the weight that was used. Of two that are
+    not one identity it says what keeps them apart, and how much is missing.
 
     Example:
 
@@ -54,23 +58,42 @@ def why(
     """
     from goldenthread.cli import output
     from goldenthread.cli.keys import node_name, short
+    from goldenthread.cli.moments import parse_as_of
     from goldenthread.client import to_dict
 
+    moment = parse_as_of(as_of)
     with connect(server, token, tenant, tls_ca, data) as client:
-        answer = client.explain_match(node_name(client, left), node_name(client, right))
+        answer = client.explain_match(node_name(client, left), node_name(client, right), as_of=moment)
     if json:
         output.print_json(to_dict(answer))
         return
     output.show("They are one identity." if answer.same_identity else "They are not one identity.")
     output.show(match_table(" and ".join(short(name) for name in answer.records), answer.match))
-    rules = ", ".join(answer.shared_rules)
-    output.show(f"Compared because of: {rules}." if rules else "They share no blocking key, so they would never be compared.")
+    if answer.HasField("separation"):
+        output.show(_apart(answer.separation))
+    met = [rule.rule for rule in answer.rules if rule.outcome == "met"]
+    rules = ", ".join(met)
+    output.show(f"Compared because of: {rules}." if met else "They share no blocking key, so they would never be compared.")
+    if generic := [rule.rule for rule in answer.rules if rule.outcome == "generic"]:
+        output.show(f"Shared by too many to count: {', '.join(generic)}.")
+    if differs := [rule.rule for rule in answer.rules if rule.outcome == "differs"]:
+        output.show(f"Did not meet: {', '.join(differs)}.")
+    if answer.history_was_cut:
+        output.note("Part of what was asked for has been deleted since.")
     for decision in answer.decisions:
         output.show(f"A {decision.kind} decision at revision {decision.revision} binds them.")
 
 
 def how(
     key: KeyArgument,
+    without: Annotated[
+        list[str] | None,
+        typer.Option("--without", help="Say who would be one without this record.", show_default=False),
+    ] = None,
+    without_decision: Annotated[
+        str, typer.Option("--without-decision", help="Say who would be one if this decision were undone.", show_default=False)
+    ] = "",
+    as_of: AsOfOption = "",
     json: JsonOption = False,
     server: ServerOption = DEFAULT_SERVER,
     token: TokenOption = "",
@@ -80,21 +103,30 @@ def how(
 ) -> None:
     """Explain how an identity came to be.
 
-    Shows the steps that joined its records, in order.
+    Shows the steps that joined its records, in order, and the evidence without which it would come apart.
 
-    Example:
+    Examples:
 
       goldenthread how ann@example.org
+
+      goldenthread how ann@example.org --without crm:42
     """
     from rich.text import Text
     from rich.tree import Tree
 
     from goldenthread.cli import output
-    from goldenthread.cli.keys import find_identity_name, short
+    from goldenthread.cli.keys import find_identity_name, record_name, short
+    from goldenthread.cli.moments import parse_as_of
     from goldenthread.client import to_dict
 
+    moment = parse_as_of(as_of)
     with connect(server, token, tenant, tls_ca, data) as client:
-        answer = client.explain_identity(find_identity_name(client, key))
+        answer = client.explain_identity(
+            find_identity_name(client, key),
+            without_records=[record_name(client, each) for each in without or ()],
+            without_decision=without_decision,
+            as_of=moment,
+        )
     if json:
         output.print_json(to_dict(answer))
         return
@@ -111,6 +143,48 @@ def how(
     for decision in answer.decisions:
         tree.add(Text(f"a {decision.kind} decision at revision {decision.revision} binds its records", style="magenta"))
     output.show(tree)
+    for bridge in answer.bridges[:_BRIDGES_SHOWN]:
+        output.show(_bridge(bridge))
+    if answer.would_be:
+        groups = [f"{short(g.identity) if g.identity else 'a new identity'} of {_count(g.records)}" for g in answer.would_be]
+        output.show(f"There would be {len(groups)}: {', '.join(groups)}.")
+    if answer.history_was_cut:
+        output.note("Part of what was asked for has been deleted since.")
+
+
+def _apart(separation: Separation) -> str:
+    """Say what keeps two identities apart."""
+    missing = f"{separation.missing_weight:.1f} bits are missing"
+    match separation.by:
+        case "weight":
+            return f"No two of their records link: {missing} to the {separation.link_weight:.1f} that a link needs."
+        case "average":
+            average = f"{separation.average_weight:+.1f} bits on average over all their records"
+            return f"Two of their records link, but with {average} too little speaks for all of them: {missing}."
+        case "blocking":
+            return "Two of their records would link, but nothing that is not shared by too many brought them together."
+        case "size":
+            return "So many records hang together that weaker links were cut."
+        case by:
+            return f"Two of their records link, but a {by} keeps them apart."
+
+
+def _bridge(bridge: Bridge) -> str:
+    """Say what would come apart without a piece of evidence."""
+    from goldenthread.cli.keys import short
+
+    match bridge.by:
+        case "match":
+            what = f"the match of {short(bridge.records[0])} and {short(bridge.records[1])} ({bridge.weight:+.1f} bits)"
+        case "comparison":
+            what = f"{words(bridge.comparison)} ({bridge.weight:+.1f} bits at least)"
+        case _:
+            what = f"the decision {short(bridge.decision)}"
+    return f"Without {what} it would come apart into {' and '.join(_count(group.records) for group in bridge.groups)}."
+
+
+def _count(names: Sequence[str]) -> str:
+    return f"{len(names)} record{'s' * (len(names) != 1)}"
 
 
 def match_table(title: str, match: Match) -> RenderableType:

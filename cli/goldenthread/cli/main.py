@@ -26,6 +26,7 @@ from goldenthread.cli import (
     profile,
     record,
     resolve,
+    review,
     serve,
     train,
 )
@@ -79,6 +80,7 @@ for group in (
     explain,
     explore,
     events,
+    review,
     model,
     jobs,
 ):

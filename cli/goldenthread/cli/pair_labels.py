@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from goldenthread.resolver.report import Survey
     from goldenthread.resolver.sampled import LabelledPair
 
-__all__ = ["labelled_pairs", "read_labels", "write_pairs", "write_sample"]
+__all__ = ["labelled_pairs", "read_labels", "write_labels", "write_pairs", "write_sample"]
 
 _HEAD = ("label", "left_source", "left_record_id", "right_source", "right_record_id")
 _FACTS = ("stratum", "stratum_pairs", "stratum_expected", "draws")
@@ -42,6 +42,16 @@ def write_pairs(
         for left, right, known in pairs:
             shown = [column[row] for column in values.values() for row in (left, right)]
             writer.writerow(["", *records[left], *records[right], *known, *shown])
+    aside.replace(out)
+
+
+def write_labels(out: Path, pairs: Iterable[tuple[bool, Record, Record]]) -> None:
+    """Write pairs that are labelled already; the file appears whole or not at all."""
+    aside = out.with_name(out.name + ".part")
+    with aside.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(_HEAD)
+        writer.writerows([int(is_match), *left, *right] for is_match, left, right in pairs)
     aside.replace(out)
 
 

@@ -10,6 +10,7 @@ from goldenthread.client.following import Events, Following
 from goldenthread.client.jobs import is_ended
 from goldenthread.client.messages import (
     AttributeDefinition,
+    Bridge,
     Candidate,
     DataModel,
     Event,
@@ -31,6 +32,7 @@ from goldenthread.client.messages import (
     ReviewItem,
     ReviewReason,
     ReviewState,
+    Separation,
     Subgraph,
     Subscription,
     SurvivorshipRules,
@@ -67,6 +69,7 @@ __all__ = [
     "AsyncClient",
     "AttributeDefinition",
     "AttributeInput",
+    "Bridge",
     "Candidate",
     "Client",
     "Consent",
@@ -103,6 +106,7 @@ __all__ = [
     "ReviewReason",
     "ReviewState",
     "SemanticType",
+    "Separation",
     "SourceKey",
     "Subgraph",
     "Subscription",

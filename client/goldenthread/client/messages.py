@@ -12,11 +12,12 @@ from goldenthread.v1.job_service_pb2 import Job, JobState
 from goldenthread.v1.model_service_pb2 import AttributeDefinition, DataModel
 from goldenthread.v1.record_pb2 import AttributeValue
 from goldenthread.v1.record_pb2 import Record as RecordMessage
-from goldenthread.v1.resolution_service_pb2 import Candidate, GetIdentityResponse, Identity, Match
+from goldenthread.v1.resolution_service_pb2 import Bridge, Candidate, GetIdentityResponse, Identity, Match, Separation
 from goldenthread.v1.review_service_pb2 import Label, ReviewAnswer, ReviewItem, ReviewReason, ReviewState
 
 __all__ = [
     "AttributeDefinition",
+    "Bridge",
     "Candidate",
     "DataModel",
     "Event",
@@ -38,6 +39,7 @@ __all__ = [
     "ReviewItem",
     "ReviewReason",
     "ReviewState",
+    "Separation",
     "Subgraph",
     "Subscription",
     "SurvivorshipRules",

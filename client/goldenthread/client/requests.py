@@ -131,9 +131,16 @@ class Requests:
         """Ask why two records or identities match, by whole names."""
         return resolution_service_pb2.ExplainMatchRequest(left=left, right=right, as_of=as_of_message(as_of))
 
-    def explain_identity(self, name: str, as_of: AsOf) -> resolution_service_pb2.ExplainIdentityRequest:
-        """Ask how an identity came to be."""
-        return resolution_service_pb2.ExplainIdentityRequest(name=self.name("identities", name), as_of=as_of_message(as_of))
+    def explain_identity(
+        self, name: str, without_records: Sequence[str], without_decision: str, as_of: AsOf
+    ) -> resolution_service_pb2.ExplainIdentityRequest:
+        """Ask how an identity came to be, and what it would be without records or a decision."""
+        return resolution_service_pb2.ExplainIdentityRequest(
+            name=self.name("identities", name),
+            without_records=[self.name("records", record) for record in without_records],
+            without_decision=self.name("decisions", without_decision) if without_decision else "",
+            as_of=as_of_message(as_of),
+        )
 
     def merge_identities(
         self,

@@ -280,9 +280,12 @@ class Client(SyncDecisions, SyncJobs, SyncReview):
         """Explain why two records or identities match or do not, by whole names."""
         return self._call(self._resolution.ExplainMatch, self._requests.explain_match(left, right, as_of))
 
-    def explain_identity(self, name: str, *, as_of: AsOf = None) -> resolution_service_pb2.ExplainIdentityResponse:
-        """Explain how an identity came to be."""
-        return self._call(self._resolution.ExplainIdentity, self._requests.explain_identity(name, as_of))
+    def explain_identity(
+        self, name: str, *, without_records: Sequence[str] = (), without_decision: str = "", as_of: AsOf = None
+    ) -> resolution_service_pb2.ExplainIdentityResponse:
+        """Explain how an identity came to be and what holds it together; say who would be one without records or a decision."""
+        request = self._requests.explain_identity(name, without_records, without_decision, as_of)
+        return self._call(self._resolution.ExplainIdentity, request)
 
     def merge_identities(
         self,

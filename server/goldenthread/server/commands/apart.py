@@ -9,7 +9,7 @@ import numpy as np
 from msgspec import Struct
 
 from goldenthread.graph.store import Reader
-from goldenthread.server.commands.linking import Part, component_parts, cut_part
+from goldenthread.server.commands.linking import Part, component_parts, cut_part, vetoes_of
 from goldenthread.server.commands.prepare_record import Member
 from goldenthread.server.commands.tenants import Tenant
 
@@ -41,7 +41,7 @@ def cuts_of(tenant: Tenant, parts: Iterable[Part], pairs: Iterable[tuple[bytes, 
         if part is None or part is not part_of.get(other):
             continue
         if id(part) not in known:
-            clustering = cut_part(tenant, part, explain=True)
+            clustering = cut_part(tenant, part, vetoes_of(tenant, part), explain=True)
             cuts: dict[tuple[int, int], ApartBy] = {(cut.left, cut.right): cut.by for cut in clustering.cuts}
             known[id(part)] = (dict(zip(part.records, clustering.labels, strict=True)), cuts)
         labels, cuts = known[id(part)]

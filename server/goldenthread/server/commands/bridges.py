@@ -18,7 +18,7 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from goldenthread.resolver.clusters import Decision
-from goldenthread.server.commands.linking import Part, cut_part, weight_matrix
+from goldenthread.server.commands.linking import Part, cut_part, vetoes_of, weight_matrix
 from goldenthread.server.commands.tenants import Tenant
 
 __all__ = ["Bridge", "Bridges", "find_bridges"]
@@ -68,7 +68,7 @@ class _Search:
         self.tenant, self.part = tenant, part
         own = set(records)
         self.places = [i for i, record in enumerate(part.records) if record in own]
-        self.matrix = weight_matrix(tenant, part)
+        self.matrix, self.vetoes = weight_matrix(tenant, part), vetoes_of(tenant, part)
         equal: dict[bytes, list[int]] = defaultdict(list)
         for place in self.places:
             equal[part.members[place].digest].append(place)
@@ -83,7 +83,7 @@ class _Search:
     def _groups(self, matrix: NDArray[np.int64], decisions: Sequence[Decision]) -> list[list[bytes]]:
         """Cut again; group the identity's records, the largest group first."""
         changed = msgspec.structs.replace(self.part, decisions=list(decisions))
-        labels = cut_part(self.tenant, changed, matrix, explain=False).labels
+        labels = cut_part(self.tenant, changed, self.vetoes, matrix, explain=False).labels
         groups: dict[int, list[bytes]] = defaultdict(list)
         for place in self.places:
             groups[labels[place]].append(self.part.records[place])

@@ -26,7 +26,7 @@ from goldenthread.graph.model import Edge, EdgeKind
 from goldenthread.graph.store import Band, Reader
 from goldenthread.resolver.clusters import Decision
 from goldenthread.server.commands.labels import Label, read_labels
-from goldenthread.server.commands.linking import Part, component_parts, cut_part, weight_matrix
+from goldenthread.server.commands.linking import Part, component_parts, cut_part, vetoes_of, weight_matrix
 from goldenthread.server.commands.tenants import Tenant
 
 __all__ = ["Doubt", "Doubts", "Pair", "Reason", "find_doubts", "is_settled", "opinions_by_pair", "weigh_doubts"]
@@ -216,12 +216,12 @@ def _count_moved(tenant: Tenant, part_of: Mapping[Pair, Part]) -> dict[Pair, int
     for pair, part in part_of.items():
         if id(part) not in former:
             matrix = weight_matrix(tenant, part)
-            former[id(part)] = (matrix, cut_part(tenant, part, matrix, explain=False).labels)
+            former[id(part)] = (matrix, cut_part(tenant, part, vetoes_of(tenant, part), matrix, explain=False).labels)
         matrix, labels = former[id(part)]
         one, other = (part.records.index(record) for record in pair)
         apart = Decision(_LATEST, False, (one,), (other,))
         changed = msgspec.structs.replace(part, decisions=[*part.decisions, apart])
-        after = cut_part(tenant, changed, matrix, explain=False).labels
+        after = cut_part(tenant, changed, vetoes_of(tenant, part), matrix, explain=False).labels
         sides = Counter(new for old, new in zip(labels, after, strict=True) if old == labels[one])
         moved[pair] = sides.total() - max(sides.values())
     return moved

@@ -689,3 +689,25 @@ async def test_tenants_are_named_by_what_they_have(world: World) -> None:
 
     assert not before
     assert world.tenant in await world.store.tenants(NodeKind.JOB)
+
+
+async def test_staged_matches_make_components_of_their_own(world: World) -> None:
+    first, second = sorted("ab", key=world.id)
+    await world.put(
+        *(world.record(name) for name in "abc"),
+        world.matches("a", "c", 9),
+        world.edges(EdgeKind.STAGED, first, second, weight=7),
+    )
+
+    async with world.reader() as reader:
+        matches = await reader.matches([world.id("a")])
+        staged = await reader.matches([world.id("a")], EdgeKind.STAGED)
+        in_use = await reader.components([world.id("a")], 5)
+        beside = await reader.components([world.id("a")], 5, EdgeKind.STAGED)
+        strong = await reader.components([world.id("a")], 8, EdgeKind.STAGED)
+
+    assert [edge.weight for edge in matches] == [9]
+    assert [(edge.kind, edge.weight) for edge in staged] == [(EdgeKind.STAGED, 7)]
+    assert [list(component.records) for component in in_use] == [sorted(map(world.id, "ac"))]
+    assert [list(component.records) for component in beside] == [sorted(map(world.id, "ab"))]
+    assert [list(component.records) for component in strong] == [[world.id("a")]]

@@ -10,14 +10,17 @@ from pathlib import Path
 
 import grpc
 import pytest
+from conformance.conftest import STORES, store_urls
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from store_servers import StoreServers
 
 from goldenthread.graph.store import Store
-from goldenthread.graph.vault import Vault
+from goldenthread.graph.vault import Vault, open_vault
 from goldenthread.server.access import Role, make_token, signing_key
 from goldenthread.server.config import Config, load_config
 from goldenthread.server.main import Started, run
 from goldenthread.server.metrics import Metrics
+from goldenthread.server.stores import open_store
 from goldenthread.v1 import record_service_pb2 as pb
 from goldenthread.v1 import record_service_pb2_grpc as pb_grpc
 
@@ -116,3 +119,13 @@ def start_server(tmp_path: Path) -> StartServer:
 @pytest.fixture
 def signer() -> Ed25519PrivateKey:
     return Ed25519PrivateKey.generate()
+
+
+@pytest.fixture(params=STORES)
+async def store_servers(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[StoreServers]:
+    """Open each store in turn, with a vault, for the servers of a test."""
+    store = await open_store(store_urls(request.param, request, tmp_path / "graph").replace("bolt://", "neo4j://"))
+    vault = await open_vault(tmp_path / "keys")
+    yield StoreServers(store, vault, tmp_path)
+    await vault.close()
+    await store.close()

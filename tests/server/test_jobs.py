@@ -3,26 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable
-from pathlib import Path
+from collections.abc import Awaitable, Callable
 from typing import cast
 
-import pytest
-from conformance.conftest import STORES, store_urls
 from msgspec import Struct
+from store_servers import StoreServers
 
 from goldenthread.graph.model import Node, NodeKind
-from goldenthread.graph.store import ChangeSet, Store, Transaction
-from goldenthread.graph.vault import Vault, open_vault
+from goldenthread.graph.store import ChangeSet, Transaction
 from goldenthread.server.commands import Engine
 from goldenthread.server.commands.idempotency import Request
 from goldenthread.server.commands.tenants import Tenant
-from goldenthread.server.config import load_config
 from goldenthread.server.errors import FailedPrecondition
 from goldenthread.server.jobs import Job, JobContext, Jobs, JobState, JobView, Step, new_job, node_of
 from goldenthread.server.jobs.verbs import cancel_job, get_job, list_jobs, resume_job, start_job, wait_drained, wait_job
-from goldenthread.server.stores import open_store
 
 SECONDS = 30.0
 
@@ -68,32 +62,6 @@ def block_id(number: int) -> bytes:
     return number.to_bytes(16, "big")
 
 
-class Servers:
-    """One store and vault, with as many servers as a test wants."""
-
-    def __init__(self, store: Store, vault: Vault, folder: Path) -> None:
-        self.store, self.vault, self.folder = store, vault, folder
-        self.tenant_name = "jobs-" + secrets.token_hex(6)
-
-    async def engine(self, **settings: object) -> tuple[Engine, Tenant]:
-        chosen = {"data": str(self.folder), "job_look_seconds": 60, "job_lease_seconds": 60, **settings}
-        engine = await Engine.open(self.store, self.vault, load_config(chosen))
-        return engine, await engine.tenant(self.tenant_name)
-
-    async def blocks(self) -> int:
-        async with self.store.reader(self.tenant_name) as reader:
-            return len(await reader.page(NodeKind.BLOCK, b"", 1000, {}))
-
-
-@pytest.fixture(params=STORES)
-async def servers(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Servers]:
-    store = await open_store(store_urls(request.param, request, tmp_path / "graph").replace("bolt://", "neo4j://"))
-    vault = await open_vault(tmp_path / "keys")
-    yield Servers(store, vault, tmp_path)
-    await vault.close()
-    await store.close()
-
-
 async def ask(engine: Engine, tenant: Tenant, steps: int, *, deferred: bool = False, not_before: int = 0) -> JobView:
     async def make(transaction: Transaction, at: int) -> tuple[ChangeSet, Job]:
         job = await new_job(tenant, transaction, at, "count", Wanted(steps), "ann", is_deferred=deferred, not_before=not_before)
@@ -109,8 +77,8 @@ async def look_until_taken(jobs: Jobs) -> None:
         taken = await jobs.look()
 
 
-async def test_a_job_runs_to_its_end_and_tells_what_came_of_it(servers: Servers) -> None:
-    engine, tenant = await servers.engine()
+async def test_a_job_runs_to_its_end_and_tells_what_came_of_it(store_servers: StoreServers) -> None:
+    engine, tenant = await store_servers.engine()
     jobs = Jobs(engine, [Counting()])
     jobs.start()
 
@@ -122,10 +90,10 @@ async def test_a_job_runs_to_its_end_and_tells_what_came_of_it(servers: Servers)
     assert (ended.job.done, ended.job.total, ended.job.unit) == (3, 3, "steps")
     assert ended.job.result == b'{"steps":3}'
     assert ended.actor == "ann"
-    assert await servers.blocks() == 3
+    assert await store_servers.blocks() == 3
 
 
-async def test_a_stopped_server_gives_its_job_back_where_it_is(servers: Servers) -> None:
+async def test_a_stopped_server_gives_its_job_back_where_it_is(store_servers: StoreServers) -> None:
     reached, forever = asyncio.Event(), asyncio.Event()
 
     async def stop_at_two(number: int) -> None:
@@ -133,7 +101,7 @@ async def test_a_stopped_server_gives_its_job_back_where_it_is(servers: Servers)
             reached.set()
             await forever.wait()
 
-    engine, tenant = await servers.engine()
+    engine, tenant = await store_servers.engine()
     first = Jobs(engine, [Counting(stop_at_two)])
     asked = await ask(engine, tenant, 4)
     await first.look()
@@ -150,10 +118,12 @@ async def test_a_stopped_server_gives_its_job_back_where_it_is(servers: Servers)
     assert given_back.state is JobState.QUEUED
     assert going_on.begun_at == [2]
     assert ended.job.state is JobState.SUCCEEDED
-    assert await servers.blocks() == 4
+    assert await store_servers.blocks() == 4
 
 
-async def test_a_job_whose_lease_ran_out_is_taken_up_and_its_former_owner_can_change_nothing(servers: Servers) -> None:
+async def test_a_job_whose_lease_ran_out_is_taken_up_and_its_former_owner_can_change_nothing(
+    store_servers: StoreServers,
+) -> None:
     reached, go_on = asyncio.Event(), asyncio.Event()
 
     async def hang_at_one(number: int) -> None:
@@ -161,7 +131,7 @@ async def test_a_job_whose_lease_ran_out_is_taken_up_and_its_former_owner_can_ch
             reached.set()
             await go_on.wait()
 
-    engine, tenant = await servers.engine(job_lease_seconds=0.001)
+    engine, tenant = await store_servers.engine(job_lease_seconds=0.001)
     hanging = Counting(hang_at_one)
     gone = Jobs(engine, [hanging])
     gone._hold = lambda _context: asyncio.Event().wait()  # type: ignore[assignment,method-assign,return-value]
@@ -169,7 +139,7 @@ async def test_a_job_whose_lease_ran_out_is_taken_up_and_its_former_owner_can_ch
     await gone.look()
     await reached.wait()
 
-    other_engine, other_tenant = await servers.engine()
+    other_engine, other_tenant = await store_servers.engine()
     other = Jobs(other_engine, [Counting()])
     await look_until_taken(other)
     ended = await wait_job(other_engine, other_tenant, asked.job.id, SECONDS)
@@ -179,11 +149,11 @@ async def test_a_job_whose_lease_ran_out_is_taken_up_and_its_former_owner_can_ch
 
     assert ended.job.state is JobState.SUCCEEDED
     assert (await get_job(engine, tenant, asked.job.id)).job == ended.job
-    assert await servers.blocks() == 3
+    assert await store_servers.blocks() == 3
 
 
-async def test_a_running_job_is_cancelled_at_its_next_checkpoint_and_resumed_from_it(servers: Servers) -> None:
-    engine, tenant = await servers.engine()
+async def test_a_running_job_is_cancelled_at_its_next_checkpoint_and_resumed_from_it(store_servers: StoreServers) -> None:
+    engine, tenant = await store_servers.engine()
     asked = await ask(engine, tenant, 3)
 
     async def cancel_at_one(number: int) -> None:
@@ -194,7 +164,7 @@ async def test_a_running_job_is_cancelled_at_its_next_checkpoint_and_resumed_fro
     await first.look()
     cancelled = await wait_job(engine, tenant, asked.job.id, SECONDS)
     await first.close()
-    done_then = await servers.blocks()
+    done_then = await store_servers.blocks()
     await resume_job(engine, tenant, asked.job.id, Request("", b""))
     going_on = Counting()
     second = Jobs(engine, [going_on])
@@ -208,12 +178,12 @@ async def test_a_running_job_is_cancelled_at_its_next_checkpoint_and_resumed_fro
     assert ended.job.state is JobState.SUCCEEDED
 
 
-async def test_a_job_that_fails_says_why_and_leaves_its_steps(servers: Servers) -> None:
+async def test_a_job_that_fails_says_why_and_leaves_its_steps(store_servers: StoreServers) -> None:
     async def fail_at_one(number: int) -> None:
         if number == 1:
             raise FailedPrecondition("there is nothing to count")
 
-    engine, tenant = await servers.engine()
+    engine, tenant = await store_servers.engine()
     jobs = Jobs(engine, [Counting(fail_at_one)])
     asked = await ask(engine, tenant, 3)
     await jobs.look()
@@ -222,14 +192,14 @@ async def test_a_job_that_fails_says_why_and_leaves_its_steps(servers: Servers) 
 
     assert ended.job.state is JobState.FAILED
     assert ended.job.error == "This is not possible as it is: there is nothing to count."
-    assert await servers.blocks() == 1
+    assert await store_servers.blocks() == 1
 
 
-async def test_a_defect_fails_its_job_alone_and_is_not_quoted(servers: Servers) -> None:
+async def test_a_defect_fails_its_job_alone_and_is_not_quoted(store_servers: StoreServers) -> None:
     async def defect(number: int) -> None:
         raise ValueError("Ann Smith")
 
-    engine, tenant = await servers.engine()
+    engine, tenant = await store_servers.engine()
     jobs = Jobs(engine, [Counting(defect)])
     bad = await ask(engine, tenant, 1)
     await jobs.look()
@@ -240,8 +210,8 @@ async def test_a_defect_fails_its_job_alone_and_is_not_quoted(servers: Servers) 
     assert "Ann" not in ended.job.error
 
 
-async def test_a_job_that_is_due_later_waits_and_nothing_waits_for_it(servers: Servers) -> None:
-    engine, tenant = await servers.engine()
+async def test_a_job_that_is_due_later_waits_and_nothing_waits_for_it(store_servers: StoreServers) -> None:
+    engine, tenant = await store_servers.engine()
     jobs = Jobs(engine, [Counting()])
     later = await ask(engine, tenant, 1, deferred=True, not_before=1 << 60)
 
@@ -253,8 +223,8 @@ async def test_a_job_that_is_due_later_waits_and_nothing_waits_for_it(servers: S
     assert (await get_job(engine, tenant, later.job.id)).job.state is JobState.QUEUED
 
 
-async def test_who_waits_for_deferred_work_is_told_when_the_last_of_it_is_done(servers: Servers) -> None:
-    engine, tenant = await servers.engine()
+async def test_who_waits_for_deferred_work_is_told_when_the_last_of_it_is_done(store_servers: StoreServers) -> None:
+    engine, tenant = await store_servers.engine()
     for _ in range(2):
         await ask(engine, tenant, 2, deferred=True)
     before = await wait_drained(engine, tenant, 0, 0)
@@ -266,11 +236,11 @@ async def test_who_waits_for_deferred_work_is_told_when_the_last_of_it_is_done(s
 
     assert not before[0]
     assert after[0]
-    assert await servers.blocks() == 2
+    assert await store_servers.blocks() == 2
 
 
-async def test_the_same_request_starts_one_job(servers: Servers) -> None:
-    engine, tenant = await servers.engine()
+async def test_the_same_request_starts_one_job(store_servers: StoreServers) -> None:
+    engine, tenant = await store_servers.engine()
 
     async def make(transaction: Transaction, at: int) -> tuple[ChangeSet, Job]:
         job = await new_job(tenant, transaction, at, "count", Wanted(1), "ann")
@@ -283,8 +253,8 @@ async def test_the_same_request_starts_one_job(servers: Servers) -> None:
     assert len((await list_jobs(engine, tenant, b"", 10, "count", only_open=True))[0]) == 1
 
 
-async def test_a_job_that_ends_its_process_again_and_again_is_given_up(servers: Servers) -> None:
-    engine, tenant = await servers.engine(job_lease_seconds=0.000001)
+async def test_a_job_that_ends_its_process_again_and_again_is_given_up(store_servers: StoreServers) -> None:
+    engine, tenant = await store_servers.engine(job_lease_seconds=0.000001)
     asked = await ask(engine, tenant, 1)
     nobody = Jobs(engine, [Counting()])
     for _ in range(5):

@@ -286,6 +286,7 @@ class EdgeKind(IntEnum):
     CANNOT_LINK = 12  # Record -> Decision; property `side`
     CUT = 13  # Identity -> itself: something that belonged to it was deleted at the edge's revision
     LABELLED = 17  # Record -> Label: what somebody said of this record and another
+    STAGED = 21  # Record -> Record, as MATCHES, by a model that is not in use yet; property `weight`
     DISPUTED = 19  # Record -> Record, the smaller id first: they are linked and kept apart all the same; property `weight`
     BINDS = 14  # Record -> Decision: one that says something of the record but links nothing
 
@@ -314,7 +315,7 @@ class Node(Struct, frozen=True, gc=False):
 class Edge(Struct, frozen=True, gc=False):
     """A directed edge that holds from one revision until another.
 
-    `weight` is the fixed-point match weight on MATCHES and DISPUTED, the side on MUST_LINK and CANNOT_LINK, else 0.
+    `weight` is the fixed-point match weight on MATCHES, STAGED and DISPUTED, the side on MUST_LINK and CANNOT_LINK, else 0.
     `profile` is the blind digest (8 bytes) of the record's normalised profile on HAS and IN, else empty.
     """
 

@@ -94,6 +94,7 @@ EDGE_ENDS: dict[EdgeKind, tuple[frozenset[NodeKind], frozenset[NodeKind]]] = {
     EdgeKind.CANNOT_LINK: (frozenset({NodeKind.RECORD}), frozenset({NodeKind.DECISION})),
     EdgeKind.CUT: (frozenset({NodeKind.IDENTITY}), frozenset({NodeKind.IDENTITY})),
     EdgeKind.LABELLED: (frozenset({NodeKind.RECORD}), frozenset({NodeKind.LABEL})),
+    EdgeKind.STAGED: (frozenset({NodeKind.RECORD}), frozenset({NodeKind.RECORD})),
     EdgeKind.DISPUTED: (frozenset({NodeKind.RECORD}), frozenset({NodeKind.RECORD})),
     EdgeKind.BINDS: (frozenset({NodeKind.RECORD}), frozenset({NodeKind.DECISION})),
 }

@@ -185,8 +185,8 @@ class Reader(Protocol):
         """Get every Identifier and Block that a record has or ever had, and whether another record has or ever had it too."""
         ...
 
-    async def matches(self, records: Sequence[bytes]) -> Sequence[Edge]:
-        """Get the MATCHES edges with an end among the records, each once."""
+    async def matches(self, records: Sequence[bytes], kind: EdgeKind = EdgeKind.MATCHES) -> Sequence[Edge]:
+        """Get the MATCHES or STAGED edges with an end among the records, each once."""
         ...
 
     async def band(self, band: Band) -> Sequence[Edge]:
@@ -204,8 +204,13 @@ class Reader(Protocol):
         """Get the Label nodes of records, each once."""
         ...
 
-    async def components(self, records: Sequence[bytes], min_weight: int) -> Sequence[Component]:
-        """Get the components that the records are in: by MATCHES of at least `min_weight` and by shared MUST_LINK decisions."""
+    async def components(
+        self, records: Sequence[bytes], min_weight: int, kind: EdgeKind = EdgeKind.MATCHES
+    ) -> Sequence[Component]:
+        """Get the components that the records are in: by matches of at least `min_weight` and by shared MUST_LINK decisions.
+
+        `kind` says which matches: MATCHES or STAGED.
+        """
         ...
 
     async def identities(self, ids: Sequence[bytes]) -> dict[bytes, StoredIdentity]:

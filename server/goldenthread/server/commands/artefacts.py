@@ -40,8 +40,8 @@ async def open_artefact(vault: TenantVault, version: Node) -> bytes | None:
     return plain
 
 
-async def put_artefact(changes: ChangeSet, vault: TenantVault, name: str, former: Node | None, body: bytes) -> None:
-    """Put a new version in place of the former one."""
+async def put_artefact(changes: ChangeSet, vault: TenantVault, name: str, former: Node | None, body: bytes) -> bytes:
+    """Put a new version in place of the former one; return its id."""
     root, version = artefact_root(vault, name), new_id(now())
     (sealed,) = await vault.seal([SealRequest(version, NodeKind.ARTEFACT, body)])
     changes.put_nodes.append(Node(NodeKind.ARTEFACT, root, {"body": b""}))
@@ -49,3 +49,4 @@ async def put_artefact(changes: ChangeSet, vault: TenantVault, name: str, former
     if former is not None:
         changes.end_edges.append(EdgeRef(EdgeKind.CURRENT, root, former.id))
     changes.put_edges.append(Edge(EdgeKind.CURRENT, root, version))
+    return version

@@ -16,6 +16,7 @@ from msgspec import Struct
 from goldenthread.graph.model import Edge, EdgeKind
 from goldenthread.graph.store import EdgeRef, Reader, Transaction
 from goldenthread.resolver.normalise import Profile
+from goldenthread.server.commands.deployment import Generation, keys_of
 from goldenthread.server.commands.prepare_record import Member
 from goldenthread.server.commands.tenants import Tenant
 
@@ -52,8 +53,8 @@ class Matching(Struct):
 class _Keys:
     """Who hangs on each key, before the change and after it."""
 
-    def __init__(self, reader: Reader, limit: int, changed: Sequence[Keyed]) -> None:
-        self._reader, self._limit = reader, limit
+    def __init__(self, reader: Reader, generation: Generation, changed: Sequence[Keyed]) -> None:
+        self._reader, self._limit = reader, generation.model.generic_limit
         self._added: dict[bytes, dict[bytes, bytes]] = defaultdict(dict)
         self._removed: dict[bytes, set[bytes]] = defaultdict(set)
         for keyed in changed:
@@ -121,8 +122,13 @@ class _Keys:
 
 
 async def match_edges(reader: Transaction, tenant: Tenant, changed: Sequence[Keyed]) -> Matching:
-    """Judge every pair that the change may touch. Every key that a record has or had must be locked."""
-    keys = _Keys(reader, tenant.match_model.generic_limit, changed)
+    """Judge every pair that the change may touch, under the generation in use; see `Tenant.under` for another.
+
+    Every key that a record has or had must be locked.
+    """
+    stored = {keyed.record for keyed in changed if keyed.before}
+    changed = [Keyed(k.record, k.member, keys_of(tenant.generation, k.before), k.keys) if k.before else k for k in changed]
+    keys = _Keys(reader, tenant.active, changed)
     await keys.load(keys.touched)
     digests: dict[bytes, bytes] = {}
     pairs: set[Pair] = set()
@@ -144,15 +150,19 @@ async def match_edges(reader: Transaction, tenant: Tenant, changed: Sequence[Key
     put = await _score(reader, tenant, changed, pairs, digests)
     wanted = {(edge.source, edge.target): edge.weight for edge in put}
     end: list[EdgeRef] = []
-    stored = {keyed.record for keyed in changed if keyed.before}
-    for edge in await reader.matches(sorted(stored)) if stored else ():
+    kind = tenant.active.matches
+    for edge in await reader.matches(sorted(stored), kind) if stored else ():
         pair = (edge.source, edge.target)
         if pair in wanted and wanted[pair] == edge.weight:
             del wanted[pair]
         else:
-            end.append(EdgeRef(EdgeKind.MATCHES, *pair))
-    end += await _no_longer_candidates(reader, keys, fresh | stored)
-    return Matching([edge for edge in put if (edge.source, edge.target) in wanted], end, keys.stored)
+            end.append(EdgeRef(kind, *pair))
+    end += await _no_longer_candidates(reader, tenant, keys, fresh | stored)
+    put = [edge for edge in put if (edge.source, edge.target) in wanted]
+    if tenant.copies:
+        put += [Edge(EdgeKind.MATCHES, edge.source, edge.target, edge.weight) for edge in put]
+        end += [EdgeRef(EdgeKind.MATCHES, ref.source, ref.target) for ref in end]
+    return Matching(put, end, keys.stored)
 
 
 async def _score(
@@ -173,29 +183,30 @@ async def _score(
         right = np.array([place[digests[b]] for _, b in whole], dtype=np.int32)
         weights = tenant.scorer.weights(list(profiles.values()), left, right)
         kept = np.flatnonzero(weights >= tenant.match_model.review_weight).tolist()
-        return [Edge(EdgeKind.MATCHES, whole[i][0], whole[i][1], int(weights[i])) for i in kept]
+        return [Edge(tenant.active.matches, whole[i][0], whole[i][1], int(weights[i])) for i in kept]
 
     return await asyncio.to_thread(weigh)
 
 
-async def _no_longer_candidates(reader: Transaction, keys: _Keys, judged: set[bytes]) -> list[EdgeRef]:
+async def _no_longer_candidates(reader: Transaction, tenant: Tenant, keys: _Keys, judged: set[bytes]) -> list[EdgeRef]:
     """End the match edges that hung on nothing but keys that became generic; `judged` records were judged whole already."""
     crossed = keys.crossed_up()
     if not crossed:
         return []
     records = {record for key in crossed for record in keys.before[key]} - judged
-    edges = await reader.matches(sorted(records))
+    edges = await reader.matches(sorted(records), tenant.active.matches)
     pairs = [(edge.source, edge.target) for edge in edges if edge.source in records and edge.target in records]
     if not pairs:
         return []
     ends = sorted({record for pair in pairs for record in pair})
-    keys_of = {record: {edge.target for edge in edges} for record, edges in (await reader.keys(ends)).items()}
-    shared = {pair: keys_of[pair[0]] & keys_of[pair[1]] for pair in pairs}
+    stored = await reader.keys(ends)
+    own = {record: {edge.target for edge in keys_of(tenant.generation, edges)} for record, edges in stored.items()}
+    shared = {pair: own[pair[0]] & own[pair[1]] for pair in pairs}
     # Locked, for where two writers each make one of two keys generic, each must not count on the other's.
     others = sorted({key for of in shared.values() for key in of})
     await reader.lock(others)
     await keys.load(others)
-    return [EdgeRef(EdgeKind.MATCHES, *pair) for pair, of in shared.items() if not any(key in keys.after for key in of)]
+    return [EdgeRef(tenant.active.matches, *pair) for pair, of in shared.items() if not any(key in keys.after for key in of)]
 
 
 def _pair(a: bytes, b: bytes) -> Pair:

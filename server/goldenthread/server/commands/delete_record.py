@@ -139,11 +139,13 @@ async def _without_record(transaction: Transaction, tenant: Tenant, record: byte
     matching = await match_edges(transaction, tenant, [Keyed(record, None, before, ())])
     change = Change(gone=frozenset({record}), put_matches=matching.put, end_matches=matching.end, was_read_locked=True)
     changes = (await relink(transaction, tenant, change, at)).changes
+    staged = tenant.staged
+    beside = [await match_edges(transaction, tenant.under(staged), [Keyed(record, None, before, ())])] if staged else []
     # Edges of the record need no end: they go with its node.
-    refs: list[EdgeRef] = [*changes.end_edges, *matching.end]
+    refs: list[EdgeRef] = [*changes.end_edges, *(ref for one in (matching, *beside) for ref in one.end)]
     changes.end_edges = [ref for ref in refs if record not in (ref.source, ref.target)]
     bound = [edge for edge in await transaction.history([record], BOUND) if edge.recorded_to == LIVE]
-    changes.put_edges = [*matching.put, *changes.put_edges, *bound]
+    changes.put_edges = [*(edge for one in (matching, *beside) for edge in one.put), *changes.put_edges, *bound]
     return changes
 
 

@@ -7,17 +7,26 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, suppress
 from typing import TypeVar
 
+from goldenthread.graph.errors import Conflict
 from goldenthread.graph.model import DataModel
-from goldenthread.graph.store import Reader, Store, Transaction
-from goldenthread.graph.vault import Vault
+from goldenthread.graph.store import Capability, Reader, Store, Transaction
+from goldenthread.graph.vault import TenantVault, Vault
+from goldenthread.server.commands.artefacts import artefact_root
 from goldenthread.server.commands.ids import now
-from goldenthread.server.commands.models import DefaultModels, load_models, read_data_model, read_default_models
+from goldenthread.server.commands.model_artefacts import DEPLOYMENT, deploying
+from goldenthread.server.commands.models import (
+    DefaultModels,
+    keep_defaults,
+    load_deployed,
+    read_data_model,
+    read_default_models,
+)
 from goldenthread.server.commands.prepare_record import PreparedUpsert
-from goldenthread.server.commands.tenants import Tenant
+from goldenthread.server.commands.tenants import Deployed, Tenant
 from goldenthread.server.commands.together import Together
 from goldenthread.server.commands.upsert_records import Upserted, commit_upserts
 from goldenthread.server.config import Config
-from goldenthread.server.errors import ServerError
+from goldenthread.server.errors import FailedPrecondition, ServerError
 from goldenthread.server.events.commits import Commits
 
 __all__ = ["Engine"]
@@ -52,15 +61,46 @@ class Engine:
         async with self._opening:
             if name not in self._tenants:
                 vault = await self.vault.tenant(name)
-                data_model, match_model = await load_models(self.store, name, vault, self._defaults)
+                deployed = await self._deployed(name, vault)
                 self.commits.tell("")  # there may be a tenant that nobody looks after yet
-                self._tenants[name] = Tenant(name, vault, data_model, match_model, cache_records=self.config.cache_records)
+                self._tenants[name] = Tenant(name, vault, deployed, cache_records=self.config.cache_records)
             return self._tenants[name]
+
+    async def _deployed(self, name: str, vault: TenantVault) -> Deployed:
+        async with self.store.reader(name) as reader:
+            found = await load_deployed(reader, vault)
+        if found is None:
+            await self.store.write(name, now(), lambda transaction: keep_defaults(transaction, vault, self._defaults))
+            async with self.store.reader(name) as reader:
+                found = await load_deployed(reader, vault)
+        if found is None:
+            raise FailedPrecondition("the tenant's models can't be read; restore its keys from a backup")
+        return found
+
+    async def follow(self, reader: Reader, tenant: Tenant) -> None:
+        """Go on with the models that a reader finds deployed."""
+        node = await reader.artefact(artefact_root(tenant.vault, DEPLOYMENT))
+        if node is None or node.id == tenant.deployed.id:
+            return
+        deployed = await load_deployed(reader, tenant.vault, tenant.deployed)
+        if deployed is not None:
+            tenant.take(deployed)
+
+    async def notice(self, tenant: Tenant) -> None:
+        """Go on with the models that are deployed now, if another server changed them."""
+        async with self.reader(tenant) as reader:
+            await self.follow(reader, tenant)
+
+    async def notice_all(self) -> None:
+        """Go on with the models that are deployed now, for every tenant that is open here."""
+        for tenant in list(self._tenants.values()):
+            await self.notice(tenant)
 
     async def open_again(self, name: str) -> Tenant:
         """Get a tenant as it is stored now, where another process has changed its models."""
-        self._tenants.pop(name, None)
-        return await self.tenant(name)
+        tenant = await self.tenant(name)
+        await self.notice(tenant)
+        return tenant
 
     async def data_model(self, tenant: Tenant) -> tuple[DataModel, int]:
         """Read a tenant's data model as it is stored now, and the revision of its last change."""
@@ -72,13 +112,29 @@ class Engine:
         return self.store.reader(tenant.name, revision=revision)
 
     async def write(self, tenant: Tenant, work: Callable[[Transaction, int], Awaitable[T]]) -> T:
-        """Run work in a transaction; it is also given the time, in microseconds."""
+        """Run work in a transaction; it is also given the time, in microseconds.
+
+        It runs under the models that are deployed: where one process writes they are looked at first, where several do last,
+        when nobody can change them any more, and what was done under others is done again.
+        """
         at = now()
 
-        async def run(transaction: Transaction) -> T:
+        async def alone(transaction: Transaction) -> T:
+            await self.follow(transaction, tenant)
             return await work(transaction, at)
 
-        answer = await self.store.write(tenant.name, at, run)
+        async def beside_others(transaction: Transaction) -> T:
+            before = tenant.deployed.id
+            deploying.set(b"")
+            answer = await work(transaction, at)
+            node = await transaction.artefact(artefact_root(tenant.vault, DEPLOYMENT))
+            if node is not None and node.id not in (before, deploying.get()):
+                await self.follow(transaction, tenant)
+                raise Conflict("graph")
+            return answer
+
+        has_others = Capability.MANY_WRITERS in self.store.capabilities
+        answer = await self.store.write(tenant.name, at, beside_others if has_others else alone)
         self.commits.tell(tenant.name)
         return answer
 

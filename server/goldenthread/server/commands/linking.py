@@ -61,6 +61,8 @@ class Change(Struct, kw_only=True):
     end_decisions: Sequence[EdgeRef] = ()
     back_to: int | None = None
     """Revision before a decision that ends: records that come apart claim the identities that they had then."""
+    again: frozenset[bytes] = frozenset()
+    """Records that are linked again as they are."""
     was_read_locked: bool = False
     """True when all that the change was made of was read under locks; else what others commit meanwhile makes it anew."""
 
@@ -103,7 +105,7 @@ async def relink(reader: Reader, tenant: Tenant, change: Change, at: int) -> Lin
     ended = {(ref.source, ref.target) for ref in change.end_matches}
     ends = {end for edge in change.put_matches for end in (edge.source, edge.target)} | {end for pair in ended for end in pair}
     bound = {edge.source for edge in change.put_decisions} | {ref.source for ref in change.end_decisions}
-    seeds = change.gone | set(change.fresh) | ends | bound
+    seeds = change.gone | set(change.fresh) | ends | bound | change.again
     components = await held_components(reader, tenant, sorted(seeds), was_read_locked=change.was_read_locked)
     stored = {record for component in components for record in component.records}
     states = await reader.records(sorted(stored))
@@ -152,16 +154,29 @@ async def held_components(
         Conflict: others committed meanwhile, and what was read of it before was not read under locks.
     """
     while True:
-        components = await reader.components(records, tenant.match_model.link_weight)
+        components = await reader.components(records, tenant.match_model.link_weight, tenant.active.matches)
         if not await reader.hold([min(component.records) for component in components]):
-            return components
+            more = await _to_settle(reader, components) if tenant.settles else ()
+            if not more:
+                return components
+            records = [*records, *more]
+            continue
         if not was_read_locked:
             raise Conflict("graph")
 
 
+async def _to_settle(reader: Reader, components: Sequence[Component]) -> list[bytes]:
+    """Find the records outside of components that are one identity with some inside, by a model used before."""
+    inside = {record for component in components for record in component.records}
+    states = await reader.records(sorted(inside))
+    identities = {state.identity for state in states.values() if state.identity is not None}
+    stored = await reader.identities(sorted(identities)) if identities else {}
+    return sorted({record for identity in stored.values() for record in identity.records} - inside)
+
+
 async def component_parts(reader: Reader, tenant: Tenant, records: Sequence[bytes]) -> list[Part]:
     """Read the components that stored records are in, as they are."""
-    components = await reader.components(records, tenant.match_model.link_weight)
+    components = await reader.components(records, tenant.match_model.link_weight, tenant.active.matches)
     stored = sorted({record for component in components for record in component.records})
     members = await tenant.members_of((await reader.records(stored)).values())
     links = [e for c in components for e in c.matches]

@@ -1,34 +1,54 @@
-"""Keep a tenant's data model and match model as artefacts of its graph, so that they never change under its records."""
+"""Keep a tenant's data model as an artefact of its graph, and read what its records are resolved by."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from goldenthread.graph.model import (
     AttributeDefinition,
     Cardinality,
     DataModel,
+    EdgeKind,
     PiiCategory,
     SemanticType,
     Survivorship,
 )
-from goldenthread.graph.store import ChangeSet, Reader, Store, Transaction
+from goldenthread.graph.store import ChangeSet, Reader, Transaction
 from goldenthread.graph.vault import TenantVault
-from goldenthread.resolver.scoring import MatchModel
+from goldenthread.resolver.scoring import MatchModel, Scorer
 from goldenthread.server.commands.artefacts import artefact_root, put_artefact, read_artefact
+from goldenthread.server.commands.deployment import Deployment, Generation
 from goldenthread.server.commands.ids import now
+from goldenthread.server.commands.model_artefacts import (
+    DATA_MODEL,
+    DEPLOYMENT,
+    MODELS,
+    ModelEntry,
+    change_deployment,
+    keep_model,
+    read_model,
+)
+from goldenthread.server.commands.tenants import Deployed, Tenant
 from goldenthread.server.config import Config, ConfigError
 from goldenthread.server.errors import FailedPrecondition, InvalidField
 
-__all__ = ["DefaultModels", "load_models", "person_data_model", "read_data_model", "read_default_models", "update_data_model"]
+__all__ = [
+    "DefaultModels",
+    "keep_defaults",
+    "load_deployed",
+    "person_data_model",
+    "read_data_model",
+    "read_default_models",
+    "update_data_model",
+]
 
-_DATA_MODEL = "data-model"
-_MATCH_MODEL = "match-model"
 _MAX_ATTRIBUTES = 500
 T = TypeVar("T")
 
@@ -105,62 +125,76 @@ def _read_file(path: str, setting: str, parse: Callable[[bytes], T]) -> T:
         ) from None
 
 
-async def load_models(store: Store, tenant: str, vault: TenantVault, defaults: DefaultModels) -> tuple[DataModel, MatchModel]:
-    """Read a tenant's models; keep the default ones for it when it has none yet."""
+async def keep_defaults(transaction: Transaction, vault: TenantVault, defaults: DefaultModels) -> None:
+    """Keep the default models for a tenant that has none yet."""
+    await transaction.lock([artefact_root(vault, name) for name in (DATA_MODEL, DEPLOYMENT, MODELS)])
+    if await read_artefact(transaction, vault, DEPLOYMENT) is not None:
+        return
+    changes = ChangeSet()
+    data_model = await put_artefact(changes, vault, DATA_MODEL, None, msgspec.json.encode(defaults.data_model))
+    model = defaults.match_model
+    await keep_model(transaction, changes, vault, ModelEntry(model.version, model.name, "given", now()), model)
+    deployment = Deployment(active=model.version, data_model=data_model.hex())
+    await put_artefact(changes, vault, DEPLOYMENT, None, deployment.to_json())
+    await transaction.apply(changes)
 
-    async def keep_defaults(transaction: Transaction) -> None:
-        await transaction.lock([artefact_root(vault, _DATA_MODEL), artefact_root(vault, _MATCH_MODEL)])
-        if await read_artefact(transaction, vault, _DATA_MODEL) is not None:
-            return
-        changes = ChangeSet()
-        await put_artefact(changes, vault, _DATA_MODEL, None, msgspec.json.encode(defaults.data_model))
-        await put_artefact(changes, vault, _MATCH_MODEL, None, defaults.match_model.to_json())
-        await transaction.apply(changes)
 
-    async with store.reader(tenant) as reader:
-        found = await _read_models(reader, vault)
-    if found is not None:
-        return found
-    await store.write(tenant, now(), keep_defaults)
-    async with store.reader(tenant) as reader:
-        found = await _read_models(reader, vault)
+async def load_deployed(reader: Reader, vault: TenantVault, known: Deployed | None = None) -> Deployed | None:
+    """Read what a tenant is resolved by, keeping what is `known` and still holds; None when it has nothing yet.
+
+    Raises:
+        FailedPrecondition: a model can't be opened.
+    """
+    found = await read_artefact(reader, vault, DEPLOYMENT)
     if found is None:
-        raise FailedPrecondition("the tenant's models can't be read; restore its keys from a backup")
-    return found
+        return None
+    if known is not None and known.id == found.node.id:
+        return known
+    deployment = Deployment.from_json(found.body)
+    data_model, _ = await read_data_model(reader, vault)
+    generations = {g.model.version: g for g in (known.active, known.staged) if g is not None} if known is not None else {}
+
+    async def generation(version: str, number: int, matches: EdgeKind) -> Generation:
+        like = generations.get(version)
+        model = like.model if like is not None else await read_model(reader, vault, version)
+        scorer = like.scorer if like is not None else await asyncio.to_thread(Scorer, model)
+        return Generation(number, model, scorer, matches)
+
+    matches = EdgeKind.STAGED if deployment.is_switching else EdgeKind.MATCHES
+    active = await generation(deployment.active, deployment.generation, matches)
+    staged = None
+    if deployment.staged:
+        staged = await generation(deployment.staged, deployment.staged_generation, EdgeKind.STAGED)
+    return Deployed(found.node.id, deployment, data_model, active, staged)
 
 
 async def read_data_model(reader: Reader, vault: TenantVault) -> tuple[DataModel, int]:
     """Read the tenant's data model and the revision of its last change."""
-    found = await read_artefact(reader, vault, _DATA_MODEL)
+    found = await read_artefact(reader, vault, DATA_MODEL)
     return (
         (msgspec.json.decode(found.body, type=DataModel), found.node.recorded_from) if found is not None else (DataModel(), 0)
     )
 
 
-async def update_data_model(transaction: Transaction, vault: TenantVault, wanted: DataModel) -> tuple[DataModel, int]:
+async def update_data_model(transaction: Transaction, tenant: Tenant, wanted: DataModel) -> tuple[DataModel, int]:
     """Declare new attributes and change how values survive; return the model as it is now, and its revision.
 
     Raises:
         FailedPrecondition: an attribute that is declared would change its type.
         InvalidField: too many attributes, or one named twice.
     """
-    await transaction.lock([artefact_root(vault, _DATA_MODEL)])
-    former = await read_artefact(transaction, vault, _DATA_MODEL)
+    vault = tenant.vault
+    await transaction.lock([artefact_root(vault, DATA_MODEL)])
+    former = await read_artefact(transaction, vault, DATA_MODEL)
     known = msgspec.json.decode(former.body, type=DataModel) if former is not None else DataModel()
     merged = _merge(known, wanted)
     if merged == known:
         return known, transaction.revision.number
     changes = ChangeSet()
-    await put_artefact(changes, vault, _DATA_MODEL, former.node if former is not None else None, msgspec.json.encode(merged))
+    former_node = former.node if former is not None else None
+    data_model = await put_artefact(changes, vault, DATA_MODEL, former_node, msgspec.json.encode(merged))
+    await change_deployment(transaction, tenant, changes, lambda deployment: replace(deployment, data_model=data_model.hex()))
     return merged, (await transaction.apply(changes)).number
-
-
-async def _read_models(reader: Reader, vault: TenantVault) -> tuple[DataModel, MatchModel] | None:
-    data_model = await read_artefact(reader, vault, _DATA_MODEL)
-    match_model = await read_artefact(reader, vault, _MATCH_MODEL)
-    if data_model is None or match_model is None:
-        return None
-    return msgspec.json.decode(data_model.body, type=DataModel), MatchModel.from_json(match_model.body)
 
 
 def _merge(known: DataModel, wanted: DataModel) -> DataModel:

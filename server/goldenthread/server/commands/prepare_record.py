@@ -24,6 +24,7 @@ from goldenthread.resolver.normalise import (
     identifiers,
     profile_of,
 )
+from goldenthread.server.commands.deployment import tagged
 
 __all__ = [
     "Member",
@@ -31,6 +32,7 @@ __all__ = [
     "PreparedUpsert",
     "Preparing",
     "SealedVersion",
+    "blocks_of_profile",
     "consent_ids",
     "decode_version",
     "identifier_key",
@@ -59,6 +61,11 @@ class Preparing(Protocol):
     @property
     def match_model(self) -> HasRules:
         """The rules that make candidate keys."""
+        ...
+
+    @property
+    def generation(self) -> int:
+        """The generation whose keys they are."""
         ...
 
 
@@ -108,6 +115,8 @@ class PreparedUpsert(Struct, frozen=True, array_like=True, gc=False):
     plaintext: bytes
     identifiers: dict[bytes, IdentifierValue]
     blocks: tuple[bytes, ...]
+    generation: int
+    """The generation that the blocks are of."""
     consents: tuple[PreparedConsent, ...]
     request: tuple[bytes, bytes, str] | None
     """Id of the Request node, digest of the body, and the request_id itself."""
@@ -144,8 +153,13 @@ def identifier_key(tenant: Preparing, identifier: IdentifierValue) -> bytes:
 def keys_of_profile(tenant: Preparing, profile: Profile) -> tuple[dict[bytes, IdentifierValue], tuple[bytes, ...]]:
     """Blind all candidate keys of a profile: its identifiers, and its blocking keys."""
     found = {identifier_key(tenant, identifier): identifier for identifier in identifiers(profile)}
-    blocks = (tenant.vault.blind(f"block-{key.rule}", key.text) for key in candidate_keys(profile, tenant.match_model))
-    return found, tuple(dict.fromkeys(blocks))
+    return found, blocks_of_profile(tenant.vault, tenant.match_model, tenant.generation, profile)
+
+
+def blocks_of_profile(vault: Blinder, rules: HasRules, generation: int, profile: Profile) -> tuple[bytes, ...]:
+    """Blind the blocking keys of a profile under one generation's rules."""
+    blind = (tagged(generation, vault.blind(f"block-{key.rule}", key.text)) for key in candidate_keys(profile, rules))
+    return tuple(dict.fromkeys(blind))
 
 
 def member_of(tenant: Preparing, content: RecordContent, profile: Profile | None = None) -> Member:
@@ -178,6 +192,7 @@ def prepare(tenant: Preparing, content: RecordContent, has_observed_at: bool, re
         plaintext=_encode(SealedVersion(content, NORMALISER_VERSION, member.profile)),
         identifiers=found,
         blocks=blocks,
+        generation=tenant.generation,
         consents=tuple(_consent(tenant, id, said, found) for id, said in consent_ids(tenant, content).items()),
         request=(vault.blind("request", request_id), vault.digest("request-body", body), request_id) if request_id else None,
     )

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections import Counter, OrderedDict
 from collections.abc import Iterable, Sequence
-from hashlib import blake2b
+from copy import copy
 from threading import Lock
 from typing import Generic, TypeVar
 
-import msgspec
+from msgspec import Struct
 
 from goldenthread.graph.errors import GraphError
 from goldenthread.graph.model import DataModel, Node, NodeKind, RecordContent
@@ -19,10 +19,10 @@ from goldenthread.graph.store import Reader, RecordState
 from goldenthread.graph.vault import TenantVault
 from goldenthread.resolver.guards import GuardRails, Guards
 from goldenthread.resolver.normalise import NORMALISER_VERSION, Profile
-from goldenthread.resolver.scoring import MatchModel, Scorer
+from goldenthread.server.commands.deployment import Deployment, Generation
 from goldenthread.server.commands.prepare_record import Member, SealedVersion, decode_version, member_of
 
-__all__ = ["Cache", "Tenant"]
+__all__ = ["Cache", "Deployed", "Tenant"]
 
 _ARTEFACTS = 64
 K = TypeVar("K")
@@ -60,17 +60,26 @@ class Cache(Generic[K, V]):
                 self._values.pop(key, None)
 
 
-class Tenant:
-    """One tenant as this server knows it."""
+class Deployed(Struct, frozen=True):
+    """What a server goes by, as it read it: the deployment with its id, and the models that it names."""
 
-    def __init__(
-        self, name: str, vault: TenantVault, data_model: DataModel, match_model: MatchModel, *, cache_records: int
-    ) -> None:
+    id: bytes
+    deployment: Deployment
+    data_model: DataModel
+    active: Generation
+    staged: Generation | None
+
+
+class Tenant:
+    """One tenant as this server knows it.
+
+    `staged` is the generation that is kept up beside the one in use, if any. While models are switched it `settles`: identities
+    of the former model are cut whole whenever one of their records is linked; and `copies` edges to MATCHES. See `deployment`.
+    """
+
+    def __init__(self, name: str, vault: TenantVault, deployed: Deployed, *, cache_records: int) -> None:
         self.name, self.vault = name, vault
-        self.data_model, self.match_model = data_model, match_model
-        self.scorer = Scorer(match_model)
-        self.clustering = match_model.cluster_settings
-        self._marked: tuple[DataModel, MatchModel, bytes] | None = None
+        self.take(deployed)
         self.guards = Guards(GuardRails())
         self.guards_fired: Counter[str] = Counter()
         """By guard, the pairs of records that it kept apart, each time their component was linked, since the start."""
@@ -80,11 +89,27 @@ class Tenant:
 
     @property
     def models_mark(self) -> bytes:
-        """A digest of the models in use: equal in two processes when they read and match alike."""
-        if self._marked is None or self._marked[0] is not self.data_model or self._marked[1] is not self.match_model:
-            models = msgspec.json.encode((self.data_model, self.match_model.version))
-            self._marked = (self.data_model, self.match_model, blake2b(models, digest_size=16).digest())
-        return self._marked[2]
+        """Name what is deployed: equal in two processes when they read and match alike."""
+        return self.deployed.id
+
+    def take(self, deployed: Deployed) -> None:
+        """Go on with what is deployed now."""
+        self.deployed, self.staged = deployed, deployed.staged
+        self.data_model = deployed.data_model
+        self.settles = self.copies = deployed.deployment.is_switching
+        self._use(deployed.active)
+
+    def _use(self, active: Generation) -> None:
+        self.active = active
+        self.match_model, self.scorer, self.generation = active.model, active.scorer, active.number
+        self.clustering = active.model.cluster_settings
+
+    def under(self, generation: Generation) -> Tenant:
+        """Look at the tenant as if a generation were in use, with identities still to be settled."""
+        other = copy(self)
+        other.staged, other.settles, other.copies = None, True, False
+        other._use(generation)
+        return other
 
     def remember(self, version: bytes, member: Member) -> None:
         """Keep a member for the next time its version is met."""

@@ -15,11 +15,11 @@ from msgspec import Struct
 from goldenthread.graph.model import Edge, EdgeKind, Node, NodeKind
 from goldenthread.graph.store import ChangeSet, EdgeRef, RecordState, Transaction
 from goldenthread.graph.vault import SealRequest
-from goldenthread.resolver.normalise import IdentifierValue
+from goldenthread.resolver.normalise import IdentifierValue, identifiers
 from goldenthread.server.commands.candidates import Keyed, match_edges
 from goldenthread.server.commands.ids import new_id, timed_id
 from goldenthread.server.commands.linking import Change, relink
-from goldenthread.server.commands.prepare_record import PreparedUpsert
+from goldenthread.server.commands.prepare_record import PreparedUpsert, blocks_of_profile, identifier_key, keys_of_profile
 from goldenthread.server.commands.tenants import Tenant
 from goldenthread.server.errors import RequestIdReused, ServerError
 
@@ -64,7 +64,10 @@ async def commit_upserts(
     transaction: Transaction, tenant: Tenant, batch: Sequence[PreparedUpsert], at: int
 ) -> list[Upserted | ServerError]:
     """Put a batch of records, resolve what they touch, and say what became of each, in order."""
+    batch = [upsert if upsert.generation == tenant.generation else _of_generation(tenant, upsert) for upsert in batch]
     keys = [key for upsert in batch for key in (upsert.alias, *upsert.keys)]
+    beside = _Beside(tenant)
+    keys += beside.blocks(batch)
     await transaction.lock([*keys, *(upsert.request[0] for upsert in batch if upsert.request is not None)])
     states = await transaction.records_by_alias([upsert.alias for upsert in batch])
     outcomes, open_places = await _answer_repeats(transaction, batch)
@@ -74,6 +77,7 @@ async def commit_upserts(
     moved = [plan for plan in plans if plan.current is not None and not _keeps_profile(plan)]
     keyed = await _keyed(transaction, moved)
     matching = await match_edges(transaction, tenant, keyed)
+    await beside.match(transaction, keyed, changes)
     _key_changes(keyed, changes)
     for plan in plans:
         _version_changes(plan, changes)
@@ -124,6 +128,50 @@ async def commit_upserts(
                 if isinstance(outcome, Upserted) and outcome.changed:
                     outcomes[place] = msgspec.structs.replace(outcome, revision=applied)
     return [outcome for outcome in outcomes if outcome is not None]
+
+
+def _of_generation(tenant: Tenant, upsert: PreparedUpsert) -> PreparedUpsert:
+    """Prepare again what was prepared for another model than the one in use by now."""
+    _, blocks = keys_of_profile(tenant, upsert.member.profile)
+    return msgspec.structs.replace(upsert, blocks=blocks, generation=tenant.generation)
+
+
+class _Beside:
+    """Keep up the generation that is staged, if there is one."""
+
+    def __init__(self, tenant: Tenant) -> None:
+        self._tenant = tenant
+        self._blocks_of: dict[bytes, tuple[bytes, ...]] = {}
+
+    def blocks(self, batch: Sequence[PreparedUpsert]) -> list[bytes]:
+        """Give all blocking keys of the batch under the staged model."""
+        staged = self._tenant.staged
+        if staged is None:
+            return []
+        profiles = {upsert.member.digest: upsert.member.profile for upsert in batch}
+        self._blocks_of = {
+            digest: blocks_of_profile(self._tenant.vault, staged.model, staged.number, profile)
+            for digest, profile in profiles.items()
+        }
+        return [key for blocks in self._blocks_of.values() for key in blocks]
+
+    async def match(self, transaction: Transaction, keyed: Sequence[Keyed], changes: ChangeSet) -> None:
+        """Put the staged keys and match edges of records."""
+        staged = self._tenant.staged
+        if staged is None:
+            return
+        beside = []
+        for one in keyed:
+            if one.member is None:
+                continue
+            blocks = self._blocks_of[one.member.digest]
+            found = [identifier_key(self._tenant, identifier) for identifier in identifiers(one.member.profile)]
+            beside.append(Keyed(one.record, one.member, one.before, [*found, *blocks]))
+            changes.put_nodes += [Node(NodeKind.BLOCK, key) for key in blocks]
+            changes.put_edges += [Edge(EdgeKind.IN, one.record, key, profile=one.member.digest) for key in blocks]
+        matching = await match_edges(transaction, self._tenant.under(staged), beside)
+        changes.end_edges += matching.end
+        changes.put_edges += matching.put
 
 
 async def _answer_repeats(

@@ -90,6 +90,7 @@ class JobContext:
         """
 
         async def run(transaction: Transaction, at: int) -> tuple[Step, Job]:
+            await self.engine.follow(transaction, self.tenant)
             job = await self._mine(transaction)
             if job.is_cancelling:
                 raise JobCancelled

@@ -87,6 +87,7 @@ class Jobs:
         while True:
             queued.clear()
             try:
+                await self._engine.notice_all()
                 await self.look()
             except (GraphError, ServerError) as error:
                 _log.warning("jobs can't be looked for", error=type(error).__qualname__)

@@ -158,6 +158,10 @@ async def wait_drained(engine: Engine, tenant: Tenant, revision: int, seconds: f
         nonlocal reached
         async with engine.reader(tenant) as reader:
             reached = await drained(reader)
+            await engine.follow(reader, tenant)
+        deployment = tenant.deployed.deployment
+        if deployment.is_switching:  # identities of the former model are left, whatever became of the job
+            reached = min(reached, deployment.switched_at)
         return reached >= revision
 
     await _wait(engine, done, seconds)

@@ -125,7 +125,7 @@ def _graph(tenant: Tenant, walk: Walk) -> pb.Subgraph:
                 weight=bits(edge.weight) if edge.kind is EdgeKind.MATCHES else 0.0,
             )
             for edge in walk.graph.edges
-            if edge.source in names and edge.target in names
+            if edge.source in names and edge.target in names and edge.kind is not EdgeKind.STAGED
         ],
         truncated=walk.graph.is_truncated,
     )

@@ -46,11 +46,11 @@ class ModelService(model_service_pb2_grpc.ModelServiceServicer):
         wanted = data_model_of(request.data_model)
 
         async def work(transaction: Transaction, at: int) -> tuple[DataModel, int]:
-            return await update_data_model(transaction, tenant.vault, wanted)
+            return await update_data_model(transaction, tenant, wanted)
 
         # Declaring is idempotent by itself: the same declaration again finds nothing to change.
         model, revision = await self._engine.write(tenant, work)
-        tenant.data_model = model
+        await self._engine.notice(tenant)
         return pb.UpdateDataModelResponse(data_model=data_model_to(tenant, model), revision=revision)
 
     async def GetMatchModel(  # noqa: N802 - the proto's name

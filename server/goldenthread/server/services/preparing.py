@@ -62,6 +62,7 @@ class _Context(Struct, frozen=True):
     vault: Blinder
     data_model: DataModel
     match_model: _Rules
+    generation: int
 
 
 class Preparer:
@@ -126,7 +127,7 @@ class Preparer:
         known = self._contexts.get(tenant.name)
         if known is not None and known[0] is tenant.data_model and known[1] is tenant.match_model:
             return known[2]
-        context = pickle.dumps(_Context(tenant.vault, tenant.data_model, _Rules(tenant.match_model.rules)))
+        context = pickle.dumps(_Context(tenant.vault, tenant.data_model, _Rules(tenant.match_model.rules), tenant.generation))
         self._contexts[tenant.name] = (tenant.data_model, tenant.match_model, context)
         return context
 

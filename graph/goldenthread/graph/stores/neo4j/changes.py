@@ -143,7 +143,7 @@ async def _put(ask: Ask, prefix: str, revision: int, changes: ChangeSet) -> None
 
 async def _put_edges(ask: Ask, prefix: str, revision: int, kind: EdgeKind, edges: list[Edge]) -> None:
     # A match of weight 0 is kept as 0, for it is compared with.
-    nothing = 0 if kind in (EdgeKind.MATCHES, EdgeKind.DISPUTED) else None
+    nothing = 0 if kind in (EdgeKind.MATCHES, EdgeKind.STAGED, EdgeKind.DISPUTED) else None
     rows: list[Plain] = [
         [prefix + edge.source.hex(), prefix + edge.target.hex(), edge.weight or nothing, edge.profile or None] for edge in edges
     ]

@@ -38,7 +38,7 @@ class ComponentWalk:
             source = id_of(key)
             for name, is_out, far, weight, since, until in edges:
                 kind = EdgeKind[name]
-                if kind is EdgeKind.MATCHES:
+                if kind is EdgeKind.MATCHES or kind is EdgeKind.STAGED:
                     wanted.add(far)
                     self._join(key, far)
                     if is_out:

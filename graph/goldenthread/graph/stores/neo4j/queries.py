@@ -114,23 +114,31 @@ RETURN collect([key, [(r)-[e:HAS|IN]->(k) WHERE {_live("e")} | [type(e), k.key, 
 KEYS_EVER = """MATCH (r:Record {key: $key})-[:HAS|IN]->(k) WITH DISTINCT r, k
 RETURN collect([k.key, EXISTS { MATCH (k)<-[:HAS|IN]-(o) WHERE o <> r }])"""
 
-MATCHES = f"""UNWIND $keys AS key MATCH (r:Record {{key: key}})
-RETURN collect([key, [(r)-[e:MATCHES]->(o) WHERE {_live("e")} | [o.key, e.weight, {_STAMPS}]],
-  [(r)<-[e:MATCHES]-(o) WHERE {_live("e")} | [o.key, e.weight, {_STAMPS}]]])"""
+
+def _matches(kind: EdgeKind) -> str:
+    return f"""UNWIND $keys AS key MATCH (r:Record {{key: key}})
+RETURN collect([key, [(r)-[e:{kind.name}]->(o) WHERE {_live("e")} | [o.key, e.weight, {_STAMPS}]],
+  [(r)<-[e:{kind.name}]-(o) WHERE {_live("e")} | [o.key, e.weight, {_STAMPS}]]])"""
+
 
 # Reads the records, those a match away from them, and the edges of both: two steps outwards in one round trip.
-COMPONENT_STEP = f"""CALL () {{
+def _component_step(kind: EdgeKind) -> str:
+    return f"""CALL () {{
   UNWIND $keys AS key MATCH (r:Record {{key: key}}) WHERE r.recorded_from <= $revision RETURN r
   UNION
   UNWIND $decisions AS key MATCH (:Decision {{key: key}})<-[e:MUST_LINK]-(r:Record) WHERE {_live("e")} RETURN r
 }}
-OPTIONAL MATCH (r)-[e:MATCHES]-(o:Record) WHERE e.weight >= $min_weight AND {_live("e")}
+OPTIONAL MATCH (r)-[e:{kind.name}]-(o:Record) WHERE e.weight >= $min_weight AND {_live("e")}
 WITH collect(r) + collect(o) AS near UNWIND near AS r
 WITH DISTINCT r
-OPTIONAL MATCH (r)-[e:MATCHES|MUST_LINK|CANNOT_LINK|BINDS|DISPUTED]-(o)
-  WHERE {_live("e")} AND (NOT e:MATCHES OR e.weight >= $min_weight)
+OPTIONAL MATCH (r)-[e:{kind.name}|MUST_LINK|CANNOT_LINK|BINDS|DISPUTED]-(o)
+  WHERE {_live("e")} AND (NOT e:{kind.name} OR e.weight >= $min_weight)
 WITH r, collect(CASE WHEN e IS NOT NULL THEN [type(e), startNode(e) = r, o.key, e.weight, {_STAMPS}] END) AS edges
 RETURN collect([r.key, edges])"""
+
+
+MATCHES = {kind: _matches(kind) for kind in (EdgeKind.MATCHES, EdgeKind.STAGED)}
+COMPONENT_STEP = {kind: _component_step(kind) for kind in (EdgeKind.MATCHES, EdgeKind.STAGED)}
 
 _TOGETHER = f"""EXISTS {{
   MATCH (a)-[l:RESOLVED_TO]->(:Identity)<-[m:RESOLVED_TO]-(b) WHERE {_live("l")} AND {_live("m")} }}"""

@@ -106,16 +106,16 @@ class Reads:
         rows = await self._collected(queries.KEYS_EVER, key=self._prefix + record.hex())
         return {id_of(key): is_shared for key, is_shared in cast("list[tuple[str, bool]]", rows)}
 
-    async def matches(self, records: Sequence[bytes]) -> Sequence[Edge]:
-        """Get the MATCHES edges with an end among the records, each once."""
+    async def matches(self, records: Sequence[bytes], kind: EdgeKind = EdgeKind.MATCHES) -> Sequence[Edge]:
+        """Get the MATCHES or STAGED edges with an end among the records, each once."""
         found: dict[tuple[bytes, bytes], Edge] = {}
-        rows = await self._by_keys(queries.MATCHES, records, _first)
+        rows = await self._by_keys(queries.MATCHES[kind], records, _first)
         for key, outward, inward in cast("list[tuple[str, list[_OutEdge], list[_OutEdge]]]", rows):
             near = id_of(key)
             for far, weight, since, until in outward:
-                found[near, id_of(far)] = edge_from(EdgeKind.MATCHES, near, id_of(far), weight, None, since, until)
+                found[near, id_of(far)] = edge_from(kind, near, id_of(far), weight, None, since, until)
             for far, weight, since, until in inward:
-                found[id_of(far), near] = edge_from(EdgeKind.MATCHES, id_of(far), near, weight, None, since, until)
+                found[id_of(far), near] = edge_from(kind, id_of(far), near, weight, None, since, until)
         return list(found.values())
 
     async def band(self, band: Band) -> Sequence[Edge]:
@@ -148,13 +148,17 @@ class Reads:
         rows = await self._collected(queries.LABELS_OF, keys=self._keys(records))
         return [node_from(NodeKind.LABEL, cast(_Values, row)) for row in rows]
 
-    async def components(self, records: Sequence[bytes], min_weight: int) -> Sequence[Component]:
+    async def components(
+        self, records: Sequence[bytes], min_weight: int, kind: EdgeKind = EdgeKind.MATCHES
+    ) -> Sequence[Component]:
         """Get the components that the records are in, one round trip for every two steps outwards from them."""
         walk = ComponentWalk()
         frontier: list[Plain] = [*self._keys(records)]
         decisions: list[Plain] = []
         while frontier or decisions:
-            rows = await self._collected(queries.COMPONENT_STEP, keys=frontier, decisions=decisions, min_weight=min_weight)
+            rows = await self._collected(
+                queries.COMPONENT_STEP[kind], keys=frontier, decisions=decisions, min_weight=min_weight
+            )
             frontier, decisions = walk.add(cast("list[tuple[str, list[Reached]]]", rows))
         return walk.components()
 

@@ -114,9 +114,9 @@ WITH RECURSIVE reached (nid) AS (
     CROSS JOIN node n ON n.tenant = :tenant AND n.kind = {NodeKind.RECORD} AND n.id = c.value AND n.recorded_from <= :rev
   UNION
   SELECT e.target FROM reached x CROSS JOIN edge e ON e.source = x.nid
-    WHERE e.kind = {EdgeKind.MATCHES} AND e.weight >= :weight AND {_E_AT}
+    WHERE e.kind = :matches AND e.weight >= :weight AND {_E_AT}
   UNION
-  SELECT f.source FROM reached x CROSS JOIN edge e ON e.target = x.nid AND e.kind = {EdgeKind.MATCHES} AND {_E_AT}
+  SELECT f.source FROM reached x CROSS JOIN edge e ON e.target = x.nid AND e.kind = :matches AND {_E_AT}
     CROSS JOIN edge f ON f.source = e.source AND f.kind = e.kind AND f.target = e.target
       AND f.recorded_from = e.recorded_from AND f.weight >= :weight
   UNION
@@ -126,7 +126,7 @@ WITH RECURSIVE reached (nid) AS (
 SELECT s.id, e.kind, t.id, e.weight, e.profile, e.recorded_from, e.recorded_to FROM reached x
 CROSS JOIN node s ON s.nid = x.nid
 LEFT JOIN edge e ON e.source = x.nid
-  AND e.kind IN ({EdgeKind.MATCHES}, {EdgeKind.MUST_LINK}, {EdgeKind.CANNOT_LINK}, {EdgeKind.BINDS}, {EdgeKind.DISPUTED})
+  AND e.kind IN (:matches, {EdgeKind.MUST_LINK}, {EdgeKind.CANNOT_LINK}, {EdgeKind.BINDS}, {EdgeKind.DISPUTED})
   AND {_E_AT}
 LEFT JOIN node t ON t.nid = e.target""",
 )

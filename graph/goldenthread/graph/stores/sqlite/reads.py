@@ -145,9 +145,9 @@ class Session:
     def keys_ever(self, record: bytes) -> dict[bytes, bool]:
         return {cast(bytes, key): bool(is_shared) for key, is_shared in self._query(queries.KEYS_EVER, id=record)}
 
-    def matches(self, records: Sequence[bytes]) -> Sequence[Edge]:
-        out = self._edges(queries.EDGES_FROM, records, NodeKind.RECORD, EdgeKind.MATCHES, EdgeKind.MATCHES)
-        back = self._edges(queries.EDGES_TO, records, NodeKind.RECORD, EdgeKind.MATCHES, EdgeKind.MATCHES)
+    def matches(self, records: Sequence[bytes], kind: EdgeKind = EdgeKind.MATCHES) -> Sequence[Edge]:
+        out = self._edges(queries.EDGES_FROM, records, NodeKind.RECORD, kind, kind)
+        back = self._edges(queries.EDGES_TO, records, NodeKind.RECORD, kind, kind)
         return list({(edge.source, edge.target): edge for edge in (*out, *back)}.values())
 
     def band(self, band: Band) -> Sequence[Edge]:
@@ -162,13 +162,13 @@ class Session:
         found = (decode_node(node) for _, *node in self._query(queries.LABELS, records))
         return list({node.id: node for node in found}.values())
 
-    def components(self, records: Sequence[bytes], min_weight: int) -> Sequence[Component]:
+    def components(self, records: Sequence[bytes], min_weight: int, kind: EdgeKind = EdgeKind.MATCHES) -> Sequence[Component]:
         group: dict[bytes, bytes] = {}
         matches: dict[bytes, list[Edge]] = defaultdict(list)
         decisions: dict[bytes, list[Edge]] = defaultdict(list)
         disputed: dict[bytes, list[Edge]] = defaultdict(list)
         by_decision: dict[bytes, bytes] = {}
-        for row in self._query(queries.COMPONENTS, records, weight=min_weight):
+        for row in self._query(queries.COMPONENTS, records, weight=min_weight, matches=int(kind)):
             source = cast(bytes, row[0])
             group.setdefault(source, source)
             if row[1] is None:
@@ -176,7 +176,7 @@ class Session:
             edge = _edge(row)
             if edge.kind is EdgeKind.DISPUTED:
                 disputed[source].append(edge)
-            elif edge.kind is not EdgeKind.MATCHES:
+            elif edge.kind is not kind:
                 decisions[source].append(edge)
                 if edge.kind is EdgeKind.MUST_LINK:
                     _join(group, source, by_decision.setdefault(edge.target, source))

@@ -114,8 +114,8 @@ class _Verbs:
     async def keys_ever(self, record: bytes) -> dict[bytes, bool]:
         return await self._run(Session.keys_ever, record)
 
-    async def matches(self, records: Sequence[bytes]) -> Sequence[Edge]:
-        return await self._run(Session.matches, records)
+    async def matches(self, records: Sequence[bytes], kind: EdgeKind = EdgeKind.MATCHES) -> Sequence[Edge]:
+        return await self._run(Session.matches, records, kind)
 
     async def band(self, band: Band) -> Sequence[Edge]:
         return await self._run(Session.band, band)
@@ -126,8 +126,10 @@ class _Verbs:
     async def labels(self, records: Sequence[bytes]) -> Sequence[Node]:
         return await self._run(Session.labels, records)
 
-    async def components(self, records: Sequence[bytes], min_weight: int) -> Sequence[Component]:
-        return await self._run(Session.components, records, min_weight)
+    async def components(
+        self, records: Sequence[bytes], min_weight: int, kind: EdgeKind = EdgeKind.MATCHES
+    ) -> Sequence[Component]:
+        return await self._run(Session.components, records, min_weight, kind)
 
     async def identities(self, ids: Sequence[bytes]) -> dict[bytes, StoredIdentity]:
         return await self._run_few(Session.identities, ids)
@@ -154,7 +156,8 @@ class _Verbs:
         return await self._run(Session.requests, ids)
 
     async def artefact(self, root: bytes) -> Node | None:
-        return await self._run(Session.artefact, root)
+        with _translated():  # one look-up, which costs less than to reach a thread
+            return self._session.artefact(root)
 
     async def page(self, kind: NodeKind, after: bytes, limit: int, where: Mapping[str, str | int]) -> Sequence[bytes]:
         return await self._run(Session.page, kind, after, limit, where)

@@ -179,6 +179,28 @@ def test_a_steward_splits_and_merges_and_asks_first(world: World, run: Run) -> N
     assert "They are one identity." in together
 
 
+def test_a_steward_decides_lists_and_undoes(world: World, run: Run) -> None:
+    linked = run("decisions", "link", world.pair[0], world.stranger, "--reason", "same passport", "--json")
+    name = linked.facts["decision"]["name"]  # type: ignore[index]  # the answer holds the decision
+    shown = run("decisions", "show", str(name))
+    listed = run("decisions", "list", "--identity", world.stranger, "--kind", "must_link", "--json").items
+    asked = run("decisions", "undo", str(name), "--reason", "no", "--dry-run")
+    undone = run("decisions", "undo", str(name), "--reason", "no")
+    apart = run("decisions", "unlink", *world.pair, "--reason", "twins", "--expires", "2999-01-01", "--dry-run")
+    history = run("lineage", world.stranger)
+
+    assert linked.code == shown.code == asked.code == undone.code == apart.code == history.code == 0
+    assert "same passport" in shown.out
+    assert [one["name"] for one in listed] == [name]
+    assert "What would change" in asked.out
+    assert "What changed" in undone.out
+    assert "(new)" in apart.out
+    assert "undo" in history.out
+    assert run("decisions", "list", "--state", "undone", "--json").items[0]["name"] == name
+    assert run("decisions", "list", "--state", "odd").code == 2
+    assert run("decisions", "pin", world.stranger, "surname", "--reason", "checked").code == 0
+
+
 def test_a_deleted_record_is_gone(world: World, run: Run) -> None:
     deleted, after = run("delete", world.stranger, "--yes", "--json"), run("record", world.stranger)
 

@@ -6,10 +6,12 @@ import datetime as dt
 from collections.abc import Iterable
 
 import pytest
+from wire.conftest import StartServer
 
-from goldenthread.client import Client, PostalAddress, Record, SourceKey
+from goldenthread.client import Client, Following, PostalAddress, Record, SourceKey
 from goldenthread.client.errors import FailedPrecondition, InvalidField, NotFound
 from goldenthread.v1 import decision_service_pb2 as pb
+from goldenthread.v1.resolution_service_pb2 import LineageCause
 
 HOME = PostalAddress(street="12 Harbour Lane", city="Springfield", region="IL", postcode="62704", country="US")
 TOMORROW = dt.datetime.now(dt.UTC) + dt.timedelta(days=1)
@@ -75,6 +77,86 @@ def test_a_wrong_merge_that_is_split_and_unsplit_and_undone_leaves_people_just_a
     assert undone.decision.state == pb.DECISION_STATE_UNDONE
     assert (undone.decision.end.actor, undone.decision.end.reason) == ("tester", "it was right")
     assert client.get_identity(restored[1]).superseded_name == ""
+
+
+def test_the_lineage_of_a_name_shows_both_the_split_and_its_undoing(client: Client) -> None:
+    first, second = put(client, ada("1"), ada("2"))
+    name = identity_of(client, first)
+    split = client.split_identity(name, [second], reason="twins")
+    other = split.identities[1].name
+    undone = client.undo_decision(split.decision, reason="no twins")
+
+    lineage = client.get_identity_lineage(name)
+    part = client.get_identity_lineage(other)
+    before = client.get_identity_lineage(name, as_of=undone.revision - 1)
+
+    assert [(step.fate, step.cause) for step in lineage.steps] == [
+        (pb.IDENTITY_FATE_CREATED, LineageCause.LINEAGE_CAUSE_RECORD),
+        (pb.IDENTITY_FATE_CHANGED, LineageCause.LINEAGE_CAUSE_RECORD),
+        (pb.IDENTITY_FATE_CHANGED, LineageCause.LINEAGE_CAUSE_DECISION),
+        (pb.IDENTITY_FATE_CHANGED, LineageCause.LINEAGE_CAUSE_UNDO),
+    ]
+    lost, gained = lineage.steps[2:]
+    assert (list(lost.records_removed), list(lost.lost_to), lost.decision) == ([second], [other], split.decision)
+    assert (list(gained.records_added), list(gained.gained_from), gained.decision) == ([second], [other], split.decision)
+    assert [(step.fate, list(step.lost_to)) for step in part.steps] == [
+        (pb.IDENTITY_FATE_CREATED, []),
+        (pb.IDENTITY_FATE_RETIRED, [name]),
+    ]
+    assert (list(lineage.parts), list(part.parts), list(part.identity.superseded_by)) == ([name], [name], [name])
+    assert list(before.steps) == list(lineage.steps)[:3]
+    assert sorted(before.parts) == sorted([name, other])
+
+
+def test_a_lineage_tells_matches_deletions_and_names_that_come_back_page_by_page(client: Client) -> None:
+    first, other = put(client, ada("1"), grace("2"))
+    mine, hers = identity_of(client, first), identity_of(client, other)
+    matched = client.upsert_record(ada("2"))
+    client.unlink_records([first], [other], reason="twins")
+    client.delete_record(first)
+
+    pages, token = [], ""
+    while True:
+        page = client.get_identity_lineage(hers, page_size=1, page_token=token)
+        pages += page.steps
+        token = page.next_page_token
+        if not token:
+            break
+
+    assert [(step.fate, step.cause) for step in pages] == [
+        (pb.IDENTITY_FATE_CREATED, LineageCause.LINEAGE_CAUSE_RECORD),
+        (pb.IDENTITY_FATE_RETIRED, LineageCause.LINEAGE_CAUSE_MATCH),
+        (pb.IDENTITY_FATE_RESTORED, LineageCause.LINEAGE_CAUSE_DECISION),
+    ]
+    assert (pages[1].revision, list(pages[1].lost_to)) == (matched.revision, [mine])
+    gone = client.get_identity_lineage(mine)
+    assert (gone.steps[-1].fate, gone.steps[-1].cause) == (pb.IDENTITY_FATE_RETIRED, LineageCause.LINEAGE_CAUSE_DELETION)
+    assert list(gone.parts) == [hers]
+    with pytest.raises(NotFound):
+        client.get_identity_lineage("0" * 32)
+
+
+def test_a_decision_ends_by_itself_when_its_time_is_up(make_server: StartServer, store_url: str) -> None:
+    server = make_server(store=store_url, expiry_look_seconds=0.05)
+    with server.client() as client:
+        first, other = put(client, ada("1"), grace("2"))
+        before = people(client)
+        soon = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=1)
+
+        made = client.link_records([first], [other], reason="for a moment", expire_time=soon)
+        told = (event for events in client.subscribe(Following()) for event in events.events)
+        ended = next(event for event in told if event.revision > made.revision)
+
+        decision = client.get_decision(made.decision.name)
+        assert (decision.state, decision.end.revision, decision.end.actor) == (
+            pb.DECISION_STATE_EXPIRED,
+            ended.revision,
+            "",
+        )
+        assert decision.end.end_time.ToDatetime(dt.UTC) >= soon
+        assert people(client) == before
+        [*_, last] = client.get_identity_lineage(ended.identity).steps
+        assert (last.cause, last.decision) == (LineageCause.LINEAGE_CAUSE_EXPIRY, made.decision.name)
 
 
 def test_undoing_a_merge_gives_back_both_names_also_when_records_came_since(client: Client) -> None:

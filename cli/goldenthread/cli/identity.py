@@ -1,4 +1,4 @@
-"""identity, identities, merge, split: read identities, and correct them."""
+"""identity, identities, lineage, merge, split: read identities, and correct them."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from goldenthread.cli.connect import (
     TokenOption,
     connect,
 )
+from goldenthread.cli.decisions import DryRunOption, ExpiresOption, OverrideOption, ReasonOption, expire_time, show_effect
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -32,8 +33,6 @@ KeyArgument = Annotated[
 AsOfOption = Annotated[
     str, typer.Option("--as-of", help="Read as of a revision or a time such as 2025-01-31T12:00.", show_default=False)
 ]
-ReasonOption = Annotated[str, typer.Option("--reason", help="Why, without personal data; it is kept.", show_default=False)]
-DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Only say what would come of it.")]
 
 RECORDS_SHOWN = 25
 
@@ -42,6 +41,7 @@ def add_commands(app: typer.Typer) -> None:
     """Add this group's commands."""
     app.command("identity")(identity)
     app.command("identities")(identities)
+    app.command("lineage")(lineage)
     app.command("merge")(merge)
     app.command("split")(split)
 
@@ -114,9 +114,67 @@ def identities(
     output.show(output.table("", columns, rows, numbers=columns[1:]))
 
 
+def lineage(
+    key: KeyArgument,
+    as_of: AsOfOption = "",
+    json: JsonOption = False,
+    server: ServerOption = DEFAULT_SERVER,
+    token: TokenOption = "",
+    tenant: TenantOption = "",
+    tls_ca: TlsCaOption = None,
+    data: DataOption = DEFAULT_DATA,
+) -> None:
+    """Tell the history of an identity's name: what it gained and lost, when, and by what.
+
+    A retired name has its history too.
+
+    Example:
+
+      goldenthread lineage crm:42
+    """
+    from goldenthread.cli import output
+    from goldenthread.cli.keys import find_identity_name, short
+    from goldenthread.cli.moments import parse_as_of
+    from goldenthread.client import to_dict
+    from goldenthread.v1.decision_service_pb2 import IdentityFate
+    from goldenthread.v1.resolution_service_pb2 import LineageCause
+
+    moment = parse_as_of(as_of)
+    with connect(server, token, tenant, tls_ca, data) as client:
+        name = find_identity_name(client, key)
+        answer = client.get_identity_lineage(name, as_of=moment)
+        while answer.next_page_token:
+            page = client.get_identity_lineage(name, page_token=answer.next_page_token, as_of=moment)
+            answer.steps.extend(page.steps)
+            answer.next_page_token = page.next_page_token
+    if json:
+        output.print_json(to_dict(answer))
+        return
+    rows = [
+        [
+            str(step.revision),
+            step.time.ToJsonString(),
+            IdentityFate.Name(step.fate).removeprefix("IDENTITY_FATE_").lower(),
+            f"+{len(step.records_added)} −{len(step.records_removed)}",  # noqa: RUF001 - a minus sign
+            ", ".join(short(other) for other in step.gained_from),
+            ", ".join(short(other) for other in step.lost_to),
+            LineageCause.Name(step.cause).removeprefix("LINEAGE_CAUSE_").lower(),
+        ]
+        for step in answer.steps
+    ]
+    columns = ["revision", "time", "", "records", "from", "to", "by"]
+    output.show(output.table(short(answer.identity.name), columns, rows, numbers=["revision"]))
+    if answer.history_was_cut:
+        output.note("Part of what was asked for has been deleted since.")
+    if list(answer.parts) != [answer.identity.name]:
+        output.show("Its records are now in " + (", ".join(short(part) for part in answer.parts) or "no identity"))
+
+
 def merge(
     keys: Annotated[list[str], typer.Argument(help="Two or more identities.", show_default=False)],
     reason: ReasonOption,
+    expires: ExpiresOption = "",
+    override_vetoes: OverrideOption = False,
     dry_run: DryRunOption = False,
     json: JsonOption = False,
     server: ServerOption = DEFAULT_SERVER,
@@ -127,7 +185,7 @@ def merge(
 ) -> None:
     """Merge identities, to stay so.
 
-    The decision outlives later loads.
+    The decision outlives later loads; `goldenthread decisions undo` takes it back.
 
     Example:
 
@@ -137,9 +195,12 @@ def merge(
     from goldenthread.cli.keys import find_identity_name, short
     from goldenthread.client import to_dict
 
+    until = expire_time(expires)
     with connect(server, token, tenant, tls_ca, data) as client:
         names = [find_identity_name(client, key) for key in keys]
-        answer = client.merge_identities(names, reason=reason, validate_only=dry_run)
+        answer = client.merge_identities(
+            names, reason=reason, validate_only=dry_run, expire_time=until, overrides_veto=override_vetoes
+        )
     if json:
         output.print_json(to_dict(answer))
         return
@@ -147,12 +208,14 @@ def merge(
     output.show(f"{done} {short(answer.identity.name)}, of {len(answer.identity.records)} records.")
     if answer.superseded:
         output.show("Retired: " + ", ".join(short(name) for name in answer.superseded))
+    show_effect(answer.effect, dry_run=dry_run)
 
 
 def split(
     key: KeyArgument,
     records: Annotated[list[str], typer.Argument(help="Records to split off, by name or source:id.", show_default=False)],
     reason: ReasonOption,
+    expires: ExpiresOption = "",
     dry_run: DryRunOption = False,
     json: JsonOption = False,
     server: ServerOption = DEFAULT_SERVER,
@@ -163,7 +226,7 @@ def split(
 ) -> None:
     """Split records off an identity, to stay so.
 
-    The decision outlives later loads.
+    The decision outlives later loads; `goldenthread decisions undo` takes it back.
 
     Example:
 
@@ -173,15 +236,18 @@ def split(
     from goldenthread.cli.keys import find_identity_name, record_name, short
     from goldenthread.client import to_dict
 
+    until = expire_time(expires)
     with connect(server, token, tenant, tls_ca, data) as client:
         names = [record_name(client, each) for each in records]
-        answer = client.split_identity(find_identity_name(client, key), names, reason=reason, validate_only=dry_run)
+        name = find_identity_name(client, key)
+        answer = client.split_identity(name, names, reason=reason, validate_only=dry_run, expire_time=until)
     if json:
         output.print_json(to_dict(answer))
         return
     rows = [[short(each.name), str(len(each.records))] for each in answer.identities]
     title = "They would be" if dry_run else "They are now"
     output.show(output.table(title, ["identity", "records"], rows, numbers=["records"]))
+    show_effect(answer.effect, dry_run=dry_run)
 
 
 def _laid_out(client: Client, found: Identity) -> RenderableType:

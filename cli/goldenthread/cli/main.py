@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import typer
 
 from goldenthread.cli import (
+    decisions,
     doctor,
     evaluate,
     events,
@@ -75,6 +76,7 @@ for group in (
     load,
     resolve,
     identity,
+    decisions,
     record,
     golden,
     explain,

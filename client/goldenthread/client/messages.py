@@ -5,6 +5,7 @@ from __future__ import annotations
 from google.protobuf import json_format
 from google.protobuf.message import Message
 
+from goldenthread.v1.decision_service_pb2 import Decision, DecisionEffect, DecisionState, IdentityFate
 from goldenthread.v1.event_service_pb2 import Event, EventType, Subscription
 from goldenthread.v1.explore_service_pb2 import GraphEdge, GraphNode, Household, NodeKind, Subgraph
 from goldenthread.v1.golden_record_service_pb2 import GoldenRecord, SurvivorshipRules
@@ -12,7 +13,15 @@ from goldenthread.v1.job_service_pb2 import Job, JobState
 from goldenthread.v1.model_service_pb2 import AttributeDefinition, DataModel
 from goldenthread.v1.record_pb2 import AttributeValue
 from goldenthread.v1.record_pb2 import Record as RecordMessage
-from goldenthread.v1.resolution_service_pb2 import Bridge, Candidate, GetIdentityResponse, Identity, Match, Separation
+from goldenthread.v1.resolution_service_pb2 import (
+    Bridge,
+    Candidate,
+    GetIdentityResponse,
+    Identity,
+    LineageCause,
+    Match,
+    Separation,
+)
 from goldenthread.v1.review_service_pb2 import Label, ReviewAnswer, ReviewItem, ReviewReason, ReviewState
 
 __all__ = [
@@ -20,6 +29,9 @@ __all__ = [
     "Bridge",
     "Candidate",
     "DataModel",
+    "Decision",
+    "DecisionEffect",
+    "DecisionState",
     "Event",
     "EventType",
     "GetIdentityResponse",
@@ -28,10 +40,12 @@ __all__ = [
     "GraphNode",
     "Household",
     "Identity",
+    "IdentityFate",
     "Job",
     "JobState",
     "Json",
     "Label",
+    "LineageCause",
     "Match",
     "NodeKind",
     "RecordMessage",

@@ -142,6 +142,14 @@ class Requests:
             as_of=as_of_message(as_of),
         )
 
+    def get_identity_lineage(
+        self, name: str, page_size: int, page_token: str, as_of: AsOf
+    ) -> resolution_service_pb2.GetIdentityLineageRequest:
+        """Ask for a page of an identity's history."""
+        return resolution_service_pb2.GetIdentityLineageRequest(
+            name=self.name("identities", name), page_size=page_size, page_token=page_token, as_of=as_of_message(as_of)
+        )
+
     def merge_identities(
         self,
         names: Sequence[str],

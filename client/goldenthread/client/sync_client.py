@@ -287,6 +287,13 @@ class Client(SyncDecisions, SyncJobs, SyncReview):
         request = self._requests.explain_identity(name, without_records, without_decision, as_of)
         return self._call(self._resolution.ExplainIdentity, request)
 
+    def get_identity_lineage(
+        self, name: str, *, page_size: int = 1000, page_token: str = "", as_of: AsOf = None
+    ) -> resolution_service_pb2.GetIdentityLineageResponse:
+        """Return the history of an identity's name, the oldest steps first."""
+        request = self._requests.get_identity_lineage(name, page_size, page_token, as_of)
+        return self._call(self._resolution.GetIdentityLineage, request)
+
     def merge_identities(
         self,
         names: Sequence[str],

@@ -10,6 +10,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -20,6 +21,46 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _LineageCause:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _LineageCauseEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_LineageCause.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    LINEAGE_CAUSE_UNSPECIFIED: _LineageCause.ValueType  # 0
+    """Not said."""
+    LINEAGE_CAUSE_RECORD: _LineageCause.ValueType  # 1
+    """A record that came, or came with another version."""
+    LINEAGE_CAUSE_MATCH: _LineageCause.ValueType  # 2
+    """A match between records, or its end."""
+    LINEAGE_CAUSE_DECISION: _LineageCause.ValueType  # 3
+    """A steward's decision."""
+    LINEAGE_CAUSE_UNDO: _LineageCause.ValueType  # 4
+    """The undoing of a decision."""
+    LINEAGE_CAUSE_EXPIRY: _LineageCause.ValueType  # 5
+    """The expiry of a decision."""
+    LINEAGE_CAUSE_DELETION: _LineageCause.ValueType  # 6
+    """The deletion of a record."""
+
+class LineageCause(_LineageCause, metaclass=_LineageCauseEnumTypeWrapper):
+    """What brought a step of a lineage about."""
+
+LINEAGE_CAUSE_UNSPECIFIED: LineageCause.ValueType  # 0
+"""Not said."""
+LINEAGE_CAUSE_RECORD: LineageCause.ValueType  # 1
+"""A record that came, or came with another version."""
+LINEAGE_CAUSE_MATCH: LineageCause.ValueType  # 2
+"""A match between records, or its end."""
+LINEAGE_CAUSE_DECISION: LineageCause.ValueType  # 3
+"""A steward's decision."""
+LINEAGE_CAUSE_UNDO: LineageCause.ValueType  # 4
+"""The undoing of a decision."""
+LINEAGE_CAUSE_EXPIRY: LineageCause.ValueType  # 5
+"""The expiry of a decision."""
+LINEAGE_CAUSE_DELETION: LineageCause.ValueType  # 6
+"""The deletion of a record."""
+Global___LineageCause: _TypeAlias = LineageCause  # noqa: Y015
 
 @_typing.final
 class Identity(_message.Message):
@@ -836,6 +877,150 @@ class ExplainIdentityResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ExplainIdentityResponse: _TypeAlias = ExplainIdentityResponse  # noqa: Y015
+
+@_typing.final
+class GetIdentityLineageRequest(_message.Message):
+    """Asks GetIdentityLineage."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    AS_OF_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """The identity's name; a retired one has its lineage too. Required."""
+    page_size: _builtins.int
+    """At most this many steps; 100 when zero, 1,000 at most."""
+    page_token: _builtins.str
+    """next_page_token of the page before."""
+    @_builtins.property
+    def as_of(self) -> _record_pb2.AsOf:
+        """Past moment to read at."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+        as_of: _record_pb2.AsOf | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "name", b"name", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetIdentityLineageRequest: _TypeAlias = GetIdentityLineageRequest  # noqa: Y015
+
+@_typing.final
+class LineageStep(_message.Message):
+    """One step of an identity's history, made by one commit."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REVISION_FIELD_NUMBER: _builtins.int
+    TIME_FIELD_NUMBER: _builtins.int
+    FATE_FIELD_NUMBER: _builtins.int
+    RECORDS_ADDED_FIELD_NUMBER: _builtins.int
+    RECORDS_REMOVED_FIELD_NUMBER: _builtins.int
+    GAINED_FROM_FIELD_NUMBER: _builtins.int
+    LOST_TO_FIELD_NUMBER: _builtins.int
+    CAUSE_FIELD_NUMBER: _builtins.int
+    DECISION_FIELD_NUMBER: _builtins.int
+    revision: _builtins.int
+    """Revision of the step."""
+    fate: _decision_service_pb2.IdentityFate.ValueType
+    """What became of the identity."""
+    cause: Global___LineageCause.ValueType
+    """What brought it about."""
+    decision: _builtins.str
+    """Name of the decision that was made or that ended, if that was it."""
+    @_builtins.property
+    def time(self) -> _timestamp_pb2.Timestamp:
+        """When it was committed."""
+
+    @_builtins.property
+    def records_added(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names of records that it gained."""
+
+    @_builtins.property
+    def records_removed(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names of records that it lost."""
+
+    @_builtins.property
+    def gained_from(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names of identities that records it gained came from: it was merged with them, or with parts of them."""
+
+    @_builtins.property
+    def lost_to(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names of identities that records it lost went to: it was split, or merged into them."""
+
+    def __init__(
+        self,
+        *,
+        revision: _builtins.int = ...,
+        time: _timestamp_pb2.Timestamp | None = ...,
+        fate: _decision_service_pb2.IdentityFate.ValueType = ...,
+        records_added: _abc.Iterable[_builtins.str] | None = ...,
+        records_removed: _abc.Iterable[_builtins.str] | None = ...,
+        gained_from: _abc.Iterable[_builtins.str] | None = ...,
+        lost_to: _abc.Iterable[_builtins.str] | None = ...,
+        cause: Global___LineageCause.ValueType = ...,
+        decision: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["time", b"time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cause", b"cause", "decision", b"decision", "fate", b"fate", "gained_from", b"gained_from", "lost_to", b"lost_to", "records_added", b"records_added", "records_removed", b"records_removed", "revision", b"revision", "time", b"time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LineageStep: _TypeAlias = LineageStep  # noqa: Y015
+
+@_typing.final
+class GetIdentityLineageResponse(_message.Message):
+    """Answers GetIdentityLineage."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IDENTITY_FIELD_NUMBER: _builtins.int
+    STEPS_FIELD_NUMBER: _builtins.int
+    PARTS_FIELD_NUMBER: _builtins.int
+    HISTORY_WAS_CUT_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    history_was_cut: _builtins.bool
+    """True when a deletion since then removed part of what was asked for."""
+    next_page_token: _builtins.str
+    """Token of the next page; empty on the last."""
+    @_builtins.property
+    def identity(self) -> Global___Identity:
+        """The identity as it is, without records if it is retired."""
+
+    @_builtins.property
+    def steps(self) -> _containers.RepeatedCompositeFieldContainer[Global___LineageStep]:
+        """Steps, the oldest first."""
+
+    @_builtins.property
+    def parts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names of the identities that the records it ever had are in: its parts, itself among them, or its successors."""
+
+    def __init__(
+        self,
+        *,
+        identity: Global___Identity | None = ...,
+        steps: _abc.Iterable[Global___LineageStep] | None = ...,
+        parts: _abc.Iterable[_builtins.str] | None = ...,
+        history_was_cut: _builtins.bool = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["identity", b"identity"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["history_was_cut", b"history_was_cut", "identity", b"identity", "next_page_token", b"next_page_token", "parts", b"parts", "steps", b"steps"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetIdentityLineageResponse: _TypeAlias = GetIdentityLineageResponse  # noqa: Y015
 
 @_typing.final
 class MergeIdentitiesRequest(_message.Message):

@@ -60,6 +60,11 @@ class ResolutionServiceStub:
                 request_serializer=goldenthread_dot_v1_dot_resolution__service__pb2.ExplainIdentityRequest.SerializeToString,
                 response_deserializer=goldenthread_dot_v1_dot_resolution__service__pb2.ExplainIdentityResponse.FromString,
                 _registered_method=True)
+        self.GetIdentityLineage = channel.unary_unary(
+                '/goldenthread.v1.ResolutionService/GetIdentityLineage',
+                request_serializer=goldenthread_dot_v1_dot_resolution__service__pb2.GetIdentityLineageRequest.SerializeToString,
+                response_deserializer=goldenthread_dot_v1_dot_resolution__service__pb2.GetIdentityLineageResponse.FromString,
+                _registered_method=True)
         self.MergeIdentities = channel.unary_unary(
                 '/goldenthread.v1.ResolutionService/MergeIdentities',
                 request_serializer=goldenthread_dot_v1_dot_resolution__service__pb2.MergeIdentitiesRequest.SerializeToString,
@@ -127,6 +132,16 @@ class ResolutionServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetIdentityLineage(self, request, context):
+        """Tells the history of an identity's name: when it came, which records and names it gained and lost, and by what.
+        Steps are appended and never rewritten; those of records that were deleted since are cut out.
+
+        Errors: NOT_FOUND, INVALID_FIELD.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def MergeIdentities(self, request, context):
         """Merges identities by a steward's decision, which outlives re-ingest; UndoDecision takes it back.
 
@@ -172,6 +187,11 @@ def add_ResolutionServiceServicer_to_server(servicer, server):
                     servicer.ExplainIdentity,
                     request_deserializer=goldenthread_dot_v1_dot_resolution__service__pb2.ExplainIdentityRequest.FromString,
                     response_serializer=goldenthread_dot_v1_dot_resolution__service__pb2.ExplainIdentityResponse.SerializeToString,
+            ),
+            'GetIdentityLineage': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetIdentityLineage,
+                    request_deserializer=goldenthread_dot_v1_dot_resolution__service__pb2.GetIdentityLineageRequest.FromString,
+                    response_serializer=goldenthread_dot_v1_dot_resolution__service__pb2.GetIdentityLineageResponse.SerializeToString,
             ),
             'MergeIdentities': grpc.unary_unary_rpc_method_handler(
                     servicer.MergeIdentities,
@@ -320,6 +340,33 @@ class ResolutionService:
             '/goldenthread.v1.ResolutionService/ExplainIdentity',
             goldenthread_dot_v1_dot_resolution__service__pb2.ExplainIdentityRequest.SerializeToString,
             goldenthread_dot_v1_dot_resolution__service__pb2.ExplainIdentityResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetIdentityLineage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/goldenthread.v1.ResolutionService/GetIdentityLineage',
+            goldenthread_dot_v1_dot_resolution__service__pb2.GetIdentityLineageRequest.SerializeToString,
+            goldenthread_dot_v1_dot_resolution__service__pb2.GetIdentityLineageResponse.FromString,
             options,
             channel_credentials,
             insecure,

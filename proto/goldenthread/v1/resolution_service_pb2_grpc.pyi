@@ -64,6 +64,12 @@ class ResolutionServiceStub:
 
     Errors: NOT_FOUND, INVALID_FIELD, FAILED_PRECONDITION (the decision has ended).
     """
+    GetIdentityLineage: _grpc.UnaryUnaryMultiCallable[_resolution_service_pb2.GetIdentityLineageRequest, _resolution_service_pb2.GetIdentityLineageResponse]
+    """Tells the history of an identity's name: when it came, which records and names it gained and lost, and by what.
+    Steps are appended and never rewritten; those of records that were deleted since are cut out.
+
+    Errors: NOT_FOUND, INVALID_FIELD.
+    """
     MergeIdentities: _grpc.UnaryUnaryMultiCallable[_resolution_service_pb2.MergeIdentitiesRequest, _resolution_service_pb2.MergeIdentitiesResponse]
     """Merges identities by a steward's decision, which outlives re-ingest; UndoDecision takes it back.
 
@@ -110,6 +116,12 @@ class ResolutionServiceAsyncStub(ResolutionServiceStub):
     that of the functions that would do it, and nothing is changed.
 
     Errors: NOT_FOUND, INVALID_FIELD, FAILED_PRECONDITION (the decision has ended).
+    """
+    GetIdentityLineage: _aio.UnaryUnaryMultiCallable[_resolution_service_pb2.GetIdentityLineageRequest, _resolution_service_pb2.GetIdentityLineageResponse]  # type: ignore[assignment]
+    """Tells the history of an identity's name: when it came, which records and names it gained and lost, and by what.
+    Steps are appended and never rewritten; those of records that were deleted since are cut out.
+
+    Errors: NOT_FOUND, INVALID_FIELD.
     """
     MergeIdentities: _aio.UnaryUnaryMultiCallable[_resolution_service_pb2.MergeIdentitiesRequest, _resolution_service_pb2.MergeIdentitiesResponse]  # type: ignore[assignment]
     """Merges identities by a steward's decision, which outlives re-ingest; UndoDecision takes it back.
@@ -184,6 +196,18 @@ class ResolutionServiceServicer(metaclass=_abc_1.ABCMeta):
         that of the functions that would do it, and nothing is changed.
 
         Errors: NOT_FOUND, INVALID_FIELD, FAILED_PRECONDITION (the decision has ended).
+        """
+
+    @_abc_1.abstractmethod
+    def GetIdentityLineage(
+        self,
+        request: _resolution_service_pb2.GetIdentityLineageRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_resolution_service_pb2.GetIdentityLineageResponse, _abc.Awaitable[_resolution_service_pb2.GetIdentityLineageResponse]]:
+        """Tells the history of an identity's name: when it came, which records and names it gained and lost, and by what.
+        Steps are appended and never rewritten; those of records that were deleted since are cut out.
+
+        Errors: NOT_FOUND, INVALID_FIELD.
         """
 
     @_abc_1.abstractmethod

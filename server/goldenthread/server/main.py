@@ -32,6 +32,7 @@ from goldenthread.server.commands import Engine
 from goldenthread.server.config import Address, Config, ConfigError, parse_address
 from goldenthread.server.contract import SERVICES
 from goldenthread.server.events.keeper import EventKeeper
+from goldenthread.server.expiry import Expiry
 from goldenthread.server.health import HealthWatch
 from goldenthread.server.jobs import Jobs
 from goldenthread.server.jobs.kinds import JOB_KINDS
@@ -257,13 +258,16 @@ class _EngineApplication:
     def __init__(self, engine: Engine, config: Config, jobs: Jobs, keeper: EventKeeper) -> None:
         self._engine, self._preparer, self._searcher, self._jobs = engine, Preparer(config), Searcher(engine), jobs
         self._keeper = keeper
+        self._expiry = Expiry(engine)
 
     def add_services(self, server: grpc.aio.Server) -> None:
         add_services(server, self._engine, self._preparer, self._searcher)
         self._jobs.start()
         self._keeper.start()
+        self._expiry.start()
 
     async def close(self) -> None:
+        await self._expiry.close()
         await self._keeper.close()
         await self._jobs.close()
         await self._searcher.close()

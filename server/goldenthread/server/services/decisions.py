@@ -18,7 +18,7 @@ from goldenthread.server.commands.decisions.create import (
     Ruled,
     create_decision,
 )
-from goldenthread.server.commands.decisions.effects import Decided, Effect, IdentityEffect
+from goldenthread.server.commands.decisions.effects import Decided, Effect, Fate, IdentityEffect
 from goldenthread.server.commands.decisions.kept import DecisionTerms, DecisionView
 from goldenthread.server.commands.decisions.read import (
     DecisionFilter,
@@ -29,6 +29,7 @@ from goldenthread.server.commands.decisions.read import (
 )
 from goldenthread.server.commands.decisions.undo import undo_decision
 from goldenthread.server.commands.ids import name_of, now, parse_name
+from goldenthread.server.commands.lineage import Cause, LineageStep
 from goldenthread.server.commands.tenants import Tenant
 from goldenthread.server.errors import InvalidField
 from goldenthread.server.services.callers import calling_tenant, check_parent, request_of
@@ -36,8 +37,9 @@ from goldenthread.server.services.edge import check, page_size, page_start, page
 from goldenthread.server.services.translate import attributes_of, micros, moment_of, reading, timestamp
 from goldenthread.v1 import decision_service_pb2 as pb
 from goldenthread.v1 import decision_service_pb2_grpc
+from goldenthread.v1 import resolution_service_pb2 as resolution_pb
 
-__all__ = ["DecisionService", "decisions_to", "effect_to", "terms_of"]
+__all__ = ["DecisionService", "decisions_to", "effect_to", "lineage_step_to", "terms_of"]
 
 _STATES: dict[DecisionState, pb.DecisionState.ValueType] = {
     "live": pb.DECISION_STATE_LIVE,
@@ -45,11 +47,20 @@ _STATES: dict[DecisionState, pb.DecisionState.ValueType] = {
     "expired": pb.DECISION_STATE_EXPIRED,
 }
 _STATE_OF = {value: state for state, value in _STATES.items()}
-_FATES = {
+_FATES: dict[Fate, pb.IdentityFate.ValueType] = {
     "created": pb.IDENTITY_FATE_CREATED,
     "restored": pb.IDENTITY_FATE_RESTORED,
     "retired": pb.IDENTITY_FATE_RETIRED,
     "changed": pb.IDENTITY_FATE_CHANGED,
+}
+
+_CAUSES: dict[Cause, resolution_pb.LineageCause.ValueType] = {
+    "record": resolution_pb.LINEAGE_CAUSE_RECORD,
+    "match": resolution_pb.LINEAGE_CAUSE_MATCH,
+    "decision": resolution_pb.LINEAGE_CAUSE_DECISION,
+    "undo": resolution_pb.LINEAGE_CAUSE_UNDO,
+    "expiry": resolution_pb.LINEAGE_CAUSE_EXPIRY,
+    "deletion": resolution_pb.LINEAGE_CAUSE_DELETION,
 }
 
 
@@ -262,6 +273,21 @@ def _identity_effect(tenant: Tenant, one: IdentityEffect, name: str, unnamed: fr
         households_joined=_names(tenant, "households", one.joins),
         households_left=_names(tenant, "households", one.leaves),
         golden_fields=one.golden_fields,
+    )
+
+
+def lineage_step_to(tenant: Tenant, step: LineageStep) -> resolution_pb.LineageStep:
+    """Write a step of an identity's history."""
+    return resolution_pb.LineageStep(
+        revision=step.revision,
+        time=timestamp(step.at),
+        fate=_FATES[step.fate],
+        records_added=_names(tenant, "records", step.added),
+        records_removed=_names(tenant, "records", step.removed),
+        gained_from=_names(tenant, "identities", step.gained_from),
+        lost_to=_names(tenant, "identities", step.lost_to),
+        cause=_CAUSES[step.cause],
+        decision=name_of(tenant.name, "decisions", step.decision) if step.decision else "",
     )
 
 

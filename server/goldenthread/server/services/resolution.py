@@ -21,10 +21,11 @@ from goldenthread.server.commands.identities import (
     list_identities,
 )
 from goldenthread.server.commands.ids import name_of, parse_name
+from goldenthread.server.commands.lineage import get_lineage
 from goldenthread.server.commands.tenants import Tenant
 from goldenthread.server.errors import InvalidField
 from goldenthread.server.services.callers import calling_tenant, check_parent, request_of
-from goldenthread.server.services.decisions import decisions_to, effect_to, terms_of
+from goldenthread.server.services.decisions import decisions_to, effect_to, lineage_step_to, terms_of
 from goldenthread.server.services.edge import check, page_size, page_start, page_token
 from goldenthread.server.services.records import source_key_of
 from goldenthread.server.services.searching import Searcher
@@ -145,6 +146,29 @@ class ResolutionService(resolution_service_pb2_grpc.ResolutionServiceServicer):
             bridges_truncated=explained.bridges.is_cut,
             would_be=[_group(tenant, one.records, one.identity) for one in explained.would_be],
             history_was_cut=explained.identity.was_cut,
+        )
+
+    async def GetIdentityLineage(  # noqa: N802 - the proto's name
+        self,
+        request: pb.GetIdentityLineageRequest,
+        context: grpc.aio.ServicerContext[pb.GetIdentityLineageRequest, pb.GetIdentityLineageResponse],
+    ) -> pb.GetIdentityLineageResponse:
+        check(request)
+        tenant = await calling_tenant(self._engine)
+        lineage, after = await get_lineage(
+            self._engine,
+            tenant,
+            parse_name(tenant.name, request.name, "identities")[1],
+            int.from_bytes(page_start(request.page_token), "big"),
+            page_size(request.page_size),
+            moment_of(request.as_of),
+        )
+        return pb.GetIdentityLineageResponse(
+            identity=identity_to(tenant.name, lineage.identity),
+            steps=[lineage_step_to(tenant, step) for step in lineage.steps],
+            parts=[name_of(tenant.name, "identities", part) for part in lineage.parts],
+            history_was_cut=lineage.identity.was_cut,
+            next_page_token=page_token(after.to_bytes(16, "big") if after else b""),
         )
 
     async def MergeIdentities(  # noqa: N802 - the proto's name

@@ -19,7 +19,7 @@ from goldenthread.server.commands.ids import now
 from goldenthread.server.commands.linking import Linked
 from goldenthread.server.commands.tenants import Tenant
 
-__all__ = ["Decided", "Effect", "IdentityEffect", "Planned", "carry_out", "effect_of"]
+__all__ = ["Decided", "Effect", "Fate", "IdentityEffect", "Planned", "carry_out", "effect_of"]
 
 Fate = Literal["created", "restored", "retired", "changed"]
 

@@ -83,6 +83,7 @@ def test_every_command_is_in_the_reference(command: str) -> None:
 def test_every_metric_is_in_the_reference() -> None:
     metrics = Metrics()
     metrics.watch_caches(lambda: {"members": (0, 0)})
+    metrics.watch_guards(lambda: {"duplicate_free": 0})
     names = {m.name + ("_total" if m.type == "counter" else "") for m in metrics.registry.collect()}
 
     documented = set(re.findall(r"^\| `(goldenthread_\w+)` \|", (REFERENCE / "metrics.md").read_text(), re.MULTILINE))

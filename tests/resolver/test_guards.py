@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from goldenthread.graph.model import SemanticType
-from goldenthread.resolver.bulk.guarded import apart
+from goldenthread.resolver.bulk.guarded import apart, too_large, without_blocked
+from goldenthread.resolver.bulk.normalise_columns import normalise_columns
 from goldenthread.resolver.clusters import ClusterSettings, Decision, cluster
 from goldenthread.resolver.guards import GuardRails, GuardRailsUnreadable, Guards
 from goldenthread.resolver.normalise import Profile
@@ -131,6 +132,14 @@ def test_clean_sources_are_linked_one_to_one_by_the_best_evidence() -> None:
     assert {cut.veto for cut in found.cuts if cut.by == "veto"} == {("duplicate_free", "crm")}
 
 
+@pytest.mark.parametrize(
+    ("blocked", "problem"), [("value: nonsense", "can't be read as email"), ("digest: ab", "write them out")]
+)
+def test_blocked_values_that_say_nothing_are_refused(blocked: str, problem: str) -> None:
+    with pytest.raises(GuardRailsUnreadable, match=problem):
+        Guards.in_the_clear(GuardRails.read(f"blocked: [{{type: email, {blocked}}}]"), "US")
+
+
 def test_ten_thousand_equal_records_of_a_source_without_duplicates_are_kept_apart_at_once() -> None:
     n = 10_000
     guards = Guards(GuardRails(duplicate_free=("crm",)))
@@ -166,6 +175,48 @@ def test_profiles_are_apart_where_all_their_records_are_of_declared_sources() ->
     assert apart(guards, np.array([0]), ["c"]) is None
 
 
+def test_blocked_values_are_no_evidence_and_make_no_candidates() -> None:
+    columns = {
+        "first": ["Ann", "Bob", "Ann"],
+        "last": ["Smith", "Jones", "Smith"],
+        "phone": ["+1 415 555 2671", "+14155552671", "(415) 555-2672"],
+        "mail": ["info@shop.example", "info@shop.example", "ann@mail.example"],
+        "member": ["0001234", "0001234", "7654321"],
+    }
+    types = {
+        "first": SemanticType.GIVEN_NAME,
+        "last": SemanticType.SURNAME,
+        "phone": SemanticType.PHONE,
+        "mail": SemanticType.EMAIL,
+        "member": SemanticType.LOYALTY_ACCOUNT,
+    }
+    rails = GuardRails.read(
+        "blocked: [{type: phone, value: 415-555-2671}, {type: email, value: Info@Shop.example},"
+        " {type: loyalty_account, value: '0001234'}]"
+    )
+    blocker = Guards.in_the_clear(rails, "US").blocker
+    assert blocker is not None
+    frame = normalise_columns(columns, types, "US", 3, lambda share: None)
+
+    cleaned = without_blocked(frame, blocker)
+
+    expected = [blocker.cleaned(frame.profile(row)) for row in range(3)]
+    assert [cleaned.profile(row) for row in range(3)] == expected
+    assert (expected[0].phones, expected[0].emails, expected[0].documents) == ((), (), ())
+    assert expected[0].given == ("ann",)
+    assert expected[2] == frame.profile(2)
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 5)), min_size=1, max_size=30), st.integers(0, 5), st.integers(0, 5))
+def test_identities_too_large_are_counted(rows: list[tuple[int, int]], records: int, most: int) -> None:
+    labels, points = (np.array(column) for column in zip(*rows, strict=True))
+
+    found = too_large(GuardRails(max_records=records, max_profiles=most), labels, points)
+
+    of = [[point for label, point in rows if label == one] for one in set(labels.tolist())]
+    assert found == sum((0 < records < len(held)) or (0 < most < len(set(held))) for held in of)
+
+
 def test_guard_rails_are_read_as_they_are_written() -> None:
     rails = GuardRails(duplicate_free=("crm",), never_overlap=(("shop", "bank"),), verifying=("register",))
 
@@ -183,6 +234,9 @@ def test_guard_rails_are_read_as_they_are_written() -> None:
         ("never_overlap: [[crm]]", "fewer than two sources"),
         ("single_numbers: [email]", "is no number"),
         ("format: 9", "format 9"),
+        ("max_records: -1", "below 0"),
+        ("blocked: [{type: person_name, value: Ann}]", "can't be blocked"),
+        ("blocked: [{type: email}]", "either a value or a digest"),
         ("[", "no YAML"),
     ],
 )

@@ -314,6 +314,7 @@ def test_only_methods_that_read_are_open_to_readers() -> None:
         "MergeIdentities",
         "SplitIdentity",
         "UpdateDataModel",
+        "UpdateGuardRails",
         "UpdateSurvivorshipRules",
     }
     assert not {name for name in writing if name.startswith(("Get", "List", "Explain", "Resolve", "Expand", "Find"))}

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from goldenthread.client import Client, DataModel, Record
 from goldenthread.graph.model import SemanticType
 from goldenthread.resolver.bulk.link import link
+from goldenthread.resolver.guards import GuardRails
 from goldenthread.resolver.scoring import MatchModel
 
 __all__ = ["Key", "Partition", "difference", "linked_partition", "partition_of"]
@@ -37,7 +38,9 @@ class _Table:
     record_id_column: str = "record id"
 
 
-def linked_partition(records: Sequence[Record], data_model: DataModel, model: MatchModel) -> Partition:
+def linked_partition(
+    records: Sequence[Record], data_model: DataModel, model: MatchModel, guard_rails: GuardRails | None = None
+) -> Partition:
     """Link records, of texts with one value an attribute, as `goldenthread link` does with a server's models."""
     types = {one.name: SemanticType(one.type) for one in data_model.attributes}
     columns: dict[str, list[str]] = {name: [] for name in types}
@@ -49,7 +52,13 @@ def linked_partition(records: Sequence[Record], data_model: DataModel, model: Ma
             column.append(value)
     columns["source"] = [record.source for record in records]
     columns["record id"] = [record.source_record_id for record in records]
-    result = link(_Table(columns, len(records)), dict(types), model=model, default_country=data_model.default_country)
+    result = link(
+        _Table(columns, len(records)),
+        dict(types),
+        model=model,
+        guard_rails=guard_rails,
+        default_country=data_model.default_country,
+    )
     groups: dict[int, set[Key]] = defaultdict(set)
     for record, identity in zip(records, result.identities.tolist(), strict=True):
         groups[identity].add((record.source, record.source_record_id))

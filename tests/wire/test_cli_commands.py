@@ -131,6 +131,25 @@ def test_survivorship_rules_are_written_previewed_and_replaced(world: World, run
     assert yaml.safe_load((tmp_path / "now.yaml").read_text())["rules"][0]["name"] == "longest"
 
 
+def test_guard_rails_are_written_tried_replaced_and_counted(world: World, run: Run, tmp_path: Path) -> None:
+    file, bad, source = tmp_path / "rails.yaml", tmp_path / "bad.yaml", world.pair[0].partition(":")[0]
+    bad.write_text("duplicate_fre: [crm]\n")
+
+    shown = run("guards", "show")
+    file.write_text(yaml.safe_dump({**yaml.safe_load(shown.out), "max_records": 1}))
+    tried, updated = run("guards", "update", file, "--dry-run", "--json"), run("guards", "update", file, "--wait", "--json")
+    counted = run("guards", "counts", "--json")
+    file.write_text(f"duplicate_free: [{source}]\n")
+    tried_too = run("guards", "update", file, "--dry-run")
+
+    assert (shown.code, tried.code, updated.code, tried_too.code) == (0, 0, 0, 0)
+    assert facts(tried.facts["effect"])["identities_before"] == facts(tried.facts["effect"])["identities_after"]
+    assert facts(updated.facts["job"])["state"] == "JOB_STATE_SUCCEEDED"
+    assert {"guard": "identity_size"}.items() <= facts(counted.facts["counts"][2]).items()  # type: ignore[index]  # a list
+    assert "would come apart" in tried_too.out
+    assert (run("guards", "update", bad).code, run("guards", "update", file, "--dry-run", "--wait").code) == (1, 2)
+
+
 def test_exploring_walks_from_a_person_and_leaves_sources_out(world: World, run: Run) -> None:
     shown, read = run("explore", world.pair[0], "--hops", "3"), run("explore", world.identity, "--json")
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from goldenthread.resolver.guards import GuardRails
 
-__all__ = ["check_sources", "declared", "read_guard_rails"]
+__all__ = ["check_guard_rails", "declared", "read_guard_rails"]
 
 
 def read_guard_rails(file: Path) -> GuardRails:
@@ -56,11 +56,21 @@ def declared(
     )
 
 
-def check_sources(rails: GuardRails, sources: Sequence[str]) -> None:
-    """Warn of sources that are declared and of which there is no record: most likely a slip of the pen."""
-    from goldenthread.cli import output
-    from goldenthread.resolver.bulk.text_column import TextColumn
+def check_guard_rails(rails: GuardRails, sources: Sequence[str], default_country: str) -> None:
+    """Warn of sources that are declared and of which there is no record: most likely a slip of the pen.
 
+    Raises:
+        CommandError: a blocked value can't be used.
+    """
+    from goldenthread.cli import output
+    from goldenthread.cli.errors import CommandError
+    from goldenthread.resolver.bulk.text_column import TextColumn
+    from goldenthread.resolver.guards import GuardRailsUnreadable, Guards
+
+    try:
+        Guards.in_the_clear(rails, default_country)
+    except GuardRailsUnreadable as error:
+        raise CommandError(f"The guard rails can't be used: {error.problem}.", "Correct them.") from None
     known = set(TextColumn.of(sources).words())
     named = {*rails.duplicate_free, *rails.verifying, *(source for sources in rails.never_overlap for source in sources)}
     for source in sorted(named - known):

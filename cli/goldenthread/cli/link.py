@@ -119,7 +119,7 @@ def link(
     from goldenthread.cli import output
     from goldenthread.cli.errors import CommandError, UsageError
     from goldenthread.cli.files import read_files, show_guess
-    from goldenthread.cli.guard_rails import check_sources, declared
+    from goldenthread.cli.guard_rails import check_guard_rails, declared
     from goldenthread.cli.report_file import check_report, look_again
     from goldenthread.resolver.bulk.guess import compared_columns
     from goldenthread.resolver.bulk.guess_file import to_yaml
@@ -150,7 +150,7 @@ def link(
         write_columns.write_text(to_yaml(guess), encoding="utf-8")
     table.columns.update(compared_columns(table, guess))
     table.record_id_column = guess.record_id
-    check_sources(rails, table.columns[table.source_column])
+    check_guard_rails(rails, table.columns[table.source_column], guess.default_country)
     with output.stages() as tell:
         if engine is Engine.SPARK:
             result = _link_on_spark(table, guess, given, rails, tell, master, settings)

@@ -31,6 +31,8 @@ from goldenthread.v1 import (
     explore_service_pb2_grpc,
     golden_record_service_pb2,
     golden_record_service_pb2_grpc,
+    guard_rails_service_pb2,
+    guard_rails_service_pb2_grpc,
     job_service_pb2_grpc,
     model_service_pb2,
     model_service_pb2_grpc,
@@ -97,6 +99,7 @@ class AsyncClient(AsyncDecisions, AsyncJobs, AsyncReview):
         self._health = health_pb2_grpc.HealthStub(self._channel)
         self._jobs = job_service_pb2_grpc.JobServiceStub(self._channel)
         self._review = review_service_pb2_grpc.ReviewServiceStub(self._channel)
+        self._guards = guard_rails_service_pb2_grpc.GuardRailsServiceStub(self._channel)
         self._model = model_service_pb2_grpc.ModelServiceStub(self._channel)
 
     async def __aenter__(self) -> Self:
@@ -518,6 +521,21 @@ class AsyncClient(AsyncDecisions, AsyncJobs, AsyncReview):
         return (await self._call(self._explore.GetNetwork, request)).graph
 
     # Models
+
+    async def get_guard_rails(self) -> guard_rails_service_pb2.GetGuardRailsResponse:
+        """Return the tenant's guard rails; blocked values are told by their digests."""
+        return await self._call(self._guards.GetGuardRails, self._requests.get_guard_rails())
+
+    async def update_guard_rails(
+        self, rails: guard_rails_service_pb2.GuardRails, *, request_id: str | None = None, validate_only: bool = False
+    ) -> guard_rails_service_pb2.UpdateGuardRailsResponse:
+        """Replace the guard rails and start the job that follows; with `validate_only` only say what would change."""
+        request = self._requests.update_guard_rails(rails, request_id, validate_only)
+        return await self._call(self._guards.UpdateGuardRails, request)
+
+    async def get_guard_counts(self) -> guard_rails_service_pb2.GetGuardCountsResponse:
+        """Return how often each guard fired since the server started."""
+        return await self._call(self._guards.GetGuardCounts, self._requests.get_guard_counts())
 
     async def get_data_model(self) -> model_service_pb2.DataModel:
         """Return the tenant's data model."""

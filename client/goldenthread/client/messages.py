@@ -9,6 +9,7 @@ from goldenthread.v1.decision_service_pb2 import Decision, DecisionEffect, Decis
 from goldenthread.v1.event_service_pb2 import Event, EventType, Subscription
 from goldenthread.v1.explore_service_pb2 import GraphEdge, GraphNode, Household, NodeKind, Subgraph
 from goldenthread.v1.golden_record_service_pb2 import GoldenRecord, SurvivorshipRules
+from goldenthread.v1.guard_rails_service_pb2 import BlockedValue, GuardRails, SourceSet
 from goldenthread.v1.job_service_pb2 import Job, JobState
 from goldenthread.v1.model_service_pb2 import AttributeDefinition, DataModel
 from goldenthread.v1.record_pb2 import AttributeValue
@@ -26,6 +27,7 @@ from goldenthread.v1.review_service_pb2 import Label, ReviewAnswer, ReviewItem, 
 
 __all__ = [
     "AttributeDefinition",
+    "BlockedValue",
     "Bridge",
     "Candidate",
     "DataModel",
@@ -38,6 +40,7 @@ __all__ = [
     "GoldenRecord",
     "GraphEdge",
     "GraphNode",
+    "GuardRails",
     "Household",
     "Identity",
     "IdentityFate",
@@ -54,6 +57,7 @@ __all__ = [
     "ReviewReason",
     "ReviewState",
     "Separation",
+    "SourceSet",
     "Subgraph",
     "Subscription",
     "SurvivorshipRules",

@@ -15,6 +15,7 @@ from goldenthread.v1 import (
     event_service_pb2,
     explore_service_pb2,
     golden_record_service_pb2,
+    guard_rails_service_pb2,
     model_service_pb2,
     record_pb2,
     record_service_pb2,
@@ -279,6 +280,24 @@ class Requests:
             limit=limit,
             as_of=as_of_message(as_of),
         )
+
+    def get_guard_rails(self) -> guard_rails_service_pb2.GetGuardRailsRequest:
+        """Ask for the guard rails."""
+        return guard_rails_service_pb2.GetGuardRailsRequest(name=f"{self.parent}/guardRails")
+
+    def update_guard_rails(
+        self, rails: guard_rails_service_pb2.GuardRails, request_id: str | None, validate_only: bool
+    ) -> guard_rails_service_pb2.UpdateGuardRailsRequest:
+        """Ask to replace the guard rails, or what that would do."""
+        request = guard_rails_service_pb2.UpdateGuardRailsRequest(
+            guard_rails=rails, request_id=request_id or new_request_id(), validate_only=validate_only
+        )
+        request.guard_rails.name = f"{self.parent}/guardRails"
+        return request
+
+    def get_guard_counts(self) -> guard_rails_service_pb2.GetGuardCountsRequest:
+        """Ask how often guards fired."""
+        return guard_rails_service_pb2.GetGuardCountsRequest(name=f"{self.parent}/guardRails")
 
     def get_data_model(self) -> model_service_pb2.GetDataModelRequest:
         """Ask for the data model."""

@@ -18,12 +18,16 @@ import yaml
 from msgspec import Struct
 
 from goldenthread.graph.model import DOCUMENT_TYPES, SemanticType
+from goldenthread.resolver.blocked import BLOCKABLE, Blocker, blocked_text
 from goldenthread.resolver.normalise import Profile
 from goldenthread.resolver.vetoes import DUPLICATE_FREE, Claims, Subject, Vetoes
 
-__all__ = ["GUARDS", "GuardRails", "GuardRailsUnreadable", "Guards"]
+__all__ = ["GUARDS", "IDENTITY_SIZE", "BlockedValue", "GuardRails", "GuardRailsUnreadable", "Guards"]
 
 NEVER_OVERLAP, GOVERNMENT_NUMBER, VERIFIED_BIRTH_DATE = "never_overlap", "government_number", "verified_birth_date"
+
+IDENTITY_SIZE = "identity_size"
+"""The guard that marks identities for review, and keeps nothing apart."""
 
 GUARDS = {
     DUPLICATE_FREE: "two records of a source that holds nobody twice",
@@ -31,11 +35,12 @@ GUARDS = {
     GOVERNMENT_NUMBER: "two different numbers of one type and issuer, where a person has only one",
     VERIFIED_BIRTH_DATE: "two different whole birth dates, both verified",
 }
-"""Every guard by its name, and what it keeps apart."""
+"""Every guard that keeps records apart, by its name, and what it keeps apart."""
 
 _FORMAT = 1
 _NO_CLAIMS: Claims = {}
 _MOST_SOURCES = 1000
+_MOST_BLOCKED = 10_000
 
 
 class GuardRailsUnreadable(ValueError):
@@ -46,12 +51,33 @@ class GuardRailsUnreadable(ValueError):
         super().__init__(f"The guard rails cannot be used ({problem}).")
 
 
+class BlockedValue(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A value that stands for nobody, as a shop's own phone; where it is stored, a keyed digest in hexadecimal instead."""
+
+    type: str
+    value: str = ""
+    digest: str = ""
+
+    def __post_init__(self) -> None:
+        """Check what types can't say.
+
+        Raises:
+            ValueError: what is wrong.
+        """
+        if self.type not in BLOCKABLE:
+            raise ValueError(f"a value of this type can't be blocked: choose of {', '.join(sorted(BLOCKABLE))}")
+        if bool(self.value.strip()) == bool(self.digest):
+            raise ValueError("a blocked value needs either a value or a digest")
+
+
 class GuardRails(Struct, frozen=True, forbid_unknown_fields=True):
     """What a user declares; equal content has an equal `version`.
 
     `duplicate_free` names sources that hold nobody twice, `never_overlap` sets of sources of which no two hold the same person.
     `verifying` names the sources whose birth dates and numbers are verified. `verified_numbers` are the types of which a person
     has one number an issuer: two different ones that are verified keep records apart; of `single_numbers` any two do.
+    `blocked` values are nobody's: no evidence, no candidates, no identifiers. An identity of more than `max_records` records
+    or `max_profiles` distinct profiles is marked for review, and stays as it is; 0 sets no limit.
     """
 
     duplicate_free: tuple[str, ...] = ()
@@ -61,6 +87,10 @@ class GuardRails(Struct, frozen=True, forbid_unknown_fields=True):
     verified_numbers: tuple[str, ...] = ("national_id", "tax_id")
     single_numbers: tuple[str, ...] = ()
     format: int = _FORMAT
+
+    blocked: tuple[BlockedValue, ...] = ()
+    max_records: int = 0
+    max_profiles: int = 0
 
     def __post_init__(self) -> None:
         """Check what types can't say.
@@ -78,6 +108,10 @@ class GuardRails(Struct, frozen=True, forbid_unknown_fields=True):
         for sources in self.never_overlap:
             if len(set(sources)) < 2:
                 raise ValueError("a set of never_overlap names fewer than two sources")
+        if self.max_records < 0 or self.max_profiles < 0:
+            raise ValueError("a limit is below 0")
+        if len(self.blocked) > _MOST_BLOCKED:
+            raise ValueError(f"more than {_MOST_BLOCKED} values are blocked")
         named = [*self.duplicate_free, *self.verifying, *(s for sources in self.never_overlap for s in sources)]
         if not all(named):
             raise ValueError("a source has no name")
@@ -137,8 +171,10 @@ def _types(names: Iterable[str]) -> frozenset[SemanticType]:
 class Guards:
     """Guard rails made ready to ask."""
 
-    def __init__(self, rails: GuardRails) -> None:
+    def __init__(self, rails: GuardRails, blocker: Blocker | None = None) -> None:
         self.rails = rails
+        self.blocker = blocker
+        """What takes blocked values away; None when nothing is blocked."""
         self.verifying = frozenset(rails.verifying)
         self.unique = {source: (DUPLICATE_FREE, source) for source in rails.duplicate_free}
         self.apart: dict[str, Claims] = {}
@@ -153,10 +189,39 @@ class Guards:
         self.sources = frozenset({*self.apart, *self.unique})
         """Sources of which something is declared."""
 
+    @staticmethod
+    def in_the_clear(rails: GuardRails, default_country: str) -> Guards:
+        """Make guard rails ready whose blocked values are written out, reading these as of a country.
+
+        Raises:
+            GuardRailsUnreadable: a blocked value is only known by its digest, or can't be read as its type.
+        """
+        if not rails.blocked:
+            return Guards(rails)
+        if any(one.digest for one in rails.blocked):
+            raise GuardRailsUnreadable("blocked values are known by their digests alone; write them out")
+        texts: dict[SemanticType, set[str]] = {}
+        for place, one in enumerate(rails.blocked):
+            kind = BLOCKABLE[one.type]
+            text = blocked_text(kind, one.value, default_country)
+            if text is None:
+                raise GuardRailsUnreadable(f"blocked[{place}] can't be read as {one.type}")
+            texts.setdefault(kind, set()).add(text)
+        return Guards(rails, Blocker({kind: frozenset(of).__contains__ for kind, of in texts.items()}))
+
     @property
     def can_bar(self) -> bool:
         """Whether any record can claim anything."""
         return bool(self.sources or self._single or self.verifying)
+
+    @property
+    def limits_size(self) -> bool:
+        """Whether identities are marked for review because of their size."""
+        return bool(self.rails.max_records or self.rails.max_profiles)
+
+    def is_too_large(self, records: int, profiles: int) -> bool:
+        """Whether an identity of so many records and distinct profiles is to be marked for review."""
+        return 0 < self.rails.max_records < records or 0 < self.rails.max_profiles < profiles
 
     def number_claims(self, documents: Sequence[tuple[int, str]], *, is_verified: bool) -> Claims:
         """Say what numbers claim."""

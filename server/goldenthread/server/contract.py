@@ -12,6 +12,7 @@ from goldenthread.v1 import (
     event_service_pb2,
     explore_service_pb2,
     golden_record_service_pb2,
+    guard_rails_service_pb2,
     job_service_pb2,
     model_service_pb2,
     record_service_pb2,
@@ -31,6 +32,7 @@ _FILES: Final[tuple[FileDescriptor, ...]] = (
     explore_service_pb2.DESCRIPTOR,
     model_service_pb2.DESCRIPTOR,
     job_service_pb2.DESCRIPTOR,
+    guard_rails_service_pb2.DESCRIPTOR,
     event_service_pb2.DESCRIPTOR,
     review_service_pb2.DESCRIPTOR,
 )
@@ -46,7 +48,7 @@ _REQUESTS: Final[dict[str, Descriptor]] = {
 }
 
 _READS: Final = ("Get", "BatchGet", "List", "Explain", "Resolve", "Expand", "Find", "Wait", "Export", "Subscribe")
-_ADMINISTRATION: Final = frozenset({"CancelJob", "ResumeJob", "UpdateDataModel", "UpdateSurvivorshipRules"})
+_ADMINISTRATION: Final = frozenset({"CancelJob", "ResumeJob", "UpdateDataModel", "UpdateGuardRails", "UpdateSurvivorshipRules"})
 
 
 def methods() -> tuple[str, ...]:

@@ -278,6 +278,7 @@ class _EngineApplication:
 async def _open_application(store: Store, vault: Vault, config: Config, metrics: Metrics) -> Application:
     engine = await Engine.open(store, vault, config)
     metrics.watch_caches(engine.cache_counts)
+    metrics.watch_guards(engine.guards_fired)
     keeper = EventKeeper(engine, metrics.subscription_lags)
     return _EngineApplication(engine, config, Jobs(engine, JOB_KINDS, metrics.job_ended), keeper)
 

@@ -118,6 +118,10 @@ class Metrics:
         """Ask for the look-ups in caches whenever the metrics are read."""
         self.registry.register(_Caches(counts))
 
+    def watch_guards(self, counts: Callable[[], Mapping[str, int]]) -> None:
+        """Ask how often guards fired whenever the metrics are read."""
+        self.registry.register(_Guards(counts))
+
     def serving(self, is_serving: bool) -> None:
         """Note whether the store answers."""
         self._serving.set(1 if is_serving else 0)
@@ -147,6 +151,21 @@ class _Caches(Collector):
         for cache, (hits, misses) in self._counts().items():
             family.add_metric([cache, "hit"], hits)
             family.add_metric([cache, "miss"], misses)
+        yield family
+
+
+class _Guards(Collector):
+    """How often guards fired, as their owner counts it."""
+
+    def __init__(self, counts: Callable[[], Mapping[str, int]]) -> None:
+        self._counts = counts
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        """Give the counts at this moment."""
+        told = "Pairs of records that a guard kept apart, or identities that it marked, each time they were resolved."
+        family = CounterMetricFamily("goldenthread_guard", told, labels=["guard"])
+        for guard, count in self._counts().items():
+            family.add_metric([guard], count)
         yield family
 
 

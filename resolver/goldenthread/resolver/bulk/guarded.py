@@ -10,12 +10,13 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
+from goldenthread.resolver.blocked import Blocker
 from goldenthread.resolver.bulk.frame import Feature, Frame
 from goldenthread.resolver.bulk.text_column import TextColumn
-from goldenthread.resolver.guards import Guards
+from goldenthread.resolver.guards import GuardRails, Guards
 from goldenthread.resolver.vetoes import Claims, Subject
 
-__all__ = ["Apart", "apart", "disagreeing"]
+__all__ = ["Apart", "apart", "disagreeing", "too_large", "without_blocked"]
 
 Longs = NDArray[np.int64]
 _ClaimsOf = Callable[[tuple[Hashable, ...]], Claims]
@@ -88,6 +89,30 @@ def disagreeing(guards: Guards, groups: Longs, point_of: Longs, frame: Frame, so
     dates = cast(_ClaimsOf, guards.date_claims)
     found += _disagreeing_values("birth_dates", frame, rows[verified], groups, point_of, dates)
     return np.unique(np.concatenate(found))
+
+
+def without_blocked(frame: Frame, blocker: Blocker | None) -> Frame:
+    """Take blocked values out of profiles."""
+    fields = dict(frame.fields)
+    for field in blocker.fields if blocker is not None else ():
+        if field in fields:
+            entries = fields[field].all_entries()
+            kept = [blocker.left(field, entry) for entry in entries]  # type: ignore[union-attr]  # it has fields, so it is there
+            if any(left is not entry for left, entry in zip(kept, entries, strict=True)):
+                fields[field] = Feature.of(kept, fields[field].codes)
+    return Frame(frame.rows, fields, frame.others)
+
+
+def too_large(rails: GuardRails, labels: Longs, point_of: Longs) -> int:
+    """Count the identities of more records or distinct profiles than guard rails let pass without a review."""
+    if not (rails.max_records or rails.max_profiles) or not len(labels):
+        return 0
+    _, of_row = np.unique(labels, return_inverse=True)
+    width = int(point_of.max()) + 1
+    profiles = np.bincount(np.unique(of_row * width + point_of) // width)
+    records = np.bincount(of_row)
+    large = (records > (rails.max_records or len(labels))) | (profiles > (rails.max_profiles or len(labels)))
+    return int(np.count_nonzero(large))
 
 
 def _disagreeing_values(

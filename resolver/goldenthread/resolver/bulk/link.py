@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
@@ -13,12 +14,12 @@ from numpy.typing import NDArray
 from goldenthread.graph.model import SemanticType
 from goldenthread.resolver.bulk.cut import component_of_rows, cut
 from goldenthread.resolver.bulk.frame import Frame
-from goldenthread.resolver.bulk.guarded import Apart, apart
+from goldenthread.resolver.bulk.guarded import Apart, apart, too_large, without_blocked
 from goldenthread.resolver.bulk.learn import learn
 from goldenthread.resolver.bulk.normalise_columns import normalise_columns
 from goldenthread.resolver.bulk.pairs import PairCounts, blocks_of, stream_pairs
 from goldenthread.resolver.bulk.weigh import ColumnScorer
-from goldenthread.resolver.guards import GuardRails, Guards
+from goldenthread.resolver.guards import IDENTITY_SIZE, GuardRails, Guards
 from goldenthread.resolver.normalise import Profile
 from goldenthread.resolver.scoring import MatchModel
 
@@ -89,7 +90,7 @@ class LinkReport(Struct, frozen=True):
     needs_review: int
     warnings: tuple[str, ...]
     guarded: tuple[tuple[str, int], ...] = ()
-    """By guard, the pairs of records that it kept apart in one component."""
+    """By guard, the pairs of records that it kept apart in one component, or the identities that it marked for review."""
 
 
 class LinkResult(Struct):
@@ -169,8 +170,8 @@ def link_frame(
 ) -> LinkResult:
     """Link records whose profiles are already made; see `link`."""
     report = progress or silent
-    guards = Guards(guard_rails or GuardRails())
-    point_of, distinct = frame.distinct()
+    guards = Guards.in_the_clear(guard_rails or GuardRails(), default_country)
+    point_of, distinct = without_blocked(frame, guards.blocker).distinct()
     if model is not None:
         choice = Choice(model)
     else:
@@ -203,6 +204,8 @@ def link_frame(
         groups, point_of, distinct, record_ids, sources, scorer.weigh, model.cluster_settings,
         lambda share: report("cluster", share), guards,
     )  # fmt: skip
+    large = too_large(guards.rails, labels, point_of)
+    fired += Counter({IDENTITY_SIZE: large})
     report("cluster", 1.0)
     return LinkResult(
         record_ids=record_ids,
@@ -219,7 +222,7 @@ def link_frame(
             expected_matches=choice.expected_matches,
             iterations=choice.iterations,
             learned=choice.learned,
-            needs_review=reviews,
+            needs_review=reviews + large,
             warnings=choice.warnings,
             guarded=tuple(sorted(fired.items())),
         ),

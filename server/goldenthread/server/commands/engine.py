@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, suppress
 from typing import TypeVar
@@ -12,6 +13,7 @@ from goldenthread.graph.model import DataModel
 from goldenthread.graph.store import Capability, Reader, Store, Transaction
 from goldenthread.graph.vault import TenantVault, Vault
 from goldenthread.server.commands.artefacts import artefact_root
+from goldenthread.server.commands.guards import follow_guards
 from goldenthread.server.commands.ids import now
 from goldenthread.server.commands.model_artefacts import DEPLOYMENT, deploying
 from goldenthread.server.commands.models import (
@@ -62,8 +64,11 @@ class Engine:
             if name not in self._tenants:
                 vault = await self.vault.tenant(name)
                 deployed = await self._deployed(name, vault)
+                tenant = Tenant(name, vault, deployed, cache_records=self.config.cache_records)
+                async with self.reader(tenant) as reader:
+                    await follow_guards(reader, tenant)
                 self.commits.tell("")  # there may be a tenant that nobody looks after yet
-                self._tenants[name] = Tenant(name, vault, deployed, cache_records=self.config.cache_records)
+                self._tenants[name] = tenant
             return self._tenants[name]
 
     async def _deployed(self, name: str, vault: TenantVault) -> Deployed:
@@ -78,7 +83,8 @@ class Engine:
         return found
 
     async def follow(self, reader: Reader, tenant: Tenant) -> None:
-        """Go on with the models that a reader finds deployed."""
+        """Go on with the models that a reader finds deployed, and with its guard rails."""
+        await follow_guards(reader, tenant)
         node = await reader.artefact(artefact_root(tenant.vault, DEPLOYMENT))
         if node is None or node.id == tenant.deployed.id:
             return
@@ -169,6 +175,10 @@ class Engine:
             "members": (sum(t.members.hits for t in tenants), sum(t.members.misses for t in tenants)),
             "profiles": (sum(t.profiles.hits for t in tenants), sum(t.profiles.misses for t in tenants)),
         }
+
+    def guards_fired(self) -> Counter[str]:
+        """Count how often each guard fired, for all tenants."""
+        return sum((tenant.guards_fired for tenant in self._tenants.values()), Counter())
 
     def on_close(self, close: Callable[[], Awaitable[None]]) -> None:
         """Have something closed with the engine."""

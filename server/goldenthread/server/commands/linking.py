@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from msgspec import Struct
@@ -19,10 +19,12 @@ from numpy.typing import NDArray
 from goldenthread.graph.errors import Conflict
 from goldenthread.graph.model import Edge, EdgeKind, Node, NodeKind
 from goldenthread.graph.store import ChangeSet, Component, EdgeRef, Reader
-from goldenthread.resolver.clusters import Clustering, Decision, Review, cluster
+from goldenthread.resolver.clusters import Clustering, Decision, cluster
+from goldenthread.resolver.guards import IDENTITY_SIZE
 from goldenthread.resolver.normalise import Profile
 from goldenthread.resolver.vetoes import Vetoes
-from goldenthread.server.commands.prepare_record import Member
+from goldenthread.server.commands.guards import follow_guards
+from goldenthread.server.commands.prepare_record import Member, keys_of_profile
 from goldenthread.server.commands.succession import membership_changes, succeed
 from goldenthread.server.commands.tenants import Tenant
 from goldenthread.server.events.outbox import pack_changes
@@ -32,6 +34,7 @@ __all__ = [
     "Linked",
     "NeedsReview",
     "Part",
+    "component_groups",
     "component_parts",
     "cut_part",
     "held_components",
@@ -63,6 +66,8 @@ class Change(Struct, kw_only=True):
     """Revision before a decision that ends: records that come apart claim the identities that they had then."""
     again: frozenset[bytes] = frozenset()
     """Records that are linked again as they are."""
+    guards: bytes | None = None
+    """Id of the guard rails that the change was made under, if it matters: under others it is made again."""
     was_read_locked: bool = False
     """True when all that the change was made of was read under locks; else what others commit meanwhile makes it anew."""
 
@@ -75,15 +80,13 @@ class Linked(Struct, kw_only=True):
     """Which identity each of them, and each record that is gone, belonged to."""
     changes: ChangeSet
     reviews: list[NeedsReview]
-    fired: Counter[str]
-    """By guard, the pairs of records that it kept apart in the components that were touched."""
 
 
 class NeedsReview(Struct, frozen=True):
-    """A component that a steward should look at, and why."""
+    """Records that a steward should look at, and why: a component, or for `identity_size` an identity."""
 
     records: tuple[bytes, ...]
-    reasons: tuple[Review, ...]
+    reasons: tuple[str, ...]
 
 
 class Part(Struct):
@@ -107,6 +110,10 @@ async def relink(reader: Reader, tenant: Tenant, change: Change, at: int) -> Lin
     bound = {edge.source for edge in change.put_decisions} | {ref.source for ref in change.end_decisions}
     seeds = change.gone | set(change.fresh) | ends | bound | change.again
     components = await held_components(reader, tenant, sorted(seeds), was_read_locked=change.was_read_locked)
+    # Read when the components are held: whoever changes guard rails links them again, before or after this.
+    await follow_guards(reader, tenant)
+    if change.guards not in (None, tenant.guards_id):
+        raise Conflict("graph")
     stored = {record for component in components for record in component.records}
     states = await reader.records(sorted(stored))
     members = await tenant.members_of(state for record, state in states.items() if record not in change.fresh)
@@ -140,7 +147,8 @@ async def relink(reader: Reader, tenant: Tenant, change: Change, at: int) -> Lin
         changes.put_edges.append(Edge(EdgeKind.CUT, identity, identity))
     restated = {identity_of.get(record, identity) for record, identity in change.restated.items()}
     changes.events = pack_changes(old, identity_of, change.gone, restated)
-    return Linked(identity_of=identity_of, before=old, changes=changes, reviews=reviews, fired=fired)
+    tenant.guards_fired += fired
+    return Linked(identity_of=identity_of, before=old, changes=changes, reviews=reviews)
 
 
 async def held_components(
@@ -182,6 +190,33 @@ async def component_parts(reader: Reader, tenant: Tenant, records: Sequence[byte
     links = [e for c in components for e in c.matches]
     decisions = [e for c in components for e in c.decisions]
     return _parts(members, links, decisions, await _rulings(reader, decisions, {}))
+
+
+async def component_groups(reader: Reader, tenant: Tenant, records: Sequence[bytes]) -> list[list[bytes]]:
+    """Cut the components that stored records are in, and answer the identities, as if the tenant's guard rails held."""
+    components = await reader.components(records, tenant.match_model.link_weight, tenant.active.matches)
+    states = await reader.records(sorted({record for component in components for record in component.records}))
+    members = await tenant.members_of(states.values())
+    changed = {r: m for r, m in members.items() if states[r].version.properties["profile"] != m.digest}
+    links = [e for c in components for e in c.matches]
+    if changed:
+        links = [e for e in (_weighed_again(tenant, members, changed, edge) for edge in links) if e is not None]
+    decisions = [e for c in components for e in c.decisions]
+    parts = _parts(members, links, decisions, await _rulings(reader, decisions, {}))
+    return (await asyncio.to_thread(_cut_all, tenant, parts))[0]
+
+
+def _weighed_again(tenant: Tenant, members: Mapping[bytes, Member], changed: Mapping[bytes, Member], edge: Edge) -> Edge | None:
+    """Weigh a link again where a profile is another by now; None when it is a candidate or a link no more."""
+    if edge.source not in members or edge.target not in members or not changed.keys() & {edge.source, edge.target}:
+        return edge
+    one, other = members[edge.source].profile, members[edge.target].profile
+    (ours, rules), (theirs, others) = keys_of_profile(tenant, one), keys_of_profile(tenant, other)
+    if not {*ours, *rules} & {*theirs, *others}:
+        return None
+    left, right = np.zeros(1, np.int32), np.ones(1, np.int32)
+    weight = int(tenant.scorer.weights([one, other], left, right)[0])
+    return Edge(edge.kind, edge.source, edge.target, weight) if weight >= tenant.match_model.link_weight else None
 
 
 def _parts(
@@ -288,7 +323,17 @@ def _cut_all(tenant: Tenant, parts: Sequence[Part]) -> tuple[list[list[bytes]], 
         for record, label in zip(part.records, clustering.labels, strict=True):
             found[label].append(record)
         groups.extend(found.values())
-    return groups, reviews, fired
+        if tenant.guards.limits_size:
+            large = _too_large(tenant, part, found.values())
+            reviews += [NeedsReview(tuple(group), (IDENTITY_SIZE,)) for group in large]
+            fired[IDENTITY_SIZE] += len(large)
+    return groups, reviews, +fired
+
+
+def _too_large(tenant: Tenant, part: Part, groups: Iterable[list[bytes]]) -> list[list[bytes]]:
+    """Choose the identities that are larger than guard rails let pass without a review."""
+    digest_of = {record: member.digest for record, member in zip(part.records, part.members, strict=True)}
+    return [group for group in groups if tenant.guards.is_too_large(len(group), len({digest_of[r] for r in group}))]
 
 
 def vetoes_of(tenant: Tenant, part: Part) -> Vetoes | None:

@@ -38,6 +38,7 @@ __all__ = [
     "identifier_key",
     "keys_of_profile",
     "member_of",
+    "member_with",
     "prepare",
     "record_alias",
 ]
@@ -166,12 +167,17 @@ def member_of(tenant: Preparing, content: RecordContent, profile: Profile | None
     """Say what resolving needs of a record's content; normalise it unless its profile is known."""
     if profile is None:
         profile = profile_of(content.attributes, tenant.data_model.default_country)
+    return member_with(tenant, (content.source, content.source_record_id), profile)
+
+
+def member_with(tenant: Preparing, order_key: tuple[str, str], profile: Profile) -> Member:
+    """Say what resolving needs of a record with a profile."""
     households = tuple(
         (tenant.vault.blind("household", f"{key.reason}\0{key.text}"), key.reason) for key in household_keys_of(profile)
     )
     # Equal profiles, and only they, have equal digests; who lacks the key learns nothing from one.
     digest = tenant.vault.digest("profile", profile.encode(), 8)
-    return Member((content.source, content.source_record_id), digest, profile, households)
+    return Member(order_key, digest, profile, households)
 
 
 def prepare(tenant: Preparing, content: RecordContent, has_observed_at: bool, request_id: str, body: bytes) -> PreparedUpsert:

@@ -50,6 +50,8 @@ class Search(Struct, frozen=True):
 def search_for(tenant: Tenant, attributes: Sequence[AttributeValue], most: int, min_probability: float) -> Search:
     """Prepare a search: all of it that needs no store."""
     profile = profile_of(attributes, tenant.data_model.default_country)
+    if tenant.guards.blocker is not None:
+        profile = tenant.guards.blocker.cleaned(profile)
     identifiers, blocks = keys_of_profile(tenant, profile)
     return Search(profile, (*identifiers, *blocks), most, min_probability)
 

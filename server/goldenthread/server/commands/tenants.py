@@ -20,7 +20,8 @@ from goldenthread.graph.vault import TenantVault
 from goldenthread.resolver.guards import GuardRails, Guards
 from goldenthread.resolver.normalise import NORMALISER_VERSION, Profile
 from goldenthread.server.commands.deployment import Deployment, Generation
-from goldenthread.server.commands.prepare_record import Member, SealedVersion, decode_version, member_of
+from goldenthread.server.commands.ids import now
+from goldenthread.server.commands.prepare_record import Member, SealedVersion, decode_version, member_of, member_with
 
 __all__ = ["Cache", "Deployed", "Tenant"]
 
@@ -33,7 +34,7 @@ class Cache(Generic[K, V]):
     """Keep the values used last, up to a number of them. Threads may share it."""
 
     def __init__(self, size: int) -> None:
-        self._size = size
+        self.size = size
         self._values: OrderedDict[K, V] = OrderedDict()
         self._lock = Lock()
         self.hits = self.misses = 0
@@ -51,7 +52,7 @@ class Cache(Generic[K, V]):
     def put(self, key: K, value: V) -> None:
         with self._lock:
             self._values[key] = value
-            if len(self._values) > self._size:
+            if len(self._values) > self.size:
                 self._values.popitem(last=False)
 
     def drop(self, keys: Iterable[K]) -> None:
@@ -80,17 +81,33 @@ class Tenant:
     def __init__(self, name: str, vault: TenantVault, deployed: Deployed, *, cache_records: int) -> None:
         self.name, self.vault = name, vault
         self.take(deployed)
-        self.guards = Guards(GuardRails())
+        self.guards, self.guards_id = Guards(GuardRails()), b""
+        self.is_supposed = False
+        """True of a tenant under guard rails that are only tried: it does not follow those that are stored."""
+        self.opened_at = now()
         self.guards_fired: Counter[str] = Counter()
-        """By guard, the pairs of records that it kept apart, each time their component was linked, since the start."""
+        """By guard, the pairs of records that it kept apart, each time their component was linked, also to try, since then."""
         self.members: Cache[bytes, Member] = Cache(cache_records)  # by version id
         self.profiles: Cache[bytes, Profile] = Cache(cache_records)  # by digest
         self.artefacts: Cache[bytes, bytes] = Cache(_ARTEFACTS)  # opened bodies by version id
 
+    def take_guards(self, id: bytes, guards: Guards) -> None:
+        """Go on with other guard rails, named by the id of their version."""
+        if guards.rails.blocked != self.guards.rails.blocked:
+            self.members, self.profiles = Cache(self.members.size), Cache(self.profiles.size)
+        self.guards, self.guards_id = guards, id
+
+    def supposing(self, guards: Guards) -> Tenant:
+        """Look at the tenant as if it had other guard rails."""
+        other = copy(self)
+        other.is_supposed = True
+        other.take_guards(b"", guards)
+        return other
+
     @property
     def models_mark(self) -> bytes:
-        """Name what is deployed: equal in two processes when they read and match alike."""
-        return self.deployed.id
+        """Name the models and guard rails in use: equal in two processes when they read and match alike."""
+        return self.deployed.id + self.guards_id
 
     def take(self, deployed: Deployed) -> None:
         """Go on with what is deployed now."""
@@ -130,6 +147,9 @@ class Tenant:
             if sealed is not None:
                 is_current = sealed.normaliser == NORMALISER_VERSION
                 member = member_of(self, sealed.content, sealed.profile if is_current else None)
+                if self.guards.blocker is not None:
+                    profile = self.guards.blocker.cleaned(member.profile)
+                    member = member if profile is member.profile else member_with(self, member.order_key, profile)
                 self.remember(state.version.id, member)
                 found[state.record.id] = member
         return found

@@ -7,7 +7,7 @@ before.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 from msgspec import Struct
@@ -17,13 +17,20 @@ from goldenthread.graph.store import ChangeSet, EdgeRef, RecordState, Transactio
 from goldenthread.graph.vault import SealRequest
 from goldenthread.resolver.normalise import IdentifierValue, identifiers
 from goldenthread.server.commands.candidates import Keyed, match_edges
+from goldenthread.server.commands.guards import follow_guards, without_blocked
 from goldenthread.server.commands.ids import new_id, timed_id
 from goldenthread.server.commands.linking import Change, relink
-from goldenthread.server.commands.prepare_record import PreparedUpsert, blocks_of_profile, identifier_key, keys_of_profile
+from goldenthread.server.commands.prepare_record import (
+    Member,
+    PreparedUpsert,
+    blocks_of_profile,
+    identifier_key,
+    keys_of_profile,
+)
 from goldenthread.server.commands.tenants import Tenant
 from goldenthread.server.errors import RequestIdReused, ServerError
 
-__all__ = ["Upserted", "commit_upserts", "order_of"]
+__all__ = ["Beside", "Upserted", "commit_upserts", "order_of"]
 
 _encode = msgspec.msgpack.Encoder().encode
 
@@ -64,10 +71,13 @@ async def commit_upserts(
     transaction: Transaction, tenant: Tenant, batch: Sequence[PreparedUpsert], at: int
 ) -> list[Upserted | ServerError]:
     """Put a batch of records, resolve what they touch, and say what became of each, in order."""
+    await follow_guards(transaction, tenant)
+    guards = tenant.guards_id
+    batch = without_blocked(tenant, batch)
     batch = [upsert if upsert.generation == tenant.generation else _of_generation(tenant, upsert) for upsert in batch]
     keys = [key for upsert in batch for key in (upsert.alias, *upsert.keys)]
-    beside = _Beside(tenant)
-    keys += beside.blocks(batch)
+    beside = Beside(tenant)
+    keys += beside.blocks(upsert.member for upsert in batch)
     await transaction.lock([*keys, *(upsert.request[0] for upsert in batch if upsert.request is not None)])
     states = await transaction.records_by_alias([upsert.alias for upsert in batch])
     outcomes, open_places = await _answer_repeats(transaction, batch)
@@ -91,6 +101,7 @@ async def commit_upserts(
             for plan in plans
             if plan.current is not None and plan.state is not None and plan.state.identity is not None
         },
+        guards=guards,
     )
     # Sealing waits for the key store's disk, linking for the graph's.
     linked, _ = await asyncio.gather(
@@ -136,19 +147,19 @@ def _of_generation(tenant: Tenant, upsert: PreparedUpsert) -> PreparedUpsert:
     return msgspec.structs.replace(upsert, blocks=blocks, generation=tenant.generation)
 
 
-class _Beside:
+class Beside:
     """Keep up the generation that is staged, if there is one."""
 
     def __init__(self, tenant: Tenant) -> None:
         self._tenant = tenant
         self._blocks_of: dict[bytes, tuple[bytes, ...]] = {}
 
-    def blocks(self, batch: Sequence[PreparedUpsert]) -> list[bytes]:
-        """Give all blocking keys of the batch under the staged model."""
+    def blocks(self, members: Iterable[Member]) -> list[bytes]:
+        """Give all blocking keys of members under the staged model; only these can be matched."""
         staged = self._tenant.staged
         if staged is None:
             return []
-        profiles = {upsert.member.digest: upsert.member.profile for upsert in batch}
+        profiles = {member.digest: member.profile for member in members}
         self._blocks_of = {
             digest: blocks_of_profile(self._tenant.vault, staged.model, staged.number, profile)
             for digest, profile in profiles.items()

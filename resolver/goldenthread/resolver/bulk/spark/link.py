@@ -25,7 +25,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from goldenthread.graph.model import SemanticType
-from goldenthread.resolver.bulk.guarded import apart
+from goldenthread.resolver.bulk.guarded import apart, too_large
 from goldenthread.resolver.bulk.link import (
     Choice,
     LinkReport,
@@ -43,7 +43,7 @@ from goldenthread.resolver.bulk.spark.components import connected_components
 from goldenthread.resolver.bulk.spark.errors import SparkFailed, WorkersDiffer
 from goldenthread.resolver.bulk.text_column import TextColumn
 from goldenthread.resolver.clusters import ClusterSettings, cluster
-from goldenthread.resolver.guards import GUARDS, GuardRails, Guards
+from goldenthread.resolver.guards import GUARDS, IDENTITY_SIZE, GuardRails, Guards
 from goldenthread.resolver.normalise import Profile
 from goldenthread.resolver.scoring import MatchModel
 
@@ -77,7 +77,7 @@ def link_on_spark(
         SparkFailed: a stage failed.
         WorkersDiffer: executors have other versions of what normalises and scores.
     """
-    linking = _Linking(session, Guards(guard_rails or GuardRails()), progress or silent)
+    linking = _Linking(session, Guards.in_the_clear(guard_rails or GuardRails(), default_country), progress or silent)
     with _parted(session, table.rows):
         try:
             return linking.link(table, columns, model, default_country, seed)
@@ -147,6 +147,8 @@ class _Linking:
             first_of, reviews, fired = self._cluster(placed, links, carried, point_of, tied, sources, record_ids)
         finally:
             carried.unpersist()
+        large = too_large(self.guards.rails, first_of, point_of)
+        fired += Counter({IDENTITY_SIZE: large})
         _, identities = np.unique(first_of, return_inverse=True)
         return LinkResult(
             record_ids=list(record_ids),
@@ -163,7 +165,7 @@ class _Linking:
                 expected_matches=choice.expected_matches,
                 iterations=choice.iterations,
                 learned=choice.learned,
-                needs_review=reviews,
+                needs_review=reviews + large,
                 warnings=choice.warnings,
                 guarded=tuple(sorted(fired.items())),
             ),
@@ -176,7 +178,7 @@ class _Linking:
 
         profiled = _on_executors(
             rows,
-            partial(tasks.make_profiles, columns=columns, default_country=default_country),
+            partial(tasks.make_profiles, columns=columns, default_country=default_country, blocker=self.guards.blocker),
             "row long, high long, low long, source string, record_id string, profile binary",
         )
         equal = Window.partitionBy("high", "low").orderBy("row")

@@ -22,6 +22,7 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from goldenthread.graph.model import AttributeValue, SemanticType
+from goldenthread.resolver.blocked import Blocker
 from goldenthread.resolver.blocking import rule_keys
 from goldenthread.resolver.clusters import cluster
 from goldenthread.resolver.guards import GUARDS, Guards
@@ -103,8 +104,12 @@ def installed() -> tuple[tuple[str, str], ...]:
 # --- profiles ---
 
 
-def make_profiles(batches: Batches, columns: Sequence[tuple[str, SemanticType]], default_country: str) -> Batches:
+def make_profiles(
+    batches: Batches, columns: Sequence[tuple[str, SemanticType]], default_country: str, blocker: Blocker | None = None
+) -> Batches:
     """Normalise rows: columns `c0`, `c1`… of text as `columns` names and types them, to profiles and digests of these.
+
+    What is blocked is left out.
 
     Row, source and record id pass through.
     """
@@ -121,7 +126,8 @@ def make_profiles(batches: Batches, columns: Sequence[tuple[str, SemanticType]],
                     if attribute is None:
                         attribute = known[text] = AttributeValue(name, kind, text)
                     attributes.append(attribute)
-            encoded.append(profile_of(attributes, default_country).encode())
+            profile = profile_of(attributes, default_country)
+            encoded.append((profile if blocker is None else blocker.cleaned(profile)).encode())
         for known in remembered:
             if len(known) > _REMEMBERED:
                 known.clear()

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from goldenthread.graph.model import Edge, EdgeKind, NodeKind
 from goldenthread.graph.schema import EDGE_ENDS
-from goldenthread.graph.store import ChangeSet, EdgeRef, Reader, Store
+from goldenthread.graph.store import Band, ChangeSet, EdgeRef, Reader, Store
 
 World = Any  # the class lives in conftest, which test modules can't import
 
@@ -118,7 +118,7 @@ class Story:
             self._put_node(changes, name)
         self.joined.add((kind, source, target))
         digest = bytes([profile]) * 8 if kind in (EdgeKind.HAS, EdgeKind.IN) else b""
-        weighs = kind in (EdgeKind.MATCHES, EdgeKind.MUST_LINK, EdgeKind.CANNOT_LINK)
+        weighs = kind in (EdgeKind.MATCHES, EdgeKind.DISPUTED, EdgeKind.MUST_LINK, EdgeKind.CANNOT_LINK)
         changes.put_edges.append(Edge(kind, self.world.id(source), self.world.id(target), weight if weighs else 0, digest))
 
     def _put_node(self, changes: ChangeSet, name: str) -> None:
@@ -176,6 +176,13 @@ async def answers(reader: Reader, world: World) -> dict[str, object]:
         },
         "decisions": sorted(await reader.decisions(records), key=lambda node: node.id),
         "history": sorted(await reader.history(everyone[::3], frozenset(EdgeKind)), key=repr),
+        "bindings": sorted(await reader.bindings(records), key=repr),
+        "labels": sorted(await reader.labels(records), key=lambda node: node.id),
+        "bands": [
+            list(await reader.band(Band(kind, -2, 8, together, heaviest_first=together is not None, limit=3)))
+            for kind in (EdgeKind.MATCHES, EdgeKind.DISPUTED)
+            for together in (None, False, True)
+        ],
         "requests": await reader.requests(ids[NodeKind.REQUEST]),
         "counts": await reader.counts(),
         "pages": {
@@ -191,7 +198,8 @@ async def answers(reader: Reader, world: World) -> dict[str, object]:
     for weight in (0, 5):
         components = await reader.components(records, weight)
         told[f"components {weight}"] = sorted(
-            (list(c.records), sorted(c.matches, key=repr), sorted(c.decisions, key=repr)) for c in components
+            (list(c.records), sorted(c.matches, key=repr), sorted(c.decisions, key=repr), sorted(c.disputed, key=repr))
+            for c in components
         )
     for hops in (1, 3):
         graph = await reader.neighbourhood(records[:2], WALKED, hops, 500)

@@ -26,7 +26,7 @@ from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from goldenthread.v1 import record_pb2 as goldenthread_dot_v1_dot_record__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%goldenthread/v1/explore_service.proto\x12\x0fgoldenthread.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoldenthread/v1/record.proto\"\xb5\x01\n\tGraphNode\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\'\n\x04kind\x18\x02 \x01(\x0e\x32\x19.goldenthread.v1.NodeKind\x12\r\n\x05label\x18\x03 \x01(\t\x12\x34\n\x05\x66\x61\x63ts\x18\x04 \x03(\x0b\x32%.goldenthread.v1.GraphNode.FactsEntry\x1a,\n\nFactsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"I\n\tGraphEdge\x12\x0e\n\x06source\x18\x01 \x01(\t\x12\x0e\n\x06target\x18\x02 \x01(\t\x12\x0c\n\x04kind\x18\x03 \x01(\t\x12\x0e\n\x06weight\x18\x04 \x01(\x01\"s\n\x08Subgraph\x12)\n\x05nodes\x18\x01 \x03(\x0b\x32\x1a.goldenthread.v1.GraphNode\x12)\n\x05\x65\x64ges\x18\x02 \x03(\x0b\x32\x1a.goldenthread.v1.GraphEdge\x12\x11\n\ttruncated\x18\x03 \x01(\x08\"\xc4\x01\n\x12\x45xpandNodesRequest\x12\x19\n\x05names\x18\x01 \x03(\tB\n\xbaH\x07\x92\x01\x04\x08\x01\x10\x64\x12\x17\n\x04hops\x18\x02 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x04(\x00\x12\x19\n\x05limit\x18\x03 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xd0\x0f(\x00\x12\x39\n\x05kinds\x18\x04 \x03(\x0e\x32\x19.goldenthread.v1.NodeKindB\x0f\xbaH\x0c\x92\x01\t\"\x07\x82\x01\x04\x10\x01 \x00\x12$\n\x05\x61s_of\x18\x05 \x01(\x0b\x32\x15.goldenthread.v1.AsOf\"?\n\x13\x45xpandNodesResponse\x12(\n\x05graph\x18\x01 \x01(\x0b\x32\x19.goldenthread.v1.Subgraph\"\x86\x01\n\x0f\x46indPathRequest\x12\x18\n\x04\x66rom\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xc8\x01\x12\x16\n\x02to\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xc8\x01\x12\x1b\n\x08max_hops\x18\x03 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x0c(\x00\x12$\n\x05\x61s_of\x18\x04 \x01(\x0b\x32\x15.goldenthread.v1.AsOf\";\n\x10\x46indPathResponse\x12\'\n\x04path\x18\x01 \x01(\x0b\x32\x19.goldenthread.v1.Subgraph\"U\n\x13GetHouseholdRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xc8\x01\x12$\n\x05\x61s_of\x18\x02 \x01(\x0b\x32\x15.goldenthread.v1.AsOf\":\n\tHousehold\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07members\x18\x02 \x03(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\"F\n\x14GetHouseholdResponse\x12.\n\nhouseholds\x18\x01 \x03(\x0b\x32\x1a.goldenthread.v1.Household\"\xaf\x01\n\x11GetNetworkRequest\x12\x19\n\x05names\x18\x01 \x03(\tB\n\xbaH\x07\x92\x01\x04\x08\x02\x10\x14\x12\x1b\n\x08max_hops\x18\x02 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x0c(\x00\x12!\n\x0e\x62uild_out_hops\x18\x03 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x02(\x00\x12\x19\n\x05limit\x18\x04 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xd0\x0f(\x00\x12$\n\x05\x61s_of\x18\x05 \x01(\x0b\x32\x15.goldenthread.v1.AsOf\">\n\x12GetNetworkResponse\x12(\n\x05graph\x18\x01 \x01(\x0b\x32\x19.goldenthread.v1.Subgraph*\xcb\x01\n\x08NodeKind\x12\x19\n\x15NODE_KIND_UNSPECIFIED\x10\x00\x12\x14\n\x10NODE_KIND_SOURCE\x10\x01\x12\x14\n\x10NODE_KIND_RECORD\x10\x02\x12\x18\n\x14NODE_KIND_IDENTIFIER\x10\x03\x12\x16\n\x12NODE_KIND_IDENTITY\x10\x04\x12\x17\n\x13NODE_KIND_HOUSEHOLD\x10\x05\x12\x15\n\x11NODE_KIND_CONSENT\x10\x06\x12\x16\n\x12NODE_KIND_DECISION\x10\x07\x32\xef\x02\n\x0e\x45xploreService\x12X\n\x0b\x45xpandNodes\x12#.goldenthread.v1.ExpandNodesRequest\x1a$.goldenthread.v1.ExpandNodesResponse\x12O\n\x08\x46indPath\x12 .goldenthread.v1.FindPathRequest\x1a!.goldenthread.v1.FindPathResponse\x12[\n\x0cGetHousehold\x12$.goldenthread.v1.GetHouseholdRequest\x1a%.goldenthread.v1.GetHouseholdResponse\x12U\n\nGetNetwork\x12\".goldenthread.v1.GetNetworkRequest\x1a#.goldenthread.v1.GetNetworkResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%goldenthread/v1/explore_service.proto\x12\x0fgoldenthread.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoldenthread/v1/record.proto\"\xb5\x01\n\tGraphNode\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\'\n\x04kind\x18\x02 \x01(\x0e\x32\x19.goldenthread.v1.NodeKind\x12\r\n\x05label\x18\x03 \x01(\t\x12\x34\n\x05\x66\x61\x63ts\x18\x04 \x03(\x0b\x32%.goldenthread.v1.GraphNode.FactsEntry\x1a,\n\nFactsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"I\n\tGraphEdge\x12\x0e\n\x06source\x18\x01 \x01(\t\x12\x0e\n\x06target\x18\x02 \x01(\t\x12\x0c\n\x04kind\x18\x03 \x01(\t\x12\x0e\n\x06weight\x18\x04 \x01(\x01\"\x8c\x01\n\x08Subgraph\x12)\n\x05nodes\x18\x01 \x03(\x0b\x32\x1a.goldenthread.v1.GraphNode\x12)\n\x05\x65\x64ges\x18\x02 \x03(\x0b\x32\x1a.goldenthread.v1.GraphEdge\x12\x11\n\ttruncated\x18\x03 \x01(\x08\x12\x17\n\x0fhistory_was_cut\x18\x04 \x01(\x08\"\xc4\x01\n\x12\x45xpandNodesRequest\x12\x19\n\x05names\x18\x01 \x03(\tB\n\xbaH\x07\x92\x01\x04\x08\x01\x10\x64\x12\x17\n\x04hops\x18\x02 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x04(\x00\x12\x19\n\x05limit\x18\x03 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xd0\x0f(\x00\x12\x39\n\x05kinds\x18\x04 \x03(\x0e\x32\x19.goldenthread.v1.NodeKindB\x0f\xbaH\x0c\x92\x01\t\"\x07\x82\x01\x04\x10\x01 \x00\x12$\n\x05\x61s_of\x18\x05 \x01(\x0b\x32\x15.goldenthread.v1.AsOf\"?\n\x13\x45xpandNodesResponse\x12(\n\x05graph\x18\x01 \x01(\x0b\x32\x19.goldenthread.v1.Subgraph\"\x86\x01\n\x0f\x46indPathRequest\x12\x18\n\x04\x66rom\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xc8\x01\x12\x16\n\x02to\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xc8\x01\x12\x1b\n\x08max_hops\x18\x03 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x0c(\x00\x12$\n\x05\x61s_of\x18\x04 \x01(\x0b\x32\x15.goldenthread.v1.AsOf\";\n\x10\x46indPathResponse\x12\'\n\x04path\x18\x01 \x01(\x0b\x32\x19.goldenthread.v1.Subgraph\"U\n\x13GetHouseholdRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xc8\x01\x12$\n\x05\x61s_of\x18\x02 \x01(\x0b\x32\x15.goldenthread.v1.AsOf\":\n\tHousehold\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07members\x18\x02 \x03(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\"_\n\x14GetHouseholdResponse\x12.\n\nhouseholds\x18\x01 \x03(\x0b\x32\x1a.goldenthread.v1.Household\x12\x17\n\x0fhistory_was_cut\x18\x02 \x01(\x08\"\xaf\x01\n\x11GetNetworkRequest\x12\x19\n\x05names\x18\x01 \x03(\tB\n\xbaH\x07\x92\x01\x04\x08\x02\x10\x14\x12\x1b\n\x08max_hops\x18\x02 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x0c(\x00\x12!\n\x0e\x62uild_out_hops\x18\x03 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x02(\x00\x12\x19\n\x05limit\x18\x04 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xd0\x0f(\x00\x12$\n\x05\x61s_of\x18\x05 \x01(\x0b\x32\x15.goldenthread.v1.AsOf\">\n\x12GetNetworkResponse\x12(\n\x05graph\x18\x01 \x01(\x0b\x32\x19.goldenthread.v1.Subgraph*\xcb\x01\n\x08NodeKind\x12\x19\n\x15NODE_KIND_UNSPECIFIED\x10\x00\x12\x14\n\x10NODE_KIND_SOURCE\x10\x01\x12\x14\n\x10NODE_KIND_RECORD\x10\x02\x12\x18\n\x14NODE_KIND_IDENTIFIER\x10\x03\x12\x16\n\x12NODE_KIND_IDENTITY\x10\x04\x12\x17\n\x13NODE_KIND_HOUSEHOLD\x10\x05\x12\x15\n\x11NODE_KIND_CONSENT\x10\x06\x12\x16\n\x12NODE_KIND_DECISION\x10\x07\x32\xef\x02\n\x0e\x45xploreService\x12X\n\x0b\x45xpandNodes\x12#.goldenthread.v1.ExpandNodesRequest\x1a$.goldenthread.v1.ExpandNodesResponse\x12O\n\x08\x46indPath\x12 .goldenthread.v1.FindPathRequest\x1a!.goldenthread.v1.FindPathResponse\x12[\n\x0cGetHousehold\x12$.goldenthread.v1.GetHouseholdRequest\x1a%.goldenthread.v1.GetHouseholdResponse\x12U\n\nGetNetwork\x12\".goldenthread.v1.GetNetworkRequest\x1a#.goldenthread.v1.GetNetworkResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -59,34 +59,34 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETNETWORKREQUEST'].fields_by_name['build_out_hops']._serialized_options = b'\272H\006\032\004\030\002(\000'
   _globals['_GETNETWORKREQUEST'].fields_by_name['limit']._loaded_options = None
   _globals['_GETNETWORKREQUEST'].fields_by_name['limit']._serialized_options = b'\272H\007\032\005\030\320\017(\000'
-  _globals['_NODEKIND']._serialized_start=1417
-  _globals['_NODEKIND']._serialized_end=1620
+  _globals['_NODEKIND']._serialized_start=1468
+  _globals['_NODEKIND']._serialized_end=1671
   _globals['_GRAPHNODE']._serialized_start=118
   _globals['_GRAPHNODE']._serialized_end=299
   _globals['_GRAPHNODE_FACTSENTRY']._serialized_start=255
   _globals['_GRAPHNODE_FACTSENTRY']._serialized_end=299
   _globals['_GRAPHEDGE']._serialized_start=301
   _globals['_GRAPHEDGE']._serialized_end=374
-  _globals['_SUBGRAPH']._serialized_start=376
-  _globals['_SUBGRAPH']._serialized_end=491
-  _globals['_EXPANDNODESREQUEST']._serialized_start=494
-  _globals['_EXPANDNODESREQUEST']._serialized_end=690
-  _globals['_EXPANDNODESRESPONSE']._serialized_start=692
-  _globals['_EXPANDNODESRESPONSE']._serialized_end=755
-  _globals['_FINDPATHREQUEST']._serialized_start=758
-  _globals['_FINDPATHREQUEST']._serialized_end=892
-  _globals['_FINDPATHRESPONSE']._serialized_start=894
-  _globals['_FINDPATHRESPONSE']._serialized_end=953
-  _globals['_GETHOUSEHOLDREQUEST']._serialized_start=955
-  _globals['_GETHOUSEHOLDREQUEST']._serialized_end=1040
-  _globals['_HOUSEHOLD']._serialized_start=1042
-  _globals['_HOUSEHOLD']._serialized_end=1100
-  _globals['_GETHOUSEHOLDRESPONSE']._serialized_start=1102
-  _globals['_GETHOUSEHOLDRESPONSE']._serialized_end=1172
-  _globals['_GETNETWORKREQUEST']._serialized_start=1175
-  _globals['_GETNETWORKREQUEST']._serialized_end=1350
-  _globals['_GETNETWORKRESPONSE']._serialized_start=1352
-  _globals['_GETNETWORKRESPONSE']._serialized_end=1414
-  _globals['_EXPLORESERVICE']._serialized_start=1623
-  _globals['_EXPLORESERVICE']._serialized_end=1990
+  _globals['_SUBGRAPH']._serialized_start=377
+  _globals['_SUBGRAPH']._serialized_end=517
+  _globals['_EXPANDNODESREQUEST']._serialized_start=520
+  _globals['_EXPANDNODESREQUEST']._serialized_end=716
+  _globals['_EXPANDNODESRESPONSE']._serialized_start=718
+  _globals['_EXPANDNODESRESPONSE']._serialized_end=781
+  _globals['_FINDPATHREQUEST']._serialized_start=784
+  _globals['_FINDPATHREQUEST']._serialized_end=918
+  _globals['_FINDPATHRESPONSE']._serialized_start=920
+  _globals['_FINDPATHRESPONSE']._serialized_end=979
+  _globals['_GETHOUSEHOLDREQUEST']._serialized_start=981
+  _globals['_GETHOUSEHOLDREQUEST']._serialized_end=1066
+  _globals['_HOUSEHOLD']._serialized_start=1068
+  _globals['_HOUSEHOLD']._serialized_end=1126
+  _globals['_GETHOUSEHOLDRESPONSE']._serialized_start=1128
+  _globals['_GETHOUSEHOLDRESPONSE']._serialized_end=1223
+  _globals['_GETNETWORKREQUEST']._serialized_start=1226
+  _globals['_GETNETWORKREQUEST']._serialized_end=1401
+  _globals['_GETNETWORKRESPONSE']._serialized_start=1403
+  _globals['_GETNETWORKRESPONSE']._serialized_end=1465
+  _globals['_EXPLORESERVICE']._serialized_start=1674
+  _globals['_EXPLORESERVICE']._serialized_end=2041
 # @@protoc_insertion_point(module_scope)

@@ -135,9 +135,9 @@ class GraphEdge(_message.Message):
     target: _builtins.str
     """Name of the node it enters."""
     kind: _builtins.str
-    """What it says, as HAS, RESOLVED_TO, MATCHES or MEMBER_OF."""
+    """What it says, as HAS, RESOLVED_TO, MATCHES, DISPUTED (linked and kept apart all the same) or MEMBER_OF."""
     weight: _builtins.float
-    """Match weight in bits, on MATCHES."""
+    """Match weight in bits, on MATCHES and DISPUTED."""
     def __init__(
         self,
         *,
@@ -163,8 +163,11 @@ class Subgraph(_message.Message):
     NODES_FIELD_NUMBER: _builtins.int
     EDGES_FIELD_NUMBER: _builtins.int
     TRUNCATED_FIELD_NUMBER: _builtins.int
+    HISTORY_WAS_CUT_FIELD_NUMBER: _builtins.int
     truncated: _builtins.bool
     """True when the limit cut it short."""
+    history_was_cut: _builtins.bool
+    """True when something of the identities that were met has been deleted since the past moment that was asked for."""
     @_builtins.property
     def nodes(self) -> _containers.RepeatedCompositeFieldContainer[Global___GraphNode]:
         """Nodes."""
@@ -179,10 +182,11 @@ class Subgraph(_message.Message):
         nodes: _abc.Iterable[Global___GraphNode] | None = ...,
         edges: _abc.Iterable[Global___GraphEdge] | None = ...,
         truncated: _builtins.bool = ...,
+        history_was_cut: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["edges", b"edges", "nodes", b"nodes", "truncated", b"truncated"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["edges", b"edges", "history_was_cut", b"history_was_cut", "nodes", b"nodes", "truncated", b"truncated"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -380,6 +384,9 @@ class GetHouseholdResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     HOUSEHOLDS_FIELD_NUMBER: _builtins.int
+    HISTORY_WAS_CUT_FIELD_NUMBER: _builtins.int
+    history_was_cut: _builtins.bool
+    """True when something of the identities in them has been deleted since the past moment that was asked for."""
     @_builtins.property
     def households(self) -> _containers.RepeatedCompositeFieldContainer[Global___Household]:
         """The households; a person can be in several, or in none."""
@@ -388,10 +395,11 @@ class GetHouseholdResponse(_message.Message):
         self,
         *,
         households: _abc.Iterable[Global___Household] | None = ...,
+        history_was_cut: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["households", b"households"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["history_was_cut", b"history_was_cut", "households", b"households"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

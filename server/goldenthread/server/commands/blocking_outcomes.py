@@ -9,7 +9,7 @@ from msgspec import Struct
 from goldenthread.graph.store import Reader
 from goldenthread.resolver.blocking import rule_keys
 from goldenthread.resolver.normalise import Profile, identifiers
-from goldenthread.server.commands.prepare_record import identifier_key
+from goldenthread.server.commands.prepare_record import block_key, identifier_key
 from goldenthread.server.commands.tenants import Tenant
 
 __all__ = ["RuleOutcome", "blocking_outcomes"]
@@ -36,7 +36,7 @@ async def blocking_outcomes(reader: Reader, tenant: Tenant, a: Profile, b: Profi
         ours, theirs = set(rule_keys(rule, a)), set(rule_keys(rule, b))
         outcomes[rule.name] = "differs" if ours and theirs else "missing"
         if ours & theirs:
-            shared[rule.name] = [tenant.vault.blind(f"block-{rule.name}", text) for text in sorted(ours & theirs)]
+            shared[rule.name] = [block_key(tenant.vault, tenant.generation, rule.name, text) for text in sorted(ours & theirs)]
     mine, yours = set(identifiers(a)), set(identifiers(b))
     for type in sorted({identifier.type for identifier in mine | yours}):
         name = type.name.lower()

@@ -1,8 +1,8 @@
 """Find the evidence that holds an identity together: without it, the same cutting would take the identity apart.
 
 Every piece of evidence is taken away in turn and the component is cut again by the resolver's own function: a match between
-two records, everything one comparison says of the identity's records, and each decision that links. What nothing is known of
-weighs what a pair without any value in common weighs under the model.
+two records, everything one comparison says of the identity's records, and each decision that links. A match that is taken away
+speaks neither for nor against one person: it weighs nothing, which is no link.
 """
 
 from __future__ import annotations
@@ -90,7 +90,8 @@ class _Search:
         return sorted(groups.values(), key=lambda group: -len(group))
 
     def _matches(self) -> tuple[list[Bridge], bool]:
-        link, nothing = self.tenant.clustering.link_weight, self._nothing()
+        link = self.tenant.clustering.link_weight
+        nothing = min(0, link - 1)
         links = sorted(
             (int(self.matrix[a[0], b[0]]), i, j)
             for i, a in enumerate(self.profiles)
@@ -143,8 +144,3 @@ class _Search:
                 if len(groups) > 1:
                     found.append(Bridge("decision", groups, revision=decision.revision))
         return found
-
-    def _nothing(self) -> int:
-        """Weigh a pair of which nothing is known."""
-        scorer = self.tenant.scorer
-        return int(scorer.weigh_levels(np.zeros((1, len(scorer.comparisons)), np.int8))[0])

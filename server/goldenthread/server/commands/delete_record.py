@@ -146,11 +146,21 @@ async def _without_record(transaction: Transaction, tenant: Tenant, record: byte
     changes.end_edges = [ref for ref in refs if record not in (ref.source, ref.target)]
     bound = [edge for edge in await transaction.history([record], BOUND) if edge.recorded_to == LIVE]
     changes.put_edges = [*(edge for one in (matching, *beside) for edge in one.put), *changes.put_edges, *bound]
+    await _mark_cut(transaction, record, changes)
     return changes
 
 
+async def _mark_cut(transaction: Transaction, record: bytes, changes: ChangeSet) -> None:
+    """Mark every identity that a record ever belonged to, so that a read of that past says that it was cut."""
+    marked = {edge.source for edge in changes.put_edges if edge.kind is EdgeKind.CUT}
+    ever = {edge.target for edge in await transaction.history([record], frozenset({EdgeKind.RESOLVED_TO}))}
+    for identity in sorted(ever - marked):
+        changes.end_edges.append(EdgeRef(EdgeKind.CUT, identity, identity))
+        changes.put_edges.append(Edge(EdgeKind.CUT, identity, identity))
+
+
 async def _without_past(transaction: Transaction, tenant: Tenant, record: bytes, gone: set[bytes]) -> ChangeSet:
-    """Put again what is live around a record that stays, and mark its identity as cut."""
+    """Put again what is live around a record that stays, and mark its identities as cut."""
     await held_components(transaction, tenant, [record], was_read_locked=True)
     around = await transaction.neighbourhood([record], frozenset(NodeKind), 1, _MOST_EDGES)
     changes = ChangeSet()
@@ -159,7 +169,5 @@ async def _without_past(transaction: Transaction, tenant: Tenant, record: bytes,
         for edge in around.edges
         if record in (edge.source, edge.target) and edge.source not in gone and edge.target not in gone
     ]
-    for identity in {edge.target for edge in changes.put_edges if edge.kind is EdgeKind.RESOLVED_TO}:
-        changes.end_edges.append(EdgeRef(EdgeKind.CUT, identity, identity))
-        changes.put_edges.append(Edge(EdgeKind.CUT, identity, identity))
+    await _mark_cut(transaction, record, changes)
     return changes

@@ -14,7 +14,17 @@ from goldenthread.server.commands.identities import living
 from goldenthread.server.commands.tenants import Tenant
 from goldenthread.server.errors import NotFound
 
-__all__ = ["WALKED", "HouseholdView", "Walk", "expand_nodes", "find_path", "get_households", "get_network", "mask"]
+__all__ = [
+    "WALKED",
+    "HouseholdView",
+    "Households",
+    "Walk",
+    "expand_nodes",
+    "find_path",
+    "get_households",
+    "get_network",
+    "mask",
+]
 
 WALKED = frozenset(
     {
@@ -34,10 +44,21 @@ _RELATING = frozenset({NodeKind.RECORD, NodeKind.IDENTIFIER, NodeKind.IDENTITY, 
 
 
 class Walk(Struct, frozen=True):
-    """What a walk found, with a masked label for each node that has one."""
+    """What a walk found, with a masked label for each node that has one.
+
+    `was_cut` says of a walk of the past that something of the identities it met has been deleted since.
+    """
 
     graph: Subgraph
     labels: Mapping[bytes, str]
+    was_cut: bool
+
+
+class Households(Struct, frozen=True):
+    """Households, and whether something of the identities in them has been deleted since the moment that was read."""
+
+    views: Sequence[HouseholdView]
+    was_cut: bool
 
 
 class HouseholdView(Struct, frozen=True):
@@ -65,7 +86,8 @@ async def expand_nodes(
     async with read_at(engine, tenant, moment) as reader:
         await _check_all(reader, ids)
         graph = await reader.neighbourhood(ids, kinds & WALKED, hops, limit)
-    return Walk(graph, await _labels(tenant, graph.nodes))
+        was_cut = moment is not None and await _was_cut(reader, graph.nodes, ids)
+    return Walk(graph, await _labels(tenant, graph.nodes), was_cut)
 
 
 async def find_path(engine: Engine, tenant: Tenant, start: bytes, end: bytes, max_hops: int, moment: Moment | None) -> Walk:
@@ -77,7 +99,8 @@ async def find_path(engine: Engine, tenant: Tenant, start: bytes, end: bytes, ma
     async with read_at(engine, tenant, moment) as reader:
         await _check_all(reader, [start, end])
         graph = await reader.path(start, end, _RELATING, max_hops)
-    return Walk(graph, await _labels(tenant, graph.nodes))
+        was_cut = moment is not None and await _was_cut(reader, graph.nodes, [start, end])
+    return Walk(graph, await _labels(tenant, graph.nodes), was_cut)
 
 
 async def get_network(
@@ -96,28 +119,42 @@ async def get_network(
                 path = await reader.path(one, other, _RELATING, max_hops)
                 on_paths.update(dict.fromkeys(node.id for node in path.nodes))
         graph = await reader.neighbourhood(list(on_paths), WALKED, build_out, limit)
-    return Walk(graph, await _labels(tenant, graph.nodes))
+        was_cut = moment is not None and await _was_cut(reader, graph.nodes, [*ids, *living_ids])
+    return Walk(graph, await _labels(tenant, graph.nodes), was_cut)
 
 
-async def get_households(
-    engine: Engine, tenant: Tenant, collection: str, id: bytes, moment: Moment | None
-) -> list[HouseholdView]:
+async def get_households(engine: Engine, tenant: Tenant, collection: str, id: bytes, moment: Moment | None) -> Households:
     """Read the households of an identity, or one household; alone is no household.
 
     Raises:
         NotFound: there is no such identity or household.
     """
     async with read_at(engine, tenant, moment) as reader:
-        ids: Sequence[bytes] = [id] if collection == "households" else (await living(reader, id)).identity.households
+        asked = (await living(reader, id)).identity if collection == "identities" else None
+        ids: Sequence[bytes] = [id] if asked is None else asked.households
         found = await reader.households(ids) if ids else {}
+        members_of = {household: sorted(members) for household, (_, members) in found.items()}
+        met = dict.fromkeys(member for members in members_of.values() for member in members)
+        near = [*met, *([asked.id, id] if asked is not None else [])]
+        was_cut = moment is not None and await _was_cut(reader, (), near)
     views = [
-        HouseholdView(household, sorted(members), str(node.properties["reason"]))
-        for household, (node, members) in found.items()
-        if len(members) > 1
+        HouseholdView(household, members_of[household], str(node.properties["reason"]))
+        for household, (node, _) in found.items()
+        if len(members_of[household]) > 1
     ]
     if not views and collection == "households":
         raise NotFound("household")
-    return sorted(views, key=lambda view: (-len(view.members), view.id))
+    return Households(sorted(views, key=lambda view: (-len(view.members), view.id)), was_cut)
+
+
+async def _was_cut(reader: Reader, nodes: Iterable[Node], ids: Sequence[bytes]) -> bool:
+    """Whether something was deleted of the identities among nodes and ids, or of those of the records among them."""
+    states = await reader.records(list(dict.fromkeys([*(n.id for n in nodes if n.kind is NodeKind.RECORD), *ids])))
+    belongs = [state.identity for state in states.values() if state.identity is not None]
+    whole = await reader.identities(
+        list(dict.fromkeys([*(n.id for n in nodes if n.kind is NodeKind.IDENTITY), *belongs, *ids]))
+    )
+    return any(identity.was_cut for identity in whole.values())
 
 
 async def _check_all(reader: Reader, ids: Sequence[bytes]) -> None:

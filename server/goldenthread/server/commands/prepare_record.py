@@ -32,6 +32,7 @@ __all__ = [
     "PreparedUpsert",
     "Preparing",
     "SealedVersion",
+    "block_key",
     "blocks_of_profile",
     "consent_ids",
     "decode_version",
@@ -159,8 +160,12 @@ def keys_of_profile(tenant: Preparing, profile: Profile) -> tuple[dict[bytes, Id
 
 def blocks_of_profile(vault: Blinder, rules: HasRules, generation: int, profile: Profile) -> tuple[bytes, ...]:
     """Blind the blocking keys of a profile under one generation's rules."""
-    blind = (tagged(generation, vault.blind(f"block-{key.rule}", key.text)) for key in candidate_keys(profile, rules))
-    return tuple(dict.fromkeys(blind))
+    return tuple(dict.fromkeys(block_key(vault, generation, key.rule, key.text) for key in candidate_keys(profile, rules)))
+
+
+def block_key(vault: Blinder, generation: int, rule: str, text: str) -> bytes:
+    """Blind one blocking key under a generation: the id of its node."""
+    return tagged(generation, vault.blind(f"block-{rule}", text))
 
 
 def member_of(tenant: Preparing, content: RecordContent, profile: Profile | None = None) -> Member:

@@ -73,6 +73,7 @@ class ExploreService(explore_service_pb2_grpc.ExploreServiceServicer):
         check(request)
         tenant = await calling_tenant(self._engine)
         collection, id = parse_name(tenant.name, request.name, "identities", "households")
+        found = await get_households(self._engine, tenant, collection, id, moment_of(request.as_of))
         return pb.GetHouseholdResponse(
             households=[
                 pb.Household(
@@ -80,8 +81,9 @@ class ExploreService(explore_service_pb2_grpc.ExploreServiceServicer):
                     members=[name_of(tenant.name, "identities", member) for member in view.members],
                     reason=view.reason,
                 )
-                for view in await get_households(self._engine, tenant, collection, id, moment_of(request.as_of))
-            ]
+                for view in found.views
+            ],
+            history_was_cut=found.was_cut,
         )
 
     async def GetNetwork(  # noqa: N802 - the proto's name
@@ -122,12 +124,13 @@ def _graph(tenant: Tenant, walk: Walk) -> pb.Subgraph:
                 source=names[edge.source],
                 target=names[edge.target],
                 kind=edge.kind.name,
-                weight=bits(edge.weight) if edge.kind is EdgeKind.MATCHES else 0.0,
+                weight=bits(edge.weight) if edge.kind in (EdgeKind.MATCHES, EdgeKind.DISPUTED) else 0.0,
             )
             for edge in walk.graph.edges
             if edge.source in names and edge.target in names and edge.kind is not EdgeKind.STAGED
         ],
         truncated=walk.graph.is_truncated,
+        history_was_cut=walk.was_cut,
     )
 
 

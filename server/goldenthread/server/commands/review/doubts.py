@@ -116,7 +116,7 @@ async def weigh_doubts(reader: Reader, tenant: Tenant, pairs: Sequence[Pair]) ->
     states = await reader.records(ends)
     identity_of = {record: state.identity for record, state in states.items()}
     found = []
-    for edge in await reader.matches(ends):
+    for edge in await reader.matches(ends, EdgeKind.MATCHES):
         pair = (edge.source, edge.target)
         if pair in wanted and edge.weight >= tenant.match_model.review_weight:
             together = identity_of.get(pair[0]) == identity_of.get(pair[1])

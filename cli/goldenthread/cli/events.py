@@ -42,7 +42,10 @@ IdentityOption = Annotated[
 ]
 SubscriptionArgument = Annotated[str, typer.Argument(help="Subscription's name.", show_default=False)]
 
+SinkArgument = Annotated[str, typer.Argument(help="Sink's name.", show_default=False)]
+
 _RECORDS_NAMED = 3
+_REPLAY_SECONDS = 600.0
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -182,6 +185,68 @@ def subscriptions(
         output.print_json([to_dict(each) for each in found])
         return
     _show(found)
+
+
+@events.command("dead-letters")
+def dead_letters(
+    sink: SinkArgument,
+    limit: Annotated[int, typer.Option("--limit", help="At most so many.", min=1)] = 50,
+    json: JsonOption = False,
+    server: ServerOption = DEFAULT_SERVER,
+    token: TokenOption = "",
+    tenant: TenantOption = "",
+    tls_ca: TlsCaOption = None,
+    data: DataOption = DEFAULT_DATA,
+) -> None:
+    """List the events that a sink could not deliver, oldest first.
+
+    Example:
+
+      goldenthread events dead-letters crm
+    """
+    from goldenthread.cli import output
+    from goldenthread.client import to_dict
+
+    with connect(server, token, tenant, tls_ca, data) as client:
+        found = list(islice(client.list_dead_letters(sink, page_size=min(limit, 1000)), limit))
+    if json:
+        output.print_json([to_dict(letter) for letter in found])
+        return
+    rows = [[_line(letter.event), str(letter.attempts), letter.problem] for letter in found]
+    output.show(output.table("", ["event", "tries", "problem"], rows, numbers=["tries"]))
+
+
+@events.command("replay")
+def replay(
+    sink: SinkArgument,
+    event: Annotated[
+        list[str] | None,
+        typer.Option("--event", help="Only this event, as 120-3; may be repeated; all by default.", show_default=False),
+    ] = None,
+    json: JsonOption = False,
+    server: ServerOption = DEFAULT_SERVER,
+    token: TokenOption = "",
+    tenant: TenantOption = "",
+    tls_ca: TlsCaOption = None,
+    data: DataOption = DEFAULT_DATA,
+) -> None:
+    """Have a sink's dead letters delivered again.
+
+    Examples:
+
+      goldenthread events replay crm
+
+      goldenthread events replay crm --event 120-3
+    """
+    from goldenthread.cli import output
+    from goldenthread.client import to_dict
+
+    with connect(server, token, tenant, tls_ca, data, timeout_seconds=_REPLAY_SECONDS) as client:
+        done = client.replay_dead_letters(sink, event or ())
+    if json:
+        output.print_json(to_dict(done))
+        return
+    output.show(f"Delivered {done.delivered}; {done.failed} failed again.")
 
 
 @events.command("forget")

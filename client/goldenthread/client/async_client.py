@@ -489,6 +489,25 @@ class AsyncClient(AsyncDecisions, AsyncJobs, AsyncReview):
         """Forget how far a subscription has come."""
         return await self._call(self._events.DeleteSubscription, self._requests.delete_subscription(name, request_id))
 
+    async def list_dead_letters(self, sink: str, *, page_size: int = 500) -> AsyncIterator[event_service_pb2.DeadLetter]:
+        """Yield the events that a sink could not deliver, oldest first."""
+        page_token = ""
+        while True:
+            request = self._requests.list_dead_letters(sink, page_size, page_token)
+            page = await self._call(self._events.ListDeadLetters, request)
+            for letter in page.dead_letters:
+                yield letter
+            page_token = page.next_page_token
+            if not page_token:
+                return
+
+    async def replay_dead_letters(
+        self, sink: str, events: Sequence[str] = (), *, request_id: str | None = None
+    ) -> event_service_pb2.ReplayDeadLettersResponse:
+        """Have dead letters of a sink delivered again: those of some events, by name, or all."""
+        request = self._requests.replay_dead_letters(sink, events, request_id)
+        return await self._call(self._events.ReplayDeadLetters, request)
+
     # Exploring
 
     async def expand_nodes(

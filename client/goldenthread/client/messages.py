@@ -6,7 +6,7 @@ from google.protobuf import json_format
 from google.protobuf.message import Message
 
 from goldenthread.v1.decision_service_pb2 import Decision, DecisionEffect, DecisionState, IdentityFate
-from goldenthread.v1.event_service_pb2 import Event, EventType, Subscription
+from goldenthread.v1.event_service_pb2 import DeadLetter, Event, EventType, Subscription
 from goldenthread.v1.explore_service_pb2 import GraphEdge, GraphNode, Household, NodeKind, Subgraph
 from goldenthread.v1.golden_record_service_pb2 import GoldenRecord, SurvivorshipRules
 from goldenthread.v1.guard_rails_service_pb2 import BlockedValue, GuardRails, SourceSet
@@ -31,6 +31,7 @@ __all__ = [
     "Bridge",
     "Candidate",
     "DataModel",
+    "DeadLetter",
     "Decision",
     "DecisionEffect",
     "DecisionState",

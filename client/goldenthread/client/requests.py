@@ -362,3 +362,19 @@ class Requests:
         return event_service_pb2.DeleteSubscriptionRequest(
             name=self.name("subscriptions", name), request_id=request_id or new_request_id()
         )
+
+    def list_dead_letters(self, sink: str, page_size: int, page_token: str) -> event_service_pb2.ListDeadLettersRequest:
+        """Ask for a page of a sink's dead letters."""
+        return event_service_pb2.ListDeadLettersRequest(
+            parent=self.name("subscriptions", sink), page_size=page_size, page_token=page_token
+        )
+
+    def replay_dead_letters(
+        self, sink: str, events: Sequence[str], request_id: str | None
+    ) -> event_service_pb2.ReplayDeadLettersRequest:
+        """Ask to deliver dead letters again."""
+        return event_service_pb2.ReplayDeadLettersRequest(
+            name=self.name("subscriptions", sink),
+            events=[self.name("events", name) for name in events],
+            request_id=request_id or new_request_id(),
+        )

@@ -69,6 +69,16 @@ class EventServiceStub:
                 request_serializer=goldenthread_dot_v1_dot_event__service__pb2.DeleteSubscriptionRequest.SerializeToString,
                 response_deserializer=goldenthread_dot_v1_dot_event__service__pb2.DeleteSubscriptionResponse.FromString,
                 _registered_method=True)
+        self.ListDeadLetters = channel.unary_unary(
+                '/goldenthread.v1.EventService/ListDeadLetters',
+                request_serializer=goldenthread_dot_v1_dot_event__service__pb2.ListDeadLettersRequest.SerializeToString,
+                response_deserializer=goldenthread_dot_v1_dot_event__service__pb2.ListDeadLettersResponse.FromString,
+                _registered_method=True)
+        self.ReplayDeadLetters = channel.unary_unary(
+                '/goldenthread.v1.EventService/ReplayDeadLetters',
+                request_serializer=goldenthread_dot_v1_dot_event__service__pb2.ReplayDeadLettersRequest.SerializeToString,
+                response_deserializer=goldenthread_dot_v1_dot_event__service__pb2.ReplayDeadLettersResponse.FromString,
+                _registered_method=True)
 
 
 class EventServiceServicer:
@@ -119,7 +129,7 @@ class EventServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListSubscriptions(self, request, context):
-        """Lists subscriptions, in a stable order.
+        """Lists subscriptions, those of sinks too, in a stable order.
 
         Errors: INVALID_FIELD, NOT_FOUND, STORE_UNAVAILABLE.
         """
@@ -128,9 +138,27 @@ class EventServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DeleteSubscription(self, request, context):
-        """Deletes a subscription; its events stay.
+        """Deletes a subscription; its events stay. That of a sink begins anew, with what is committed from then on.
 
         Errors: INVALID_FIELD, NOT_FOUND, STORE_UNAVAILABLE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListDeadLetters(self, request, context):
+        """Lists the events that a sink could not deliver, oldest first.
+
+        Errors: INVALID_FIELD, NOT_FOUND, STORE_UNAVAILABLE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReplayDeadLetters(self, request, context):
+        """Has dead letters of a sink delivered again, in their order; one that fails again stays a dead letter.
+
+        Errors: INVALID_FIELD, NOT_FOUND, FAILED_PRECONDITION, STORE_UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -168,6 +196,16 @@ def add_EventServiceServicer_to_server(servicer, server):
                     servicer.DeleteSubscription,
                     request_deserializer=goldenthread_dot_v1_dot_event__service__pb2.DeleteSubscriptionRequest.FromString,
                     response_serializer=goldenthread_dot_v1_dot_event__service__pb2.DeleteSubscriptionResponse.SerializeToString,
+            ),
+            'ListDeadLetters': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListDeadLetters,
+                    request_deserializer=goldenthread_dot_v1_dot_event__service__pb2.ListDeadLettersRequest.FromString,
+                    response_serializer=goldenthread_dot_v1_dot_event__service__pb2.ListDeadLettersResponse.SerializeToString,
+            ),
+            'ReplayDeadLetters': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReplayDeadLetters,
+                    request_deserializer=goldenthread_dot_v1_dot_event__service__pb2.ReplayDeadLettersRequest.FromString,
+                    response_serializer=goldenthread_dot_v1_dot_event__service__pb2.ReplayDeadLettersResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -337,6 +375,60 @@ class EventService:
             '/goldenthread.v1.EventService/DeleteSubscription',
             goldenthread_dot_v1_dot_event__service__pb2.DeleteSubscriptionRequest.SerializeToString,
             goldenthread_dot_v1_dot_event__service__pb2.DeleteSubscriptionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListDeadLetters(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/goldenthread.v1.EventService/ListDeadLetters',
+            goldenthread_dot_v1_dot_event__service__pb2.ListDeadLettersRequest.SerializeToString,
+            goldenthread_dot_v1_dot_event__service__pb2.ListDeadLettersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReplayDeadLetters(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/goldenthread.v1.EventService/ReplayDeadLetters',
+            goldenthread_dot_v1_dot_event__service__pb2.ReplayDeadLettersRequest.SerializeToString,
+            goldenthread_dot_v1_dot_event__service__pb2.ReplayDeadLettersResponse.FromString,
             options,
             channel_credentials,
             insecure,

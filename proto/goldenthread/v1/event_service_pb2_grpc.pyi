@@ -62,14 +62,24 @@ class EventServiceStub:
     Errors: INVALID_FIELD, NOT_FOUND, STORE_UNAVAILABLE.
     """
     ListSubscriptions: _grpc.UnaryUnaryMultiCallable[_event_service_pb2.ListSubscriptionsRequest, _event_service_pb2.ListSubscriptionsResponse]
-    """Lists subscriptions, in a stable order.
+    """Lists subscriptions, those of sinks too, in a stable order.
 
     Errors: INVALID_FIELD, NOT_FOUND, STORE_UNAVAILABLE.
     """
     DeleteSubscription: _grpc.UnaryUnaryMultiCallable[_event_service_pb2.DeleteSubscriptionRequest, _event_service_pb2.DeleteSubscriptionResponse]
-    """Deletes a subscription; its events stay.
+    """Deletes a subscription; its events stay. That of a sink begins anew, with what is committed from then on.
 
     Errors: INVALID_FIELD, NOT_FOUND, STORE_UNAVAILABLE.
+    """
+    ListDeadLetters: _grpc.UnaryUnaryMultiCallable[_event_service_pb2.ListDeadLettersRequest, _event_service_pb2.ListDeadLettersResponse]
+    """Lists the events that a sink could not deliver, oldest first.
+
+    Errors: INVALID_FIELD, NOT_FOUND, STORE_UNAVAILABLE.
+    """
+    ReplayDeadLetters: _grpc.UnaryUnaryMultiCallable[_event_service_pb2.ReplayDeadLettersRequest, _event_service_pb2.ReplayDeadLettersResponse]
+    """Has dead letters of a sink delivered again, in their order; one that fails again stays a dead letter.
+
+    Errors: INVALID_FIELD, NOT_FOUND, FAILED_PRECONDITION, STORE_UNAVAILABLE.
     """
 
 @_typing.type_check_only
@@ -106,14 +116,24 @@ class EventServiceAsyncStub(EventServiceStub):
     Errors: INVALID_FIELD, NOT_FOUND, STORE_UNAVAILABLE.
     """
     ListSubscriptions: _aio.UnaryUnaryMultiCallable[_event_service_pb2.ListSubscriptionsRequest, _event_service_pb2.ListSubscriptionsResponse]  # type: ignore[assignment]
-    """Lists subscriptions, in a stable order.
+    """Lists subscriptions, those of sinks too, in a stable order.
 
     Errors: INVALID_FIELD, NOT_FOUND, STORE_UNAVAILABLE.
     """
     DeleteSubscription: _aio.UnaryUnaryMultiCallable[_event_service_pb2.DeleteSubscriptionRequest, _event_service_pb2.DeleteSubscriptionResponse]  # type: ignore[assignment]
-    """Deletes a subscription; its events stay.
+    """Deletes a subscription; its events stay. That of a sink begins anew, with what is committed from then on.
 
     Errors: INVALID_FIELD, NOT_FOUND, STORE_UNAVAILABLE.
+    """
+    ListDeadLetters: _aio.UnaryUnaryMultiCallable[_event_service_pb2.ListDeadLettersRequest, _event_service_pb2.ListDeadLettersResponse]  # type: ignore[assignment]
+    """Lists the events that a sink could not deliver, oldest first.
+
+    Errors: INVALID_FIELD, NOT_FOUND, STORE_UNAVAILABLE.
+    """
+    ReplayDeadLetters: _aio.UnaryUnaryMultiCallable[_event_service_pb2.ReplayDeadLettersRequest, _event_service_pb2.ReplayDeadLettersResponse]  # type: ignore[assignment]
+    """Has dead letters of a sink delivered again, in their order; one that fails again stays a dead letter.
+
+    Errors: INVALID_FIELD, NOT_FOUND, FAILED_PRECONDITION, STORE_UNAVAILABLE.
     """
 
 class EventServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -177,7 +197,7 @@ class EventServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _event_service_pb2.ListSubscriptionsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_event_service_pb2.ListSubscriptionsResponse, _abc.Awaitable[_event_service_pb2.ListSubscriptionsResponse]]:
-        """Lists subscriptions, in a stable order.
+        """Lists subscriptions, those of sinks too, in a stable order.
 
         Errors: INVALID_FIELD, NOT_FOUND, STORE_UNAVAILABLE.
         """
@@ -188,9 +208,31 @@ class EventServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _event_service_pb2.DeleteSubscriptionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_event_service_pb2.DeleteSubscriptionResponse, _abc.Awaitable[_event_service_pb2.DeleteSubscriptionResponse]]:
-        """Deletes a subscription; its events stay.
+        """Deletes a subscription; its events stay. That of a sink begins anew, with what is committed from then on.
 
         Errors: INVALID_FIELD, NOT_FOUND, STORE_UNAVAILABLE.
+        """
+
+    @_abc_1.abstractmethod
+    def ListDeadLetters(
+        self,
+        request: _event_service_pb2.ListDeadLettersRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_event_service_pb2.ListDeadLettersResponse, _abc.Awaitable[_event_service_pb2.ListDeadLettersResponse]]:
+        """Lists the events that a sink could not deliver, oldest first.
+
+        Errors: INVALID_FIELD, NOT_FOUND, STORE_UNAVAILABLE.
+        """
+
+    @_abc_1.abstractmethod
+    def ReplayDeadLetters(
+        self,
+        request: _event_service_pb2.ReplayDeadLettersRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_event_service_pb2.ReplayDeadLettersResponse, _abc.Awaitable[_event_service_pb2.ReplayDeadLettersResponse]]:
+        """Has dead letters of a sink delivered again, in their order; one that fails again stays a dead letter.
+
+        Errors: INVALID_FIELD, NOT_FOUND, FAILED_PRECONDITION, STORE_UNAVAILABLE.
         """
 
 def add_EventServiceServicer_to_server(servicer: EventServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -108,7 +108,7 @@ class Config(Struct, frozen=True, kw_only=True):
         float, Meta(gt=0, description="Time between two looks for jobs that another server left or queued.")
     ] = 5
     job_lease_seconds: Annotated[
-        float, Meta(gt=0, description="Time after which the job of a server that is gone is taken up by another.")
+        float, Meta(gt=0, description="Time after which the job or the sink of a server that is gone is taken up by another.")
     ] = 30
     event_heartbeat_seconds: Annotated[
         float, Meta(ge=0.1, le=600, description="Longest silence of a stream of events, in seconds; then a heartbeat is sent.")
@@ -116,6 +116,7 @@ class Config(Struct, frozen=True, kw_only=True):
     event_poll_seconds: Annotated[
         float, Meta(ge=0.05, le=60, description="Time between two looks for events that other servers on the store committed.")
     ] = 1
+    event_sinks: Annotated[str, Meta(description="YAML file of the sinks that events are delivered to; none if empty.")] = ""
     event_upkeep_seconds: Annotated[
         float,
         Meta(

@@ -32,6 +32,7 @@ from goldenthread.server.commands import Engine
 from goldenthread.server.config import Address, Config, ConfigError, parse_address
 from goldenthread.server.contract import SERVICES
 from goldenthread.server.events.keeper import EventKeeper
+from goldenthread.server.events.sinks.opening import Deliveries
 from goldenthread.server.expiry import Expiry
 from goldenthread.server.health import HealthWatch
 from goldenthread.server.jobs import Jobs
@@ -255,9 +256,9 @@ class _Shell:
 class _EngineApplication:
     """The engine with the services that speak for it."""
 
-    def __init__(self, engine: Engine, config: Config, jobs: Jobs, keeper: EventKeeper) -> None:
+    def __init__(self, engine: Engine, config: Config, jobs: Jobs, keeper: EventKeeper, deliveries: Deliveries) -> None:
         self._engine, self._preparer, self._searcher, self._jobs = engine, Preparer(config), Searcher(engine), jobs
-        self._keeper = keeper
+        self._keeper, self._deliveries = keeper, deliveries
         self._expiry = Expiry(engine)
 
     def add_services(self, server: grpc.aio.Server) -> None:
@@ -265,9 +266,11 @@ class _EngineApplication:
         self._jobs.start()
         self._keeper.start()
         self._expiry.start()
+        self._deliveries.start()
 
     async def close(self) -> None:
         await self._expiry.close()
+        await self._deliveries.close()
         await self._keeper.close()
         await self._jobs.close()
         await self._searcher.close()
@@ -280,7 +283,7 @@ async def _open_application(store: Store, vault: Vault, config: Config, metrics:
     metrics.watch_caches(engine.cache_counts)
     metrics.watch_guards(engine.guards_fired)
     keeper = EventKeeper(engine, metrics.subscription_lags)
-    return _EngineApplication(engine, config, Jobs(engine, JOB_KINDS, metrics.job_ended), keeper)
+    return _EngineApplication(engine, config, Jobs(engine, JOB_KINDS, metrics.job_ended), keeper, Deliveries(engine))
 
 
 def _bind(server: grpc.aio.Server, config: Config, credentials: grpc.ServerCredentials | None) -> str:

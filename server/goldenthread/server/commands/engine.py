@@ -30,6 +30,7 @@ from goldenthread.server.commands.upsert_records import Upserted, commit_upserts
 from goldenthread.server.config import Config
 from goldenthread.server.errors import FailedPrecondition, ServerError
 from goldenthread.server.events.commits import Commits
+from goldenthread.server.events.sinks.sink import Sink
 
 __all__ = ["Engine"]
 
@@ -42,6 +43,7 @@ class Engine:
     def __init__(self, store: Store, vault: Vault, config: Config, defaults: DefaultModels) -> None:
         self.store, self.vault, self.config = store, vault, config
         self.commits = Commits()
+        self.sinks: dict[tuple[str, str], Sink] = {}  # by tenant and name, as the settings name them
         self._defaults = defaults
         self._tenants: dict[str, Tenant] = {}
         self._commits: dict[str, Together[PreparedUpsert, Upserted | ServerError]] = {}

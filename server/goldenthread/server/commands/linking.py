@@ -146,6 +146,10 @@ async def relink(reader: Reader, tenant: Tenant, change: Change, at: int) -> Lin
         changes.end_edges.append(EdgeRef(EdgeKind.CUT, identity, identity))
         changes.put_edges.append(Edge(EdgeKind.CUT, identity, identity))
     restated = {identity_of.get(record, identity) for record, identity in change.restated.items()}
+    # A pin that comes or goes may change golden values, and moves no record.
+    pinned = {edge.source for edge in change.put_decisions if edge.kind is EdgeKind.BINDS}
+    pinned |= {ref.source for ref in change.end_decisions if ref.kind is EdgeKind.BINDS}
+    restated |= {identity_of[record] for record in pinned if record in identity_of}
     changes.events = pack_changes(old, identity_of, change.gone, restated)
     tenant.guards_fired += fired
     return Linked(identity_of=identity_of, before=old, changes=changes, reviews=reviews)

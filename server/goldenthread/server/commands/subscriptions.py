@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from goldenthread.graph.model import NodeKind
 from goldenthread.graph.store import ChangeSet, Reader, Transaction
+from goldenthread.server.commands.dead_letters import count_dead_letters
 from goldenthread.server.commands.engine import Engine
 from goldenthread.server.commands.idempotency import Request, once
 from goldenthread.server.commands.ids import now
@@ -36,6 +37,7 @@ class SubscriptionView(Struct, frozen=True):
     cursor: Cursor
     lag_revisions: int
     lag_micros: int
+    dead_letters: int
     revision: int
 
 
@@ -103,7 +105,7 @@ async def get_subscription(engine: Engine, tenant: Tenant, name: str) -> Subscri
         node = (await reader.nodes([id])).get(id)
         if node is None:
             raise NotFound("subscription")
-        return await _view(reader, name, cursor_of(node))
+        return await _view(reader, tenant, name, cursor_of(node))
 
 
 async def list_subscriptions(
@@ -112,7 +114,7 @@ async def list_subscriptions(
     """Read a page of subscriptions; the second value is where the next page starts, empty on the last."""
     async with engine.reader(tenant) as reader:
         found = await cursors(reader, after, limit + 1)
-        views = [await _view(reader, name, cursor) for _, name, cursor in found[:limit]]
+        views = [await _view(reader, tenant, name, cursor) for _, name, cursor in found[:limit]]
     return views, found[limit - 1][0] if len(found) > limit else b""
 
 
@@ -137,11 +139,13 @@ async def delete_subscription(engine: Engine, tenant: Tenant, name: str, request
     return await engine.write(tenant, work)
 
 
-async def _view(reader: Reader, name: str, cursor: Cursor) -> SubscriptionView:
+async def _view(reader: Reader, tenant: Tenant, name: str, cursor: Cursor) -> SubscriptionView:
     """Say how far a subscription lags: since when the first event that is kept and not acknowledged has waited."""
     latest = reader.revision.number
+    letters = await count_dead_letters(reader, tenant, name) if cursor.is_sink else 0
     position = max(cursor.position, await oldest_position(reader))
     waiting = (await read_batch(reader, position, Wanted(), 1)).events
     if not waiting:
-        return SubscriptionView(name, cursor, 0, 0, latest)
-    return SubscriptionView(name, cursor, latest - waiting[0].revision + 1, max(now() - waiting[0].at, 0), latest)
+        return SubscriptionView(name, cursor, 0, 0, letters, latest)
+    behind = latest - waiting[0].revision + 1
+    return SubscriptionView(name, cursor, behind, max(now() - waiting[0].at, 0), letters, latest)

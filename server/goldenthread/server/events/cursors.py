@@ -89,17 +89,17 @@ async def read_cursor(reader: Reader, id: bytes) -> Cursor | None:
 
 
 async def hold_cursor(
-    transaction: Transaction, id: bytes, name: str, holder: str, at: int, micros: int, *, first: Position, is_sink: bool = False
+    transaction: Transaction, id: bytes, name: str, holder: str, at: int, micros: int, *, first: Position, takes_over: bool
 ) -> Cursor | None:
-    """Hold a cursor for a while, so that one process alone works from it; None when another one holds it.
+    """Hold a sink's cursor for a while, so that one process alone delivers from it; None when another one holds it.
 
-    A cursor that is not there yet begins at `first`.
+    A cursor that is not there yet begins at `first`. With `takes_over`, whoever held it is known to be gone.
     """
     await transaction.lock([id])
-    cursor = await read_cursor(transaction, id) or Cursor(first, at, at, is_sink)
-    if cursor.holder not in ("", holder) and cursor.held_until > at:
+    cursor = await read_cursor(transaction, id) or Cursor(first, at, at)
+    if not takes_over and cursor.holder not in ("", holder) and cursor.held_until > at:
         return None
-    held = replace(cursor, holder=holder, held_until=at + micros)
+    held = replace(cursor, is_sink=True, holder=holder, held_until=at + micros)
     changes = ChangeSet()
     put_cursor(changes, id, name, held)
     await transaction.apply(changes)

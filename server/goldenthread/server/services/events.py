@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 import grpc
 
 from goldenthread.server.commands import Engine
+from goldenthread.server.commands.dead_letters import list_dead_letters, replay_dead_letters
 from goldenthread.server.commands.ids import name_of, parse_name
 from goldenthread.server.commands.subscriptions import (
     SubscriptionView,
@@ -129,6 +130,43 @@ class EventService(event_service_pb2_grpc.EventServiceServicer):
         deleted = await delete_subscription(self._engine, tenant, name, request_of(request, request.request_id))
         return pb.DeleteSubscriptionResponse(revision=deleted.revision)
 
+    async def ListDeadLetters(  # noqa: N802 - the proto's name
+        self,
+        request: pb.ListDeadLettersRequest,
+        context: grpc.aio.ServicerContext[pb.ListDeadLettersRequest, pb.ListDeadLettersResponse],
+    ) -> pb.ListDeadLettersResponse:
+        check(request)
+        tenant = await calling_tenant(self._engine)
+        sink = _subscription_of(tenant, request.parent, "parent")
+        letters, following = await list_dead_letters(
+            self._engine, tenant, sink, page_start(request.page_token), page_size(request.page_size)
+        )
+        return pb.ListDeadLettersResponse(
+            dead_letters=[
+                pb.DeadLetter(
+                    event=event_to(tenant, letter.event),
+                    attempts=letter.attempts,
+                    problem=letter.problem,
+                    give_up_time=timestamp(letter.given_up_at),
+                )
+                for letter in letters
+            ],
+            next_page_token=page_token(following),
+        )
+
+    async def ReplayDeadLetters(  # noqa: N802 - the proto's name
+        self,
+        request: pb.ReplayDeadLettersRequest,
+        context: grpc.aio.ServicerContext[pb.ReplayDeadLettersRequest, pb.ReplayDeadLettersResponse],
+    ) -> pb.ReplayDeadLettersResponse:
+        check(request)
+        tenant = await calling_tenant(self._engine)
+        sink = _subscription_of(tenant, request.name)
+        events = frozenset(_place_of(tenant, name) for name in request.events)
+        # What was delivered is no dead letter any more, so the request id needs not be kept.
+        replayed = await replay_dead_letters(self._engine, tenant, sink, events)
+        return pb.ReplayDeadLettersResponse(delivered=replayed.delivered, failed=replayed.failed)
+
 
 def _wanted(tenant: Tenant, types: Iterable[int], identities: Iterable[str]) -> Wanted:
     ids = (parse_name(tenant.name, name, "identities", field="identities")[1] for name in identities)
@@ -143,6 +181,13 @@ def _subscription_of(tenant: Tenant, name: str, field: str = "name") -> str:
     if match[1] != tenant.name:
         raise NotFound("subscription")
     return match[2]
+
+
+def _place_of(tenant: Tenant, name: str) -> Position:
+    prefix = f"tenants/{tenant.name}/events/"
+    if not name.startswith(prefix):
+        raise InvalidField("events", f"must be names of the form {prefix}{{event}}")
+    return parse_position(name.removeprefix(prefix), "events")
 
 
 def event_to(tenant: Tenant, event: Event) -> pb.Event:
@@ -176,6 +221,8 @@ def _subscription_to(tenant: Tenant, view: SubscriptionView) -> pb.Subscription:
         cursor=str(cursor.position),
         create_time=timestamp(cursor.created_at),
         update_time=timestamp(cursor.updated_at),
+        sink=cursor.is_sink,
+        dead_letters=view.dead_letters,
         lag_revisions=view.lag_revisions,
         lag_seconds=view.lag_micros / _MICROS,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import threading
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -42,10 +43,11 @@ class Follower:
     _process: ForkServerProcess | None = field(default=None, repr=False)
     _hearing: Connection | None = field(default=None, repr=False)
 
-    def start(self, address: str, token: str) -> None:
-        """Start it where its subscription stands."""
+    def start(self, address: str, token: str, *, stop_after: int = 0) -> None:
+        """Start it where its subscription stands; after `stop_after` events it goes no further, not even to acknowledge."""
         self._hearing, telling = _context.Pipe(duplex=False)
-        self._process = _context.Process(target=_follow, args=(address, token, self.subscription, str(self.log), telling))
+        following = (address, token, self.subscription, str(self.log), telling, stop_after)
+        self._process = _context.Process(target=_follow, args=following)
         self._process.start()
         telling.close()
 
@@ -100,7 +102,7 @@ def written(event: Event) -> Heard:
     }
 
 
-def _follow(address: str, token: str, subscription: str, log: str, telling: Connection) -> None:
+def _follow(address: str, token: str, subscription: str, log: str, telling: Connection, stop_after: int) -> None:
     """Be the follower: in the child process."""
     file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     count = 0
@@ -110,6 +112,8 @@ def _follow(address: str, token: str, subscription: str, log: str, telling: Conn
                 os.write(file, json.dumps(written(event)).encode() + b"\n")
                 count += 1
                 telling.send((count, 0))
+                if count == stop_after:
+                    threading.Event().wait()
             if heard.events:
                 client.acknowledge(subscription, heard)
             telling.send((count, _revision_of(heard)))

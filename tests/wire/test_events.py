@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from command_line import run_main
 from wire.conftest import StartServer
 from wire.serving import RunningServer
 
-from goldenthread.client import Client, Event, EventType, Following, Record, SourceKey
+from goldenthread.client import AsyncClient, Client, Event, EventType, Following, Record, SourceKey
 from goldenthread.client.errors import InvalidField, NotFound, PermissionDenied, ShuttingDown
 
 ANN = {"name": "Ann Zuse", "email": "ann@example.org", "phone": "+1 212 555 0100"}
@@ -229,3 +230,44 @@ def test_what_another_server_commits_is_heard(make_server: StartServer, neo4j_st
 
         assert kinds(list(next(following).events)) == ["IDENTITY_CREATED"]
         following.close()
+
+
+async def test_the_async_client_follows_lists_and_acknowledges(server: RunningServer) -> None:
+    async with AsyncClient(server.address, token=server.token()) as client:
+        await client.upsert_record(ann())
+        await client.upsert_record(bob())
+
+        heard = await anext(client.subscribe())
+        kept = await client.acknowledge("crm", heard)
+
+        assert [event async for event in client.list_events()] == list(heard.events)
+        assert [each.name async for each in client.list_subscriptions()] == [kept.name]
+        assert (await client.get_subscription("crm")).lag_revisions == 0
+        await client.delete_subscription("crm")
+        assert [letter async for letter in client.list_dead_letters("crm")] == []
+
+
+def test_the_command_line_watches_lists_and_acknowledges(
+    server: RunningServer, client: Client, capsys: pytest.CaptureFixture[str]
+) -> None:
+    client.upsert_record(ann())
+    client.upsert_record(bob())
+    reach = ("--server", server.address, "--token", server.token())
+
+    watched = run_main(capsys, ("events", "watch", "--count", "1", "--subscription", "crm", "--ack", "--json", *reach))
+    listed = run_main(capsys, ("events", "list", "--type", "identity-created", "--json", *reach))
+    shown = run_main(capsys, ("events", "list", *reach))
+    subscribed = run_main(capsys, ("events", "subscriptions", "--json", *reach))
+    acknowledged = run_main(capsys, ("events", "ack", "crm", "0", "--rewind", "--json", *reach))
+    forgotten = run_main(capsys, ("events", "forget", "crm", *reach))
+    wrong = run_main(capsys, ("events", "list", "--type", "birthday", *reach))
+
+    first, second = listed.items
+    assert watched.facts == first
+    assert [line.split()[:2] for line in shown.out.splitlines()] == [
+        [str(event["name"]).rpartition("/")[2], "identity-created"] for event in (first, second)
+    ]
+    assert [each["cursor"] for each in subscribed.items] == [str(first["name"]).rpartition("/")[2]]
+    assert acknowledged.facts["cursor"] == "0"
+    assert forgotten.code == 0
+    assert (wrong.code, "no type of event" in wrong.err) == (2, True)

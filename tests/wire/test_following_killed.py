@@ -57,10 +57,11 @@ def follow_and_kill(server: RunningServer, log: Path, records: Sequence[Record],
     kill_server = {kills * (one + 1) // (server_kills + 1) for one in range(server_kills)}
     for round in range(kills):
         with server.client(retry=PATIENT) as client:
-            follower.start(server.address, server.token())
+            stop_after = rng.randint(1, 8)
+            # Each other time it is killed before it has acknowledged what it wrote, at that very event.
+            follower.start(server.address, server.token(), stop_after=stop_after if round % 2 else 0)
             loading = threading.Thread(target=load.go_on, args=(client,))
             loading.start()
-            stop_after = rng.randint(1, 8)
             while follower.wait()[0] < stop_after and loading.is_alive():
                 pass
             if round in kill_server:

@@ -174,3 +174,24 @@ def test_only_the_types_that_a_sink_asks_for_are_delivered(start: StartSink, rec
 def test_a_sink_that_this_server_has_not_is_not_replayed(client: Client) -> None:
     with pytest.raises(FailedPrecondition, match="no sink of that name"):
         client.replay_dead_letters("nobody")
+
+
+def test_a_sink_whose_cursor_is_set_back_delivers_again(start: StartSink, receiver: Receiver) -> None:
+    server = start()
+    with server.client() as client:
+        client.upsert_records(records(2))
+        receiver.wait(lambda all: len(all.taken) == 2)
+        stored = [event.name for event in client.list_events()]
+        wait_until_kept(client)
+
+        client.acknowledge("crm", "0", rewind=True)
+
+        receiver.wait(lambda all: len(all.taken) == 4)
+    assert names(receiver.taken) == stored * 2
+
+
+def wait_until_kept(client: Client) -> None:
+    """Wait until the sink's cursor says that everything was delivered."""
+    for _ in client.subscribe(Following(only_new=True)):
+        if not client.get_subscription("crm").lag_revisions:
+            return

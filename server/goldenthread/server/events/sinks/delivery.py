@@ -118,6 +118,9 @@ class Delivery:
             while True:
                 coming = self._engine.commits.next(tenant.name)
                 async with self._engine.reader(tenant) as reader:
+                    stored = await read_cursor(reader, subscription_id(tenant, self._settings.name))
+                    if stored is None or stored.position != self._cursor.position:
+                        raise _CursorMoved
                     batch = await read_batch(reader, position, self._wanted, _BATCH)
                 for start in range(0, len(batch.events), self._sink.most_messages):
                     events = batch.events[start : start + self._sink.most_messages]

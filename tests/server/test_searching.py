@@ -125,9 +125,10 @@ async def test_searching_follows_the_data_model(engine: Engine, tenant: Tenant, 
 
     async def declare(transaction: Transaction, _: int) -> DataModel:
         wanted = DataModel((*tenant.data_model.attributes, AttributeDefinition("work_email", SemanticType.EMAIL)))
-        return (await update_data_model(transaction, tenant.vault, wanted))[0]
+        return (await update_data_model(transaction, tenant, wanted))[0]
 
-    tenant.data_model = await engine.write(tenant, declare)
+    await engine.write(tenant, declare)
+    await engine.notice(tenant)
     await put(engine, tenant, Record("crm", "1", {"work_email": "ada@work.example"}))
 
     assert (await searcher.resolve(tenant, mail)).candidates

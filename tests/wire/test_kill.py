@@ -177,7 +177,8 @@ def test_no_process_outlives_a_server_that_is_killed(make_server: StartServer) -
         records = [Record("crm", str(i), {"surname": f"Smith{i}"}) for i in range(2_000)]
         assert all(result.error is None for result in client.upsert_stream(records))
     assert server.process is not None
-    helpers = [int(pid) for pid in Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children").read_text().split()]
+    tasks = Path(f"/proc/{server.process.pid}/task").iterdir()
+    helpers = [int(pid) for task in tasks for pid in (task / "children").read_text().split()]
     watched = [os.pidfd_open(pid) for pid in helpers]
 
     server.kill()

@@ -1,4 +1,4 @@
-"""Run work in a process beside the server: messages of bytes go there, one at a time, and each is answered.
+"""Run work in processes beside the server: messages of bytes go there, one at a time to each, and are answered.
 
 Python runs one thread at a time, so work that would hold up every caller gets an interpreter of its own. The two speak over a
 socket pair; when one of them is gone, however it ended, the other sees the end of it: the process ends with the server.
@@ -16,13 +16,20 @@ from multiprocessing import Pipe, get_context
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 
-__all__ = ["Answering", "SideProcess", "SideProcessEnded"]
+from goldenthread.server.logs import logger
+
+__all__ = ["Answering", "Begin", "SideProcess", "SideProcessEnded", "SideProcesses"]
+
+_log = logger()
 
 _SIZE_BYTES = 4
 _GC_THRESHOLD = 200_000
 """As in the server: next to nothing of what is allocated here is cyclic."""
 
 Answering = Callable[[bytes], Awaitable[bytes]]
+"""Answers a message."""
+Begin = Callable[..., Awaitable[Answering]]
+"""Opens what answering needs, in the process that answers."""
 
 
 class SideProcessEnded(Exception):
@@ -36,7 +43,7 @@ class SideProcess:
         self._process, self._reader, self._writer = process, reader, writer
 
     @classmethod
-    async def start(cls, begin: Callable[..., Awaitable[Answering]], *arguments: object) -> SideProcess:
+    async def start(cls, begin: Begin, *arguments: object) -> SideProcess:
         """Start a process and wait until it answers.
 
         There `begin(*arguments)` opens what is needed and gives the function that answers messages; all must be picklable.
@@ -82,7 +89,86 @@ class SideProcess:
             raise SideProcessEnded from None
 
 
-def _live(connection: Connection, begin: Callable[..., Awaitable[Answering]], arguments: tuple[object, ...]) -> None:
+class SideProcesses:
+    """Processes for one kind of work, started when it first comes and again when one ended."""
+
+    def __init__(self, work: str, count: int, begin: Begin, *arguments: object) -> None:
+        """Name the work in a word, for logs; with a count of 0 there is no process, and nothing is answered."""
+        self._work, self._begin, self._arguments = work, begin, arguments
+        self._slots = [_Slot() for _ in range(count)]
+        self._is_closed = False
+
+    def __len__(self) -> int:
+        return len(self._slots)
+
+    @property
+    def is_running(self) -> bool:
+        """Whether all of them have started."""
+        return bool(self._slots) and all(slot.process is not None for slot in self._slots)
+
+    async def start(self) -> None:
+        """Start them and wait until they answer."""
+        for slot in self._slots:
+            self._start_soon(slot)
+        await asyncio.gather(*(slot.starting for slot in self._slots if slot.starting is not None))
+
+    async def ask(self, message: bytes) -> bytes | None:
+        """Let the process answer that has the least to do; None while it starts, and when it ended meanwhile."""
+        if not self._slots or self._is_closed:
+            return None
+        slot = min(self._slots, key=lambda one: one.waiting)
+        if slot.process is None:
+            self._start_soon(slot)
+            return None
+        slot.waiting += 1
+        try:
+            async with slot.turn:
+                process = slot.process
+                if process is None:
+                    return None
+                try:
+                    return await process.ask(message)
+                except SideProcessEnded:
+                    _log.warning("a process beside the server ended; another is started", work=self._work)
+                    slot.process = slot.starting = None
+                    await process.close()
+                    return None
+        finally:
+            slot.waiting -= 1
+
+    async def close(self) -> None:
+        """Wait for what was asked and end the processes."""
+        self._is_closed = True
+        for slot in self._slots:
+            if slot.starting is not None:
+                await slot.starting
+            async with slot.turn:
+                if slot.process is not None:
+                    await slot.process.close()
+                    slot.process = None
+
+    def _start_soon(self, slot: _Slot) -> None:
+        if slot.starting is None:
+            slot.starting = asyncio.create_task(self._start(slot))
+
+    async def _start(self, slot: _Slot) -> None:
+        try:
+            slot.process = await SideProcess.start(self._begin, *self._arguments)
+        except SideProcessEnded:
+            _log.warning("a process beside the server could not start; the server does its work", work=self._work)
+
+
+class _Slot:
+    """The place of one process: itself when it answers, and how many messages are for it."""
+
+    def __init__(self) -> None:
+        self.process: SideProcess | None = None
+        self.starting: asyncio.Task[None] | None = None
+        self.turn = asyncio.Lock()
+        self.waiting = 0
+
+
+def _live(connection: Connection, begin: Begin, arguments: tuple[object, ...]) -> None:
     """Be the process: an interrupt at the terminal is the server's to handle."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     gc.freeze()
@@ -95,9 +181,7 @@ def _live(connection: Connection, begin: Callable[..., Awaitable[Answering]], ar
         uvloop.run(_answer_all(connection, begin, arguments))
 
 
-async def _answer_all(
-    connection: Connection, begin: Callable[..., Awaitable[Answering]], arguments: tuple[object, ...]
-) -> None:
+async def _answer_all(connection: Connection, begin: Begin, arguments: tuple[object, ...]) -> None:
     reader, writer = await asyncio.open_connection(sock=_socket_of(connection))
     answer = await begin(*arguments)
     try:

@@ -26,7 +26,7 @@ from goldenthread.server.logs import configure_logs, logger
 from goldenthread.server.services.callers import check_parent
 from goldenthread.server.services.edge import check
 from goldenthread.server.services.translate import attributes_of, match_to, moment_of, reading
-from goldenthread.server.side_process import Answering, SideProcess, SideProcessEnded
+from goldenthread.server.side_process import Answering, SideProcesses
 from goldenthread.server.stores import open_store
 from goldenthread.v1 import resolution_service_pb2 as pb
 
@@ -59,13 +59,15 @@ class Searcher:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._sides = [_Side(engine.config) for _ in range(engine.config.search_processes)]
+        count = engine.config.search_processes
+        self._beside = SideProcesses("searching", count, _begin, engine.config)
+        self._there = [Together(self._ask, batch=_TOGETHER, linger_ms=0) for _ in range(count)]
         self._here: dict[str, Together[pb.ResolveRecordRequest, pb.ResolveRecordResponse | ServerError]] = {}
         self._asked = 0
 
     async def start(self) -> None:
         """Start the processes and wait until they answer; without this, the first searches start them."""
-        await asyncio.gather(*(side.start() for side in self._sides))
+        await self._beside.start()
 
     async def resolve(self, tenant: Tenant, request: pb.ResolveRecordRequest) -> pb.ResolveRecordResponse:
         """Answer one search.
@@ -73,18 +75,23 @@ class Searcher:
         Raises:
             InvalidField, NotFound: what is asked is wrong.
         """
-        if self._sides:
-            self._asked += 1
-            side = self._sides[self._asked % len(self._sides)]
-            if side.is_running:
-                answer = await side.ask(_Asked(tenant.name, tenant.models_mark, request.SerializeToString()))
-                if answer is not None:
-                    return pb.ResolveRecordResponse.FromString(answer)
-                response = await self._resolve_here(tenant, request)
-                _log.warning("a search was answered in the server after it failed beside it")
-                return response
-            side.start_soon()
-        return await self._resolve_here(tenant, request)
+        if not self._there:
+            return await self._resolve_here(tenant, request)
+        self._asked += 1
+        together = self._there[self._asked % len(self._there)]
+        (waiting,) = await together.put([_Asked(tenant.name, tenant.models_mark, request.SerializeToString())])
+        answer, was_asked = await waiting
+        if answer is not None:
+            return pb.ResolveRecordResponse.FromString(answer)
+        response = await self._resolve_here(tenant, request)
+        if was_asked:
+            _log.warning("a search was answered in the server after it failed beside it")
+        return response
+
+    async def _ask(self, asked: list[_Asked]) -> list[tuple[bytes | None, bool]]:
+        """Give each search's answer, and whether a process looked at it."""
+        message = await self._beside.ask(_encode(asked))
+        return [(None, False)] * len(asked) if message is None else [(one, True) for one in _decode_answers(message)]
 
     async def _resolve_here(self, tenant: Tenant, request: pb.ResolveRecordRequest) -> pb.ResolveRecordResponse:
         together = self._here.get(tenant.name)
@@ -104,63 +111,8 @@ class Searcher:
 
     async def close(self) -> None:
         """Answer what waits, and end the processes."""
-        await asyncio.gather(*(one.close() for one in self._here.values()), *(side.close() for side in self._sides))
-
-
-class _Side:
-    """A process that searches, started when it is needed and again when it ended."""
-
-    def __init__(self, config: Config) -> None:
-        self._config = config
-        self._process: SideProcess | None = None
-        self._starting: asyncio.Task[None] | None = None
-        self._together: Together[_Asked, bytes | None] | None = None
-
-    @property
-    def is_running(self) -> bool:
-        return self._process is not None
-
-    def start_soon(self) -> None:
-        if self._starting is None:
-            self._starting = asyncio.create_task(self._start())
-
-    async def start(self) -> None:
-        self.start_soon()
-        if self._starting is not None:
-            await self._starting
-
-    async def _start(self) -> None:
-        try:
-            self._process = await SideProcess.start(_begin, self._config)
-        except SideProcessEnded:
-            _log.warning("the searching process could not start; searches are answered in the server's own")
-
-    async def ask(self, asked: _Asked) -> bytes | None:
-        """Ask the process; None when it could not answer."""
-        if self._together is None:
-            self._together = Together(self._ask_all, batch=_TOGETHER, linger_ms=0)
-        (waiting,) = await self._together.put([asked])
-        return await waiting
-
-    async def _ask_all(self, asked: list[_Asked]) -> _Answers:
-        process = self._process
-        if process is not None:
-            try:
-                return _decode_answers(await process.ask(_encode(asked)))
-            except SideProcessEnded:
-                _log.warning("the searching process ended; another is started")
-                self._process = self._starting = None
-                await process.close()
-        return [None] * len(asked)
-
-    async def close(self) -> None:
-        if self._starting is not None:
-            await self._starting
-        if self._together is not None:
-            await self._together.close()
-        if self._process is not None:
-            await self._process.close()
-            self._process = None
+        await asyncio.gather(*(one.close() for one in self._there), *(one.close() for one in self._here.values()))
+        await self._beside.close()
 
 
 async def _begin(config: Config) -> Answering:

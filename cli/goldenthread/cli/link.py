@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from goldenthread.cli.bounds import MemoryOption, WorkOption
 from goldenthread.cli.connect import JsonOption
 from goldenthread.cli.files import ColumnsOption, FilesArgument, IgnoreOption, RecordIdOption, SourceColumnOption
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from goldenthread.resolver.bulk.guess import ColumnGuess
     from goldenthread.resolver.bulk.link import LinkResult
@@ -86,6 +87,8 @@ def link(
             "--verifying", help="A source whose birth dates and numbers are verified; repeatable.", show_default=False
         ),
     ] = None,
+    work: WorkOption = None,
+    memory: MemoryOption = None,
     engine: Annotated[Engine, typer.Option("--engine", help="Run on this machine, or on Spark with equal results.")] = (
         Engine.MACHINE
     ),
@@ -112,17 +115,20 @@ def link(
 
       goldenthread link crm.csv bank.csv --out people.csv --duplicate-free crm --duplicate-free bank --verifying bank
 
+      goldenthread link customers.parquet --out people.parquet --memory 8GiB --work linking
+
       goldenthread link customers.parquet --out people.parquet --engine spark --master spark://host:7077
     """
+    from functools import partial
     from time import perf_counter
 
     from goldenthread.cli import output
+    from goldenthread.cli.bounds import bounded, lean, size_of, work_folder
     from goldenthread.cli.errors import CommandError, UsageError
-    from goldenthread.cli.files import read_files, show_guess
+    from goldenthread.cli.files import read_files
     from goldenthread.cli.guard_rails import check_guard_rails, declared
+    from goldenthread.cli.link_here import link_here, meant
     from goldenthread.cli.report_file import check_report, look_again
-    from goldenthread.resolver.bulk.guess import compared_columns
-    from goldenthread.resolver.bulk.guess_file import to_yaml
     from goldenthread.resolver.scoring import MatchModel
 
     if out.suffix.lower() not in (".parquet", ".csv"):
@@ -138,30 +144,35 @@ def link(
         except ValueError:
             raise CommandError(f"{model} is no match model.", "Export one with `goldenthread model export`.") from None
     rails = declared(guard_rails, duplicate_free or (), never_overlap or (), verifying or ())
+    if engine is Engine.SPARK and (work is not None or memory is not None):
+        raise UsageError("--work and --memory are for this machine.", "Leave them out, or --engine spark.")
+    most = size_of(memory) if memory is not None else None
     began = perf_counter()
-    table, guess = read_files(
-        files, columns, record_id=record_id, source_column=source_column, ignore=ignore or (), skip_ragged=skip_ragged
-    )
-    if not json:
-        show_guess(guess, guessed=columns is None)
-    for warning in (*table.warnings, *guess.warnings):
-        output.warn(warning)
-    if write_columns is not None:
-        write_columns.write_text(to_yaml(guess), encoding="utf-8")
-    table.columns.update(compared_columns(table, guess))
-    table.record_id_column = guess.record_id
-    check_guard_rails(rails, table.columns[table.source_column], guess.default_country)
-    with output.stages() as tell:
+    read = partial(
+        read_files,
+        files, columns, record_id=record_id, source_column=source_column, ignore=ignore or (), skip_ragged=skip_ragged,
+    )  # fmt: skip
+    contents = [file.read_bytes() if file is not None else None for file in (columns, model)]
+    options = [record_id, source_column, ignore, skip_ragged, rails, *contents]
+    if engine is Engine.MACHINE:
+        lean()
+    show = partial(_show, quiet=json, guessed=columns is None, write_columns=write_columns)
+    table = None
+    with bounded(most, work), work_folder(work, most, files, options) as kept:
         if engine is Engine.SPARK:
-            result = _link_on_spark(table, guess, given, rails, tell, master, settings)
+            table, guess = read()
+            show(guess, (*table.warnings, *guess.warnings))
+            check_guard_rails(rails, meant(table, guess).columns[table.source_column], guess.default_country)
+            with output.stages() as tell:
+                result = _link_on_spark(table, guess, given, rails, tell, master, settings)
         else:
-            result = _link_here(table, guess, given, rails, tell)
+            result, guess = link_here(read, show, kept, given, rails)
     for warning in result.report.warnings:
         output.warn(warning)
     _write(result, out)
     if report_to is not None or sample is not None:
         look_again(
-            table, guess, result, names=[file.name for file in files],
+            table or meant(read()[0], guess), guess, result, names=[file.name for file in files],
             report=report_to, with_values=with_values, pair=pair, sample=sample, sample_pairs=sample_pairs,
         )  # fmt: skip
     if write_model is not None:
@@ -189,13 +200,18 @@ def link(
         output.show(f"The guard {guard} kept {pairs:,} pairs of records apart.")
 
 
-def _link_here(
-    table: Table, guess: ColumnGuess, model: MatchModel | None, rails: GuardRails, tell: Callable[[str, float], None]
-) -> LinkResult:
-    from goldenthread.resolver.bulk.link import link as link_table
+def _show(guess: ColumnGuess, warnings: Sequence[str], *, quiet: bool, guessed: bool, write_columns: Path | None) -> None:
+    """Tell people what columns were taken for and what is odd about the files, and write it down where they want that."""
+    from goldenthread.cli import output
+    from goldenthread.cli.files import show_guess
+    from goldenthread.resolver.bulk.guess_file import to_yaml
 
-    types = {column.name: column.type for column in guess.attributes}
-    return link_table(table, types, model=model, guard_rails=rails, default_country=guess.default_country, progress=tell)
+    if not quiet:
+        show_guess(guess, guessed=guessed)
+    for warning in warnings:
+        output.warn(warning)
+    if write_columns is not None:
+        write_columns.write_text(to_yaml(guess), encoding="utf-8")
 
 
 def _link_on_spark(

@@ -113,14 +113,22 @@ def progress(label: str, total: int | None) -> Iterator[Callable[[int], None]]:
 
 @contextmanager
 def stages() -> Iterator[Callable[[str, float], None]]:
-    """Show how far each stage of a long work is (0 to 1), on a terminal only."""
+    """Show how far each stage of a long work is (0 to 1) and how long it will still take, on a terminal only."""
     if not sys.stderr.isatty():
         yield lambda _stage, _share: None
         return
-    from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+    from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
     tasks: dict[str, TaskID] = {}
-    bar = Progress(TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), console=error_console(), transient=True)
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        console=error_console(),
+        transient=True,
+    )
     with bar:
 
         def tell(stage: str, share: float) -> None:

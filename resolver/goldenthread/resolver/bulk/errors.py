@@ -7,7 +7,9 @@ ReadError                  a file, or the description of its columns, can't be u
 ├── MissingColumns         columns that were asked for are not there
 ├── RowsRagged             rows with more or fewer fields than the header
 ├── ValueInvalid           a value that can't be one: a NUL byte, too long, damaged JSON
-└── GuessInvalid           an edited guess that can't be understood
+├── GuessInvalid           an edited guess that can't be understood
+├── WorkOfOthers           a work folder that holds something else
+└── WorkUnreadable         a work folder in which something is missing or damaged
 
 No message holds a value of a record: values are named by file, row and column.
 """
@@ -26,6 +28,8 @@ __all__ = [
     "ReadError",
     "RowsRagged",
     "ValueInvalid",
+    "WorkOfOthers",
+    "WorkUnreadable",
 ]
 
 
@@ -91,3 +95,21 @@ class ValueInvalid(ReadError):
 
 class GuessInvalid(ReadError):
     """An edited guess can't be understood; `row` is its line."""
+
+
+class WorkOfOthers(ReadError):
+    """The work folder holds something else than what this linking keeps."""
+
+    def __init__(self, folder: str) -> None:
+        super().__init__(
+            "the folder holds something else, or the linking of other files or with other options",
+            "give an empty folder, or run what it was made by",
+            file=folder,
+        )
+
+
+class WorkUnreadable(ReadError):
+    """Something of what a work folder should hold is missing or damaged."""
+
+    def __init__(self, folder: str) -> None:
+        super().__init__("what was kept there is damaged", "remove the folder, and begin anew", file=folder)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import gc
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Protocol
 
 import numpy as np
@@ -19,6 +20,7 @@ from goldenthread.resolver.bulk.learn import learn
 from goldenthread.resolver.bulk.normalise_columns import normalise_columns
 from goldenthread.resolver.bulk.pairs import PairCounts, blocks_of, stream_pairs
 from goldenthread.resolver.bulk.weigh import ColumnScorer
+from goldenthread.resolver.bulk.work import Read, Work
 from goldenthread.resolver.guards import IDENTITY_SIZE, GuardRails, Guards
 from goldenthread.resolver.normalise import Profile
 from goldenthread.resolver.scoring import MatchModel
@@ -31,9 +33,11 @@ __all__ = [
     "RuleReport",
     "choose_model",
     "link",
-    "link_frame",
+    "link_read",
+    "read_profiles",
     "record_ids_of",
     "silent",
+    "without_collector",
 ]
 
 Progress = Callable[[str, float], None]
@@ -122,6 +126,20 @@ def silent(stage: str, share: float) -> None:
     """Report progress to nobody."""
 
 
+class _Compared(Struct):
+    rules: tuple[RuleReport, ...]
+    candidates: int
+
+
+class _Links(Struct):
+    """What comparing found: the pairs of profiles that weigh as links, and the profiles that have a key."""
+
+    left: NDArray[np.int32]
+    right: NDArray[np.int32]
+    keyed: NDArray[np.bool_]
+    found: _Compared
+
+
 def link(
     table: Records,
     columns: Mapping[str, SemanticType | None],
@@ -138,87 +156,93 @@ def link(
     records.
     Without, one is learned from the rows; the report warns where that is doubtful.
     """
-    # Millions of values are made that form no cycles; the collector would look for some among them again and again.
+    with without_collector():
+        read = read_profiles(table, columns, guard_rails or GuardRails(), default_country, progress or silent)
+        return link_read(
+            read, model=model, guard_rails=guard_rails, default_country=default_country, progress=progress, seed=seed
+        )
+
+
+@contextmanager
+def without_collector() -> Iterator[None]:
+    """Leave out garbage collection: it would look again and again for cycles among millions of values that form none."""
     was_collecting = gc.isenabled()
     gc.disable()
     try:
-        report = progress or silent
-        report("normalise", 0.0)
-        frame = normalise_columns(table.columns, columns, default_country, table.rows, lambda share: report("normalise", share))
-        report("normalise", 1.0)
-        record_ids = record_ids_of(table)
-        sources = table.columns[table.source_column]
-        return link_frame(
-            frame, record_ids, sources,
-            model=model, guard_rails=guard_rails, default_country=default_country, progress=report, seed=seed,
-        )  # fmt: skip
+        yield
     finally:
         if was_collecting:
             gc.enable()
 
 
-def link_frame(
-    frame: Frame,
-    record_ids: Sequence[str],
-    sources: Sequence[str],
+def read_profiles(
+    table: Records,
+    columns: Mapping[str, SemanticType | None],
+    guard_rails: GuardRails,
+    default_country: str,
+    report: Progress,
+) -> Read:
+    """Normalise the rows of a table into profiles, without values that guard rails block: the first stage of `link`."""
+    report("normalise", 0.0)
+    frame = normalise_columns(table.columns, columns, default_country, table.rows, lambda share: report("normalise", share))
+    point_of, distinct = without_blocked(frame, Guards.in_the_clear(guard_rails, default_country).blocker).distinct()
+    report("normalise", 1.0)
+    return Read(distinct, point_of, record_ids_of(table), table.columns[table.source_column])
+
+
+def link_read(
+    read: Read,
     *,
     model: MatchModel | None = None,
     guard_rails: GuardRails | None = None,
     default_country: str = "US",
     progress: Progress | None = None,
     seed: int = 0,
+    work: Work | None = None,
 ) -> LinkResult:
-    """Link records whose profiles are already made; see `link`."""
+    """Link records whose profiles are made; see `link`. `work` keeps what stages find, and has those skipped that are done."""
     report = progress or silent
     guards = Guards.in_the_clear(guard_rails or GuardRails(), default_country)
-    point_of, distinct = without_blocked(frame, guards.blocker).distinct()
+    distinct, point_of = read.distinct, read.point_of
     if model is not None:
         choice = Choice(model)
+    elif work is not None and work.done("model"):
+        choice = work.kept("model", Choice)
     else:
-        separate = apart(guards, point_of, sources)
+        separate = apart(guards, point_of, read.sources)
         choice = choose_model(distinct, np.bincount(point_of), default_country, seed, report, separate)
+        if work is not None:
+            work.keep("model", choice)
     model = choice.model
-    report("block", 0.0)
-    blocks = blocks_of(model.rules, distinct, model.generic_limit)
-    report("score", 0.0)
     scorer = ColumnScorer(model, distinct)
-    made = PairCounts.zero(len(blocks))
-    lefts, rights, candidates = [np.zeros(0, np.int32)], [np.zeros(0, np.int32)], 0
-    for chunk in stream_pairs(blocks, distinct.rows, made):
-        strong = scorer.weigh(chunk.left, chunk.right) >= model.link_weight
-        lefts.append(chunk.left[strong])
-        rights.append(chunk.right[strong])
-        candidates += len(chunk.left)
-        report("score", chunk.share_done)
-    left, right = np.concatenate(lefts), np.concatenate(rights)
-    report("score", 1.0)
-    keyed = np.logical_or.reduce([block.keyed for block in blocks])
-    rules = tuple(
-        RuleReport(block.rule, pairs, only_here, block.generic_keys)
-        for block, pairs, only_here in zip(blocks, made.pairs.tolist(), made.only_here.tolist(), strict=True)
-    )
-    del blocks
+    if work is not None and work.done("links"):
+        left, right, keyed = (work.array("links", name) for name in ("left", "right", "keyed"))
+        links = _Links(left, right, keyed, work.kept("links", _Compared))
+    else:
+        links = _compare(model, distinct, scorer, report)
+        if work is not None:
+            work.keep("links", links.found, {"left": links.left, "right": links.right, "keyed": links.keyed})
     report("cluster", 0.0)
-    groups = component_of_rows(point_of, distinct.rows, left, right, keyed, scorer.weigh, model.link_weight)
+    groups = component_of_rows(point_of, distinct.rows, links.left, links.right, links.keyed, scorer.weigh, model.link_weight)
     labels, reviews, fired = cut(
-        groups, point_of, distinct, record_ids, sources, scorer.weigh, model.cluster_settings,
+        groups, point_of, distinct, read.record_ids, read.sources, scorer.weigh, model.cluster_settings,
         lambda share: report("cluster", share), guards,
     )  # fmt: skip
     large = too_large(guards.rails, labels, point_of)
     fired += Counter({IDENTITY_SIZE: large})
     report("cluster", 1.0)
     return LinkResult(
-        record_ids=record_ids,
-        sources=sources,
+        record_ids=read.record_ids,
+        sources=read.sources,
         identities=labels,
         model=model,
         report=LinkReport(
-            records=frame.rows,
+            records=len(point_of),
             distinct_profiles=distinct.rows,
             identities=int(labels.max(initial=-1)) + 1,
-            candidate_pairs=candidates,
-            links=len(left),
-            rules=rules,
+            candidate_pairs=links.found.candidates,
+            links=len(links.left),
+            rules=links.found.rules,
             expected_matches=choice.expected_matches,
             iterations=choice.iterations,
             learned=choice.learned,
@@ -227,6 +251,28 @@ def link_frame(
             guarded=tuple(sorted(fired.items())),
         ),
     )
+
+
+def _compare(model: MatchModel, distinct: Frame, scorer: ColumnScorer, report: Progress) -> _Links:
+    """Make the candidate pairs and weigh them, some at a time; only the links among them are kept."""
+    report("block", 0.0)
+    blocks = blocks_of(model.rules, distinct, model.generic_limit)
+    report("score", 0.0)
+    made = PairCounts.zero(len(blocks))
+    lefts, rights, candidates = [np.zeros(0, np.int32)], [np.zeros(0, np.int32)], 0
+    for chunk in stream_pairs(blocks, distinct.rows, made):
+        strong = scorer.weigh(chunk.left, chunk.right) >= model.link_weight
+        lefts.append(chunk.left[strong])
+        rights.append(chunk.right[strong])
+        candidates += len(chunk.left)
+        report("score", chunk.share_done)
+    report("score", 1.0)
+    rules = tuple(
+        RuleReport(block.rule, pairs, only_here, block.generic_keys)
+        for block, pairs, only_here in zip(blocks, made.pairs.tolist(), made.only_here.tolist(), strict=True)
+    )
+    keyed = np.logical_or.reduce([block.keyed for block in blocks])
+    return _Links(np.concatenate(lefts), np.concatenate(rights), keyed, _Compared(rules, candidates))
 
 
 def choose_model(

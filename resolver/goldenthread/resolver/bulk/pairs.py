@@ -41,8 +41,8 @@ __all__ = [
 IDENTIFIERS = "identifiers"
 """The name under which identifiers, which are candidate keys as well, appear among the rules."""
 
-_CHUNK = 1 << 21
-"""Pairs written out at a time, about: 16 bytes each while they are sorted."""
+_CHUNK = 1 << 20
+"""Pairs written out at a time, about: some 60 bytes each while they are sorted."""
 
 Rows = NDArray[np.int32]
 Keys = NDArray[np.int64]
@@ -276,23 +276,20 @@ def pairs_of(block: Block, start: int, stop: int) -> tuple[Rows, Rows]:
 def stream_pairs(blocks: Sequence[Block], n: int, counts: PairCounts, chunk: int = _CHUNK) -> Iterator[Chunk]:
     """Yield all candidate pairs of `n` profiles, each once, in order; `counts` is complete at the end."""
     load = np.zeros(n, np.int64)
-    rows_by_block = []
     for block in blocks:
-        in_order = block.rows[block.by_row]
-        rows_by_block.append(in_order)
-        load += np.bincount(in_order, weights=block.counts[block.by_row], minlength=n).astype(np.int64)
+        load += np.bincount(block.rows, weights=block.counts, minlength=n).astype(np.int64)
     done = np.cumsum(load)
     total = int(done[-1]) if n else 0
     if not total:
         return
     marks = np.unique(np.searchsorted(done, np.arange(chunk, total, chunk), side="left") + 1)
     bounds = [0, *marks[marks < n].tolist(), n]
+    places = [np.searchsorted(block.rows[block.by_row], bounds).tolist() for block in blocks]
     bits = max(len(blocks) - 1, 1).bit_length()
-    for a, b in pairwise(bounds):
+    for step, (a, b) in enumerate(pairwise(bounds)):
         parts = []
-        for number, (block, in_order) in enumerate(zip(blocks, rows_by_block, strict=True)):
-            start, stop = np.searchsorted(in_order, (a, b)).tolist()
-            left, right = pairs_of(block, start, stop)
+        for number, (block, at) in enumerate(zip(blocks, places, strict=True)):
+            left, right = pairs_of(block, at[step], at[step + 1])
             parts.append((((left - np.int64(a)) * n + right) << bits) | number)
         packed = np.concatenate(parts)
         packed.sort()

@@ -16,7 +16,9 @@ __all__ = ["ColumnScorer"]
 _MOST_PATTERNS = 1 << 22
 """Numbers of patterns up to which their weights are kept in a table."""
 
-_CHUNK = 1 << 20
+_CHUNK = 1 << 18
+"""Pairs compared at a time: what is worked out of them stays near the processor."""
+
 _UNKNOWN = np.iinfo(np.int64).min
 
 

@@ -15,7 +15,7 @@ from goldenthread.resolver.bulk.pairs import part_feature
 from goldenthread.resolver.bulk.plain_values import plain_emails, plain_names, plain_phones
 from goldenthread.resolver.bulk.sketches import sketch_of
 from goldenthread.resolver.bulk.text_column import integers, strings
-from goldenthread.resolver.bulk.texts import Letters, Texts, codes_of, filled_in
+from goldenthread.resolver.bulk.texts import Letters, Texts, codes_of, filled_in, ranks
 from goldenthread.resolver.comparisons import BirthDate, Email, Name, Phone, Text, WholeName
 from goldenthread.resolver.normalise import Profile
 from goldenthread.resolver.normalise.contacts import email_address, mailbox, phone_number
@@ -140,6 +140,11 @@ def test_bytes_of_texts_are_those_of_each(texts, start):
     assert letters.lengths.tolist() == [len(text.encode()) for text in texts[start:]]
     assert letters.column(1).tolist() == [(text.encode() + b"\0\0")[1] for text in texts[start:]]
     assert letters.to_arrow().equals(pc.take(arrow, integers(np.arange(len(arrow)))).cast(letters.to_arrow().type))
+
+
+@given(st.lists(st.text(max_size=3), unique=True))
+def test_texts_are_ranked_as_python_orders_them(texts):
+    assert ranks(strings(texts)).tolist() == [sorted(texts).index(text) for text in texts]
 
 
 def test_some_rows_keep_texts_in_arrow():

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from goldenthread.resolver.bulk.frame import Frame
 from goldenthread.resolver.bulk.guarded import disagreeing
-from goldenthread.resolver.bulk.text_column import TextColumn
+from goldenthread.resolver.bulk.text_column import TextColumn, integers
+from goldenthread.resolver.bulk.texts import ranks
 from goldenthread.resolver.clusters import ClusterSettings, cluster, components
 from goldenthread.resolver.guards import Guards
 
@@ -187,11 +188,11 @@ def _ranks(texts: Sequence[str], rows: Longs) -> Longs:
     """Rank the texts of some rows as Python orders them."""
     column = TextColumn.of(texts)
     codes = column.codes[rows]
-    used = np.unique(codes)
-    words = column.some_words(used)
-    rank = np.empty(len(used), np.int64)
-    rank[np.fromiter(sorted(range(len(words)), key=words.__getitem__), np.int64, len(words))] = np.arange(len(words))
-    return rank[np.searchsorted(used, codes)]
+    rank = np.zeros(len(column.distinct_texts), np.int64)
+    rank[codes] = 1
+    used = np.flatnonzero(rank)
+    rank[used] = ranks(column.distinct_texts.take(integers(used)))
+    return rank[codes]
 
 
 def _join(members: _Members, part: Longs, weigh: Weigh, settings: ClusterSettings) -> Longs:

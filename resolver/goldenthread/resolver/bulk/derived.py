@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from goldenthread.resolver.bulk.frame import Feature, Frame
 from goldenthread.resolver.bulk.text_column import integers, numbers, strings
-from goldenthread.resolver.bulk.texts import Letters, Texts, as_arrow, filled_in, is_plain_ascii, mask_of
+from goldenthread.resolver.bulk.texts import Letters, Texts, as_arrow, filled_in, is_plain_ascii, mask_of, ranks
 from goldenthread.resolver.normalise.contacts import mailbox
 from goldenthread.resolver.normalise.names import SOUND_OF, SOUNDS, SPELLING_OF, SPELLINGS, phonetic, spelling
 
@@ -205,9 +205,7 @@ def _either_name(given: Feature[str], surname: Feature[str]) -> Feature[str]:
     """Take given name and surname alike, as names in order."""
     encoded = pa.concat_arrays(_aligned([as_arrow(given.values), as_arrow(surname.values)])).dictionary_encode()
     words, number = encoded.dictionary, numbers(encoded.indices)
-    order = pc.sort_indices(words)
-    rank = np.empty(len(words), np.int64)
-    rank[np.asarray(order.buffers()[1]).view(np.uint64)[: len(words)].astype(np.int64)] = np.arange(len(words))
+    rank = ranks(words)
     none = np.full(1, -1, np.int64)
     first = np.concatenate([none, rank[number[: len(given.values)]]])[given.codes]
     second = np.concatenate([none, rank[number[len(given.values) :]]])[surname.codes]
@@ -223,7 +221,7 @@ def _either_name(given: Feature[str], surname: Feature[str]) -> Feature[str]:
     members = np.empty(int(starts[-1]), np.int32)
     members[starts[1:-1]] = low
     members[starts[2:] - 1] = high
-    return Feature(codes.astype(np.int32), Texts(words.take(order)), starts, members)
+    return Feature(codes.astype(np.int32), Texts(words.take(integers(np.argsort(rank)))), starts, members)
 
 
 _OF_NAMES: dict[str, Callable[[Feature[str], Feature[str]], Feature[str]]] = {

@@ -123,7 +123,9 @@ class ColumnLevels(Generic[F]):
         """Compare values with themselves."""
         levels = self._own[codes]
         if (levels == _UNKNOWN).any():
-            fresh = np.unique(codes[levels == _UNKNOWN])
+            is_fresh = np.zeros(len(self._own), np.bool_)
+            is_fresh[codes[levels == _UNKNOWN]] = True
+            fresh = np.flatnonzero(is_fresh)
             self._own[fresh] = _with_themselves(self.comparison, self.feature.some(fresh))
             levels = self._own[codes]
         return levels
@@ -199,6 +201,8 @@ _AS_RARE_AS_IT_IS = frozenset({Name, BirthDate, Email, Phone, Text, Category})
 def _with_themselves(comparison: Comparison[F], values: Sequence[F]) -> Levels:
     """Compare values with themselves."""
     rarity, compare = comparison.rarity, comparison.compare
+    if type(comparison) is WholeName:
+        return np.full(len(values), comparison.levels.index("straight"), np.int8)
     if type(comparison) in _AS_RARE_AS_IT_IS and isinstance(rarity, Lookup):
         return np.asarray(rarity.bins_of(cast("Sequence[str]", values)), np.int8) + np.int8(1)
     return np.fromiter((compare(v, v) for v in values), np.int8, len(values))

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from goldenthread.resolver.bulk.text_column import integers, numbers, strings
 
-__all__ = ["Letters", "Texts", "as_arrow", "codes_of", "filled_in", "is_plain_ascii", "mask_of", "same_numbers"]
+__all__ = ["Letters", "Texts", "as_arrow", "codes_of", "filled_in", "is_plain_ascii", "mask_of", "ranks", "same_numbers"]
 
 Mask = NDArray[np.bool_]
 Codes = NDArray[np.int32]
@@ -105,6 +105,16 @@ def _offsets(texts: pa.Array) -> NDArray[np.int64]:
     return np.frombuffer(texts.buffers()[1], kind)[texts.offset : texts.offset + len(texts) + 1].astype(np.int64)
 
 
+def ranks(texts: pa.Array) -> NDArray[np.int64]:
+    """Rank distinct texts as Python orders them, which is the order of their bytes; there is no null."""
+    order = pc.sort_indices(texts)
+    rank = np.empty(len(texts), np.int64)
+    if len(texts):
+        places = np.frombuffer(order.buffers()[1], np.uint64)[order.offset : order.offset + len(texts)]
+        rank[places.astype(np.int64)] = np.arange(len(texts))
+    return rank
+
+
 def is_plain_ascii(texts: pa.Array) -> Mask:
     """Say of each text whether all its letters are ASCII."""
     return mask_of(pc.string_is_ascii(texts))
@@ -130,9 +140,8 @@ class Letters:
     def column(self, place: int) -> NDArray[np.uint8]:
         """Answer the byte at a place of every text; 0 beyond its end."""
         at = self.starts[:-1] + place
-        inside = at < self.starts[1:]
-        found = np.zeros(len(at), np.uint8)
-        found[inside] = self.data[at[inside]]
+        found: NDArray[np.uint8] = np.take(self.data, at, mode="clip") if len(self.data) else np.zeros(len(at), np.uint8)
+        found[at >= self.starts[1:]] = 0
         return found
 
     def translated(self, table: NDArray[np.uint8]) -> None:

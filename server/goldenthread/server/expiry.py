@@ -41,8 +41,8 @@ class Expiry:
     async def look(self) -> int:
         """End what is due in every tenant; return how many decisions were."""
         ended = 0
-        for name in await self._engine.store.tenants(NodeKind.DUE):
-            ended += await expire_decisions(self._engine, await self._engine.tenant(name), now())
+        for tenant in await self._engine.tenants_having(NodeKind.DUE):
+            ended += await expire_decisions(self._engine, tenant, now())
         return ended
 
     async def _watch(self) -> None:

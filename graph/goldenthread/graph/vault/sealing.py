@@ -278,6 +278,10 @@ class Vault:
                 self._tenants[name] = TenantVault(name, stored, self._root, self._keys, opened)
             return self._tenants[name]
 
+    async def has_keys(self, name: str) -> bool:
+        """Say whether a tenant has keys here, without making any."""
+        return name in self._tenants or await self._keys.tenant(name) is not None
+
     async def check(self) -> None:
         """Open one tenant that exists, so that a wrong root key is known at start.
 

@@ -9,7 +9,7 @@ from contextlib import AbstractAsyncContextManager, suppress
 from typing import TypeVar
 
 from goldenthread.graph.errors import Conflict
-from goldenthread.graph.model import DataModel
+from goldenthread.graph.model import DataModel, NodeKind
 from goldenthread.graph.store import Capability, Reader, Store, Transaction
 from goldenthread.graph.vault import TenantVault, Vault
 from goldenthread.server.commands.artefacts import artefact_root
@@ -109,6 +109,14 @@ class Engine:
         tenant = await self.tenant(name)
         await self.notice(tenant)
         return tenant
+
+    async def tenants_having(self, kind: NodeKind) -> list[Tenant]:
+        """Get the tenants that have a node of a kind of which there are few, and whose keys are here.
+
+        A store may hold tenants of servers with other keys: opening those would make new ones for them.
+        """
+        names = [name for name in await self.store.tenants(kind) if await self.vault.has_keys(name)]
+        return [await self.tenant(name) for name in names]
 
     async def data_model(self, tenant: Tenant) -> tuple[DataModel, int]:
         """Read a tenant's data model as it is stored now, and the revision of its last change."""

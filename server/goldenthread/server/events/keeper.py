@@ -57,10 +57,10 @@ class EventKeeper:
         while True:
             coming = self._engine.commits.next("")
             try:
-                for name in await self._engine.store.tenants(NodeKind.ARTEFACT):
-                    if name not in self._tasks:
-                        self._tasks[name] = asyncio.create_task(self._follow(name))
-                    await self._look_after(await self._engine.tenant(name))
+                for tenant in await self._engine.tenants_having(NodeKind.ARTEFACT):
+                    if tenant.name not in self._tasks:
+                        self._tasks[tenant.name] = asyncio.create_task(self._follow(tenant))
+                    await self._look_after(tenant)
             except (GraphError, ServerError) as error:
                 _log.warning("events can't be looked after", error=type(error).__qualname__)
             try:
@@ -82,13 +82,12 @@ class EventKeeper:
             while await clear_old_events(self._engine, tenant, now()):
                 pass
 
-    async def _follow(self, name: str) -> None:
+    async def _follow(self, tenant: Tenant) -> None:
         """Tell changed golden values: at rest at once, under load when the delay is over, many commits in one go."""
-        engine, done = self._engine, 0
+        engine, done, name = self._engine, 0, tenant.name
         while True:
             coming = engine.commits.next(name)
             try:
-                tenant = await engine.tenant(name)
                 passed = await tell_golden_changes(engine, tenant, done)
             except (GraphError, ServerError) as error:
                 _log.warning("golden values can't be compared", tenant=name, error=type(error).__qualname__)

@@ -68,8 +68,7 @@ class Jobs:
     async def look(self) -> int:
         """Take up what waits, up to the number of workers; return how many were taken up."""
         taken = 0
-        for name in await self._engine.store.tenants(NodeKind.JOB):
-            tenant = await self._engine.tenant(name)
+        for tenant in await self._engine.tenants_having(NodeKind.JOB):
             async with self._engine.reader(tenant) as reader:
                 waiting = await open_jobs(reader)
             for job in waiting:

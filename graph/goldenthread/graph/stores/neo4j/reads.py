@@ -236,7 +236,8 @@ class Reads:
         """Get the EVENTS nodes of revisions greater than `after`, ascending, at most `limit`."""
         parameters = {"after": self._prefix + events_id(after).hex(), "until": self._prefix + events_id(self._at).hex()}
         rows = await self._collected(queries.EVENTS, limit=limit, **parameters)
-        return [node_from(NodeKind.EVENTS, cast(_Values, row)) for row in rows]
+        # What is deleted while it is read has no properties any more.
+        return [node_from(NodeKind.EVENTS, values) for values in cast("list[_Values]", rows) if values[0] is not None]
 
     def _range(self, after: bytes) -> dict[str, Plain]:
         # Keys are lower hexadecimal, so a letter past f ends every key of the tenant.

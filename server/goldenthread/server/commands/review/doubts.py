@@ -109,20 +109,23 @@ async def find_doubts(reader: Reader, tenant: Tenant, window: int) -> Doubts:
 
 
 async def weigh_doubts(reader: Reader, tenant: Tenant, pairs: Sequence[Pair]) -> dict[Pair, Doubt]:
-    """Say of pairs how doubtful they are now; those without a match between them, or decided, are no doubts."""
+    """Say of pairs how doubtful they are now; those that do not match, are safely linked or are decided are no doubts."""
     wanted = set(pairs)
-    link = tenant.match_model.link_weight
+    link, review = tenant.match_model.link_weight, tenant.match_model.review_weight
     ends = sorted({record for pair in pairs for record in pair})
     states = await reader.records(ends)
     identity_of = {record: state.identity for record, state in states.items()}
+    ruled = _ruled(await reader.bindings(ends))
     found = []
     for edge in await reader.matches(ends, EdgeKind.MATCHES):
         pair = (edge.source, edge.target)
-        if pair in wanted and edge.weight >= tenant.match_model.review_weight:
-            together = identity_of.get(pair[0]) == identity_of.get(pair[1])
-            linked = edge.weight >= link
-            reason = Reason.KEPT_APART if linked and not together else Reason.BARELY_LINKED if linked else Reason.NEARLY_LINKED
-            found.append(_Found(edge, reason))
+        if pair not in wanted or _is_ruled(ruled, *pair):
+            continue
+        together = identity_of.get(pair[0]) == identity_of.get(pair[1])
+        if not together and edge.weight >= review:
+            found.append(_Found(edge, Reason.KEPT_APART if edge.weight >= link else Reason.NEARLY_LINKED))
+        elif together and link <= edge.weight < 2 * link - review:
+            found.append(_Found(edge, Reason.BARELY_LINKED))
     return {doubt.pair: doubt for doubt in await _weigh(reader, tenant, found)}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Sequence
 
@@ -25,6 +26,9 @@ __all__ = ["Filter", "Item", "Page", "ReviewQueue", "Stats"]
 
 _RANKINGS = 8
 """Rankings of revisions that are remembered, so that the pages of a listing do not each make it again."""
+
+_FRESH_SECONDS = 30.0
+"""Age up to which a ranking serves claims, each pair of it looked at again; so who answers pair after pair does not wait."""
 
 _AT_ONCE = 200
 """Pairs whose standing is read together while looking for one that is free."""
@@ -85,6 +89,7 @@ class ReviewQueue:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._rankings: OrderedDict[tuple[str, int], Doubts] = OrderedDict()
+        self._latest: dict[str, tuple[float, Doubts]] = {}
 
     async def page(
         self, tenant: Tenant, actor: str, start: tuple[int, int], limit: int, wanted: Filter, at: int | None = None
@@ -144,8 +149,7 @@ class ReviewQueue:
             await self.get_all(tenant, named, actor)
             ranked = list(named)
         else:
-            async with self._engine.reader(tenant) as reader:
-                ranked = [doubt.pair for doubt in (await self._ranking(reader, tenant)).ranked]
+            ranked = await self._to_claim(tenant, actor, count)
         seconds = self._engine.config.review_lease_seconds
 
         async def work(transaction: Transaction, at: int) -> Claimed:
@@ -174,6 +178,19 @@ class ReviewQueue:
             return await once(transaction, tenant, request, at, Claimed, change)
 
         return await self._engine.write(tenant, work)
+
+    async def _to_claim(self, tenant: Tenant, actor: str, count: int) -> list[Pair]:
+        """Choose pairs that may be offered, the worthiest first: by a ranking made just now if it still holds enough."""
+        async with self._engine.reader(tenant) as reader:
+            made, doubts = self._latest.get(tenant.name, (0.0, None))
+            if doubts is not None and time.monotonic() - made < _FRESH_SECONDS:
+                standings = await read_standings(reader, tenant, [doubt.pair for doubt in doubts.ranked], actor, now())
+                offered = [pair for pair, standing in standings.items() if standing.is_offered()][: count * 2]
+                still = await weigh_doubts(reader, tenant, offered)
+                chosen = [pair for pair in offered if pair in still]
+                if len(chosen) >= count:
+                    return chosen
+            return [doubt.pair for doubt in (await self._ranking(reader, tenant)).ranked]
 
     async def skip(self, tenant: Tenant, pair: Pair, actor: str, request: Request) -> int:
         """Leave a pair to others; return the revision.
@@ -225,6 +242,8 @@ class ReviewQueue:
         if found is None:
             found = await find_doubts(reader, tenant, self._engine.config.review_window)
             self._rankings[key] = found
+            if tenant.name not in self._latest or self._latest[tenant.name][1].revision <= found.revision:
+                self._latest[tenant.name] = (time.monotonic(), found)
             if len(self._rankings) > _RANKINGS:
                 self._rankings.popitem(last=False)
         return found

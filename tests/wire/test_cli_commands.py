@@ -150,6 +150,27 @@ def test_guard_rails_are_written_tried_replaced_and_counted(world: World, run: R
     assert (run("guards", "update", bad).code, run("guards", "update", file, "--dry-run", "--wait").code) == (1, 2)
 
 
+def test_households_are_shown_listed_and_told_over_time(world: World, run: Run) -> None:
+    listed = run("households", "--limit", "3", "--json").items
+    first = listed[0]
+    members = first["members"]
+    assert isinstance(members, list)
+
+    shown, named = run("household", str(members[0])), run("household", str(first["name"]), "--json")
+    history = run("household", str(members[0]), "--history", "--json").items
+
+    assert len(listed) == 3
+    assert (shown.code, named.items) == (0, [first])
+    assert str(first["reason"]) in shown.out
+    assert first["name"] in [one["household"] for one in history]
+    assert run("households").code == run("household", str(members[0]), "--history").code == 0
+
+
+def test_relationships_are_shown_where_they_are_stated(world: World, run: Run) -> None:
+    assert "No relationship is stated." in run("relationships", world.identity).out
+    assert run("relationships", world.identity, "--json").items == []
+
+
 def test_exploring_walks_from_a_person_and_leaves_sources_out(world: World, run: Run) -> None:
     shown, read = run("explore", world.pair[0], "--hops", "3"), run("explore", world.identity, "--json")
 

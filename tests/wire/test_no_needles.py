@@ -21,14 +21,18 @@ from wire.conftest import OwnNeo4j, StartServer
 from wire.serving import NO_RETRY, RunningServer, rpc_failure
 
 from goldenthread.client import (
+    AttributeDefinition,
     Client,
     Consent,
     ConsentState,
+    DataModel,
     Document,
     GoldenThreadError,
     PersonName,
     PostalAddress,
     Record,
+    Relationship,
+    RelationshipKind,
     SemanticType,
     SourceKey,
     Typed,
@@ -96,7 +100,7 @@ def record_of_canaries(canaries: Canaries, id: str) -> Record:
     }
     types = [kind for kind in SemanticType if kind is not SemanticType.UNSPECIFIED]
     values = {
-        f"own {kind.name.lower()}": Typed(special.get(kind, lambda kind=kind: canaries.word(kind.name.title()))(), kind)
+        f"own_{kind.name.lower()}": Typed(special.get(kind, lambda kind=kind: canaries.word(kind.name.title()))(), kind)
         for kind in types
     }
     return Record(
@@ -120,6 +124,10 @@ def record_of_canaries(canaries: Canaries, id: str) -> Record:
             "birth_date": canaries.date(),
             "email": [canaries.email(), canaries.email()],
             "phone": canaries.phone(),
+            "relative": [
+                Relationship(RelationshipKind.SPOUSE, "crm", canaries.text("relative's id")),
+                Relationship(RelationshipKind.PARENT, name=canaries.text("relative")),
+            ],
             canaries.text("attribute"): canaries.text("free"),
         },
         observed_at=DAY,
@@ -143,6 +151,11 @@ def put_canaries(server: RunningServer, canaries: Canaries) -> None:
     """Put canaries, change them, merge, split and delete them, and search with them."""
     token = server.token(subject=canaries.text("subject"))
     with Client(server.address, token=token, retry=NO_RETRY, timeout_seconds=60) as client:
+        naming = [
+            AttributeDefinition(name=name, type=record_pb2.SEMANTIC_TYPE_RELATIONSHIP)
+            for name in ("relative", "own_relationship")
+        ]
+        client.update_data_model(DataModel(attributes=naming))
         one = client.upsert_record(
             record_of_canaries(canaries, canaries.text("record id")), request_id=canaries.word("Request")
         )
@@ -157,6 +170,8 @@ def put_canaries(server: RunningServer, canaries: Canaries) -> None:
         client.resolve_record({"surname": canaries.word("Searched"), "email": canaries.email()})
         client.explain_match(one.record, third.record)
         client.get_golden_record(one.identity)
+        client.list_relationships(one.identity)
+        assert list(client.export_golden_records())
         client.expand_nodes([one.record, third.record], hops=2)
         model = client.get_data_model()
         assert model.attributes

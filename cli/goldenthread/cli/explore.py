@@ -1,4 +1,4 @@
-"""explore, path, household: walk the graph around somebody."""
+"""explore, path: walk the graph around somebody."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["add_commands"]
 
 # Every record hangs on its source, so that walking through one reaches everybody.
-_SHOWN = ("record", "identifier", "identity", "household", "consent", "decision")
+_SHOWN = ("record", "identifier", "identity", "household", "consent", "decision", "relation")
 _STYLES = {"identity": "bold green", "record": "cyan", "identifier": "yellow", "household": "magenta", "source": "blue"}
 
 
@@ -37,7 +37,6 @@ def add_commands(app: typer.Typer) -> None:
     """Add this group's commands."""
     app.command("explore")(explore)
     app.command("path")(path)
-    app.command("household")(household)
 
 
 def explore(
@@ -113,40 +112,6 @@ def path(
     output.show(_tree(found, found.nodes[0].name))
 
 
-def household(
-    key: KeyArgument,
-    json: JsonOption = False,
-    server: ServerOption = DEFAULT_SERVER,
-    token: TokenOption = "",
-    tenant: TenantOption = "",
-    tls_ca: TlsCaOption = None,
-    data: DataOption = DEFAULT_DATA,
-) -> None:
-    """Show the households somebody lives in.
-
-    Example:
-
-      goldenthread household ann@example.org
-    """
-    from goldenthread.cli import output
-    from goldenthread.cli.keys import node_name, short
-    from goldenthread.client import to_dict
-
-    with connect(server, token, tenant, tls_ca, data) as client:
-        name = node_name(client, key)
-        if "/records/" in name:
-            name = client.get_identity(record=name).identity.name
-        households = client.get_household(name)
-    if json:
-        output.print_json([to_dict(each) for each in households])
-        return
-    if not households:
-        output.show("No household is known.")
-        return
-    rows = [[short(h.name), ", ".join(short(m) for m in h.members), h.reason] for h in households]
-    output.show(output.table("", ["household", "members", "reason"], rows))
-
-
 def _kinds(words: Sequence[str]) -> list[NodeKind.ValueType]:
     """Read kinds of nodes.
 
@@ -167,10 +132,13 @@ def _tree(graph: Subgraph, start: str) -> Tree:
     from rich.text import Text
     from rich.tree import Tree
 
+    from goldenthread.client import RelationshipKind
+
     nodes = {node.name: node for node in graph.nodes}
     near: dict[str, list[tuple[str, str]]] = {}
     for edge in graph.edges:
-        said = f"{edge.kind} {edge.weight:+.1f}" if edge.weight else edge.kind
+        words = [RelationshipKind(kind).name.lower() for kind in edge.relationships]
+        said = f"{edge.kind} {edge.weight:+.1f}" if edge.weight else " ".join([edge.kind, *words])
         near.setdefault(edge.source, []).append((said, edge.target))
         near.setdefault(edge.target, []).append((said, edge.source))
     tree = Tree(_label(nodes[start]) if start in nodes else Text(start))

@@ -17,6 +17,7 @@ from goldenthread.client import errors
 from goldenthread.client.connection import DEFAULT_TARGET, Tls, channel_options, credentials, metadata, tenant_of
 from goldenthread.client.decisions import AsyncDecisions
 from goldenthread.client.following import Events, Following, cursor_of
+from goldenthread.client.households import AsyncHouseholds
 from goldenthread.client.jobs import AsyncJobs
 from goldenthread.client.record import AttributeInput, IdentifierKey, Record, SourceKey
 from goldenthread.client.requests import AsOf, Requests, upsert
@@ -56,7 +57,7 @@ _Stream: TypeAlias = (
 )
 
 
-class AsyncClient(AsyncDecisions, AsyncJobs, AsyncReview):
+class AsyncClient(AsyncDecisions, AsyncHouseholds, AsyncJobs, AsyncReview):
     """A connection to one tenant of a server.
 
     Safe to share between tasks of one event loop. Every call has a deadline; retryable failures are tried again with the
@@ -527,10 +528,6 @@ class AsyncClient(AsyncDecisions, AsyncJobs, AsyncReview):
     async def find_path(self, start: str, end: str, *, max_hops: int = 8, as_of: AsOf = None) -> explore_service_pb2.Subgraph:
         """Return a shortest path between two nodes, by whole names; empty when there is none that short."""
         return (await self._call(self._explore.FindPath, self._requests.find_path(start, end, max_hops, as_of))).path
-
-    async def get_household(self, name: str, *, as_of: AsOf = None) -> list[explore_service_pb2.Household]:
-        """Return the households of an identity, or one household by its whole name."""
-        return list((await self._call(self._explore.GetHousehold, self._requests.get_household(name, as_of))).households)
 
     async def get_network(
         self, names: Sequence[str], *, max_hops: int = 6, build_out_hops: int = 0, limit: int = 200, as_of: AsOf = None

@@ -7,12 +7,21 @@ from google.protobuf.message import Message
 
 from goldenthread.v1.decision_service_pb2 import Decision, DecisionEffect, DecisionState, IdentityFate
 from goldenthread.v1.event_service_pb2 import DeadLetter, Event, EventType, Subscription
-from goldenthread.v1.explore_service_pb2 import GraphEdge, GraphNode, Household, NodeKind, Subgraph
+from goldenthread.v1.explore_service_pb2 import (
+    GraphEdge,
+    GraphNode,
+    Household,
+    HouseholdRole,
+    IdentityRelationship,
+    Membership,
+    NodeKind,
+    Subgraph,
+)
 from goldenthread.v1.golden_record_service_pb2 import GoldenRecord, SurvivorshipRules
 from goldenthread.v1.guard_rails_service_pb2 import BlockedValue, GuardRails, SourceSet
 from goldenthread.v1.job_service_pb2 import Job, JobState
 from goldenthread.v1.model_service_pb2 import AttributeDefinition, DataModel
-from goldenthread.v1.record_pb2 import AttributeValue
+from goldenthread.v1.record_pb2 import AttributeValue, RelationshipKind
 from goldenthread.v1.record_pb2 import Record as RecordMessage
 from goldenthread.v1.resolution_service_pb2 import (
     Bridge,
@@ -43,14 +52,17 @@ __all__ = [
     "GraphNode",
     "GuardRails",
     "Household",
+    "HouseholdRole",
     "Identity",
     "IdentityFate",
+    "IdentityRelationship",
     "Job",
     "JobState",
     "Json",
     "Label",
     "LineageCause",
     "Match",
+    "Membership",
     "NodeKind",
     "RecordMessage",
     "ReviewAnswer",
@@ -137,6 +149,10 @@ def value_text(value: AttributeValue) -> str:
             return "-".join(text if known else "?" for text, known in parts)
         case "document":
             return f"{value.document.number} ({value.document.issuer})" if value.document.issuer else value.document.number
+        case "relationship":
+            to = value.relationship
+            kind = RelationshipKind.Name(to.kind).removeprefix("RELATIONSHIP_KIND_").lower()
+            return f"{kind}: {to.name or f'{to.source}:{to.source_record_id}'}"
         case _:
             return ""
 

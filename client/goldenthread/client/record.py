@@ -28,6 +28,8 @@ __all__ = [
     "PersonName",
     "PostalAddress",
     "Record",
+    "Relationship",
+    "RelationshipKind",
     "SemanticType",
     "SourceKey",
     "Typed",
@@ -80,6 +82,21 @@ class SemanticType(IntEnum):
     OCCUPATION = record_pb2.SEMANTIC_TYPE_OCCUPATION
     BIRTH_PLACE = record_pb2.SEMANTIC_TYPE_BIRTH_PLACE
     FREE = record_pb2.SEMANTIC_TYPE_FREE
+    RELATIONSHIP = record_pb2.SEMANTIC_TYPE_RELATIONSHIP
+
+
+class RelationshipKind(IntEnum):
+    """What somebody is to the customer whose record says so."""
+
+    SPOUSE = record_pb2.RELATIONSHIP_KIND_SPOUSE
+    PARENT = record_pb2.RELATIONSHIP_KIND_PARENT
+    CHILD = record_pb2.RELATIONSHIP_KIND_CHILD
+    SIBLING = record_pb2.RELATIONSHIP_KIND_SIBLING
+    GUARDIAN = record_pb2.RELATIONSHIP_KIND_GUARDIAN
+    WARD = record_pb2.RELATIONSHIP_KIND_WARD
+    EMPLOYER = record_pb2.RELATIONSHIP_KIND_EMPLOYER
+    EMPLOYEE = record_pb2.RELATIONSHIP_KIND_EMPLOYEE
+    OTHER = record_pb2.RELATIONSHIP_KIND_OTHER
 
 
 class ConsentState(IntEnum):
@@ -137,7 +154,17 @@ class Document:
     issuer: str = ""
 
 
-Value = str | dt.date | PersonName | PostalAddress | PartialDate | Document
+@dataclass(frozen=True, slots=True)
+class Relationship:
+    """Somebody else, and what they are to this customer: by their record at a source, or by name alone."""
+
+    kind: RelationshipKind
+    source: str = ""
+    source_record_id: str = ""
+    name: str = ""
+
+
+Value = str | dt.date | PersonName | PostalAddress | PartialDate | Document | Relationship
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,13 +263,14 @@ class Record:
         )
 
 
+_ONE_VALUE = (str, dt.date, PersonName, PostalAddress, PartialDate, Document, Relationship, Typed)
+
+
 def attribute_values(attributes: Mapping[str, AttributeInput]) -> list[record_pb2.AttributeValue]:
     """Write attributes as the contract's messages, one a value; empty texts are left out."""
     out: list[record_pb2.AttributeValue] = []
     for name, given in attributes.items():
-        several = (
-            [given] if isinstance(given, (str, dt.date, PersonName, PostalAddress, PartialDate, Document, Typed)) else given
-        )
+        several = [given] if isinstance(given, _ONE_VALUE) else given
         for item in several:
             value, kind = (item.value, item.type) if isinstance(item, Typed) else (item, SemanticType.UNSPECIFIED)
             if value != "":
@@ -286,3 +314,11 @@ def _attribute_value(name: str, value: Value, kind: record_pb2.SemanticType.Valu
             return make(attribute=name, type=kind, date=date)
         case Document():
             return make(attribute=name, type=kind, document=record_pb2.Document(number=value.number, issuer=value.issuer))
+        case Relationship():
+            relationship = record_pb2.Relationship(
+                kind=record_pb2.RelationshipKind.ValueType(value.kind),
+                source=value.source,
+                source_record_id=value.source_record_id,
+                name=value.name,
+            )
+            return make(attribute=name, type=kind, relationship=relationship)

@@ -265,10 +265,6 @@ class Requests:
         # `from` is a word of Python, so it can't be written as a keyword.
         return explore_service_pb2.FindPathRequest(**{"from": start}, to=end, max_hops=max_hops, as_of=as_of_message(as_of))
 
-    def get_household(self, name: str, as_of: AsOf) -> explore_service_pb2.GetHouseholdRequest:
-        """Ask for the households of an identity; a name without its collection is an identity's."""
-        return explore_service_pb2.GetHouseholdRequest(name=self.name("identities", name), as_of=as_of_message(as_of))
-
     def get_network(
         self, names: Sequence[str], max_hops: int, build_out_hops: int, limit: int, as_of: AsOf
     ) -> explore_service_pb2.GetNetworkRequest:

@@ -19,6 +19,7 @@ from goldenthread.client import errors
 from goldenthread.client.connection import DEFAULT_TARGET, Tls, channel_options, credentials, metadata, tenant_of
 from goldenthread.client.decisions import SyncDecisions
 from goldenthread.client.following import Events, Following, cursor_of
+from goldenthread.client.households import SyncHouseholds
 from goldenthread.client.jobs import SyncJobs
 from goldenthread.client.record import AttributeInput, IdentifierKey, Record, SourceKey
 from goldenthread.client.requests import AsOf, Requests, upsert
@@ -65,7 +66,7 @@ class _Stream(Protocol):
     def cancel(self) -> bool: ...
 
 
-class Client(SyncDecisions, SyncJobs, SyncReview):
+class Client(SyncDecisions, SyncHouseholds, SyncJobs, SyncReview):
     """A connection to one tenant of a server.
 
     Safe to share between threads. Every call has a deadline; retryable failures are tried again with the same request id,
@@ -515,10 +516,6 @@ class Client(SyncDecisions, SyncJobs, SyncReview):
     def find_path(self, start: str, end: str, *, max_hops: int = 8, as_of: AsOf = None) -> explore_service_pb2.Subgraph:
         """Return a shortest path between two nodes, by whole names; empty when there is none that short."""
         return self._call(self._explore.FindPath, self._requests.find_path(start, end, max_hops, as_of)).path
-
-    def get_household(self, name: str, *, as_of: AsOf = None) -> list[explore_service_pb2.Household]:
-        """Return the households of an identity, or one household by its whole name."""
-        return list(self._call(self._explore.GetHousehold, self._requests.get_household(name, as_of)).households)
 
     def get_network(
         self, names: Sequence[str], *, max_hops: int = 6, build_out_hops: int = 0, limit: int = 200, as_of: AsOf = None

@@ -35,6 +35,8 @@ __all__ = [
     "PostalAddress",
     "Property",
     "RecordContent",
+    "Relationship",
+    "RelationshipKind",
     "SemanticType",
     "Survivorship",
     "Value",
@@ -85,6 +87,7 @@ class SemanticType(IntEnum):
     OCCUPATION = 28
     BIRTH_PLACE = 29
     FREE = 30
+    RELATIONSHIP = 31
 
 
 DOCUMENT_TYPES = frozenset(
@@ -140,7 +143,31 @@ class Document(Struct, frozen=True, gc=False, array_like=True, tag=4):
     issuer: str = ""
 
 
-Value = str | PersonName | PostalAddress | PartialDate | Document
+class RelationshipKind(IntEnum):
+    """What somebody is to the customer whose record says so."""
+
+    UNSPECIFIED = 0
+    SPOUSE = 1
+    PARENT = 2
+    CHILD = 3
+    SIBLING = 4
+    GUARDIAN = 5
+    WARD = 6
+    EMPLOYER = 7
+    EMPLOYEE = 8
+    OTHER = 9
+
+
+class Relationship(Struct, frozen=True, gc=False, array_like=True, tag=5):
+    """Somebody else whom a record names, by that one's record at a source or by name alone, and what they are to each other."""
+
+    kind: RelationshipKind
+    source: str = ""
+    source_record_id: str = ""
+    name: str = ""
+
+
+Value = str | PersonName | PostalAddress | PartialDate | Document | Relationship
 
 
 class AttributeValue(Struct, frozen=True, gc=False, array_like=True):
@@ -261,6 +288,7 @@ class NodeKind(IntEnum):
     ARTEFACT = 11
     EVENTS = 12
     CURSOR = 13
+    RELATION = 18
     JOB = 14
     REVIEW = 15
     LABEL = 16
@@ -285,6 +313,8 @@ class EdgeKind(IntEnum):
     MUST_LINK = 11  # Record -> Decision; property `side`
     CANNOT_LINK = 12  # Record -> Decision; property `side`
     CUT = 13  # Identity -> itself: something that belonged to it was deleted at the edge's revision
+    RELATES = 15  # Record -> Relation; property `kinds`: what the one named is to the one whose record it is
+    NAMES = 16  # Relation -> Record: the record that is named, once it is there
     LABELLED = 17  # Record -> Label: what somebody said of this record and another
     STAGED = 21  # Record -> Record, as MATCHES, by a model that is not in use yet; property `weight`
     DISPUTED = 19  # Record -> Record, the smaller id first: they are linked and kept apart all the same; property `weight`
@@ -315,7 +345,8 @@ class Node(Struct, frozen=True, gc=False):
 class Edge(Struct, frozen=True, gc=False):
     """A directed edge that holds from one revision until another.
 
-    `weight` is the fixed-point match weight on MATCHES, STAGED and DISPUTED, the side on MUST_LINK and CANNOT_LINK, else 0.
+    `weight` is the fixed-point match weight on MATCHES, STAGED and DISPUTED, the side on MUST_LINK and CANNOT_LINK,
+    the bits of `RelationshipKind`s on RELATES, else 0.
     `profile` is the blind digest (8 bytes) of the record's normalised profile on HAS and IN, else empty.
     """
 

@@ -30,6 +30,7 @@ NODE_PROPERTIES: dict[NodeKind, dict[str, type[int] | type[str] | type[bytes]]] 
     NodeKind.DECISION: {"kind": str, "sealed": bytes, "about": bytes, "expires_at": int, "overrides_veto": int},
     NodeKind.REQUEST: {"digest": bytes, "result": bytes, "at": int},
     NodeKind.ARTEFACT: {"body": bytes},  # sealed; empty on the root that names the current version
+    NodeKind.RELATION: {},  # named by the alias of the record that is related to, whether or not that is there
     NodeKind.JOB: {
         "type": str,
         "state": int,
@@ -93,6 +94,8 @@ EDGE_ENDS: dict[EdgeKind, tuple[frozenset[NodeKind], frozenset[NodeKind]]] = {
     EdgeKind.MUST_LINK: (frozenset({NodeKind.RECORD}), frozenset({NodeKind.DECISION})),
     EdgeKind.CANNOT_LINK: (frozenset({NodeKind.RECORD}), frozenset({NodeKind.DECISION})),
     EdgeKind.CUT: (frozenset({NodeKind.IDENTITY}), frozenset({NodeKind.IDENTITY})),
+    EdgeKind.RELATES: (frozenset({NodeKind.RECORD}), frozenset({NodeKind.RELATION})),
+    EdgeKind.NAMES: (frozenset({NodeKind.RELATION}), frozenset({NodeKind.RECORD})),
     EdgeKind.LABELLED: (frozenset({NodeKind.RECORD}), frozenset({NodeKind.LABEL})),
     EdgeKind.STAGED: (frozenset({NodeKind.RECORD}), frozenset({NodeKind.RECORD})),
     EdgeKind.DISPUTED: (frozenset({NodeKind.RECORD}), frozenset({NodeKind.RECORD})),

@@ -7,6 +7,7 @@ from collections import abc as _abc
 from goldenthread.v1 import record_pb2 as _record_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
@@ -42,6 +43,8 @@ class _NodeKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_NodeKind.Val
     """A consent event."""
     NODE_KIND_DECISION: _NodeKind.ValueType  # 7
     """A steward's decision."""
+    NODE_KIND_RELATION: _NodeKind.ValueType  # 8
+    """Stands for a record that others name, whether or not it is there."""
 
 class NodeKind(_NodeKind, metaclass=_NodeKindEnumTypeWrapper):
     """What a node of the graph is."""
@@ -62,7 +65,65 @@ NODE_KIND_CONSENT: NodeKind.ValueType  # 6
 """A consent event."""
 NODE_KIND_DECISION: NodeKind.ValueType  # 7
 """A steward's decision."""
+NODE_KIND_RELATION: NodeKind.ValueType  # 8
+"""Stands for a record that others name, whether or not it is there."""
 Global___NodeKind: _TypeAlias = NodeKind  # noqa: Y015
+
+class _HouseholdRule:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _HouseholdRuleEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_HouseholdRule.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    HOUSEHOLD_RULE_UNSPECIFIED: _HouseholdRule.ValueType  # 0
+    """Not said."""
+    HOUSEHOLD_RULE_ADDRESS_AND_SURNAME: _HouseholdRule.ValueType  # 1
+    """The same surname at the same door."""
+    HOUSEHOLD_RULE_LANDLINE: _HouseholdRule.ValueType  # 2
+    """The same landline, of at most twelve people."""
+    HOUSEHOLD_RULE_STATED_FAMILY: _HouseholdRule.ValueType  # 3
+    """Records that state somebody as spouse, parent, child, guardian or ward, and that somebody."""
+
+class HouseholdRule(_HouseholdRule, metaclass=_HouseholdRuleEnumTypeWrapper):
+    """By which rule people are one household."""
+
+HOUSEHOLD_RULE_UNSPECIFIED: HouseholdRule.ValueType  # 0
+"""Not said."""
+HOUSEHOLD_RULE_ADDRESS_AND_SURNAME: HouseholdRule.ValueType  # 1
+"""The same surname at the same door."""
+HOUSEHOLD_RULE_LANDLINE: HouseholdRule.ValueType  # 2
+"""The same landline, of at most twelve people."""
+HOUSEHOLD_RULE_STATED_FAMILY: HouseholdRule.ValueType  # 3
+"""Records that state somebody as spouse, parent, child, guardian or ward, and that somebody."""
+Global___HouseholdRule: _TypeAlias = HouseholdRule  # noqa: Y015
+
+class _HouseholdRole:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _HouseholdRoleEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_HouseholdRole.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    HOUSEHOLD_ROLE_UNSPECIFIED: _HouseholdRole.ValueType  # 0
+    """Not said."""
+    HOUSEHOLD_ROLE_MEMBER: _HouseholdRole.ValueType  # 1
+    """A member of whom no more is known."""
+    HOUSEHOLD_ROLE_HEAD: _HouseholdRole.ValueType  # 2
+    """The only one with children in it."""
+    HOUSEHOLD_ROLE_CHILD: _HouseholdRole.ValueType  # 3
+    """A child of a member, or a minor."""
+
+class HouseholdRole(_HouseholdRole, metaclass=_HouseholdRoleEnumTypeWrapper):
+    """What somebody is in a household, where it is stated or clear."""
+
+HOUSEHOLD_ROLE_UNSPECIFIED: HouseholdRole.ValueType  # 0
+"""Not said."""
+HOUSEHOLD_ROLE_MEMBER: HouseholdRole.ValueType  # 1
+"""A member of whom no more is known."""
+HOUSEHOLD_ROLE_HEAD: HouseholdRole.ValueType  # 2
+"""The only one with children in it."""
+HOUSEHOLD_ROLE_CHILD: HouseholdRole.ValueType  # 3
+"""A child of a member, or a minor."""
+Global___HouseholdRole: _TypeAlias = HouseholdRole  # noqa: Y015
 
 @_typing.final
 class GraphNode(_message.Message):
@@ -130,6 +191,7 @@ class GraphEdge(_message.Message):
     TARGET_FIELD_NUMBER: _builtins.int
     KIND_FIELD_NUMBER: _builtins.int
     WEIGHT_FIELD_NUMBER: _builtins.int
+    RELATIONSHIPS_FIELD_NUMBER: _builtins.int
     source: _builtins.str
     """Name of the node it leaves."""
     target: _builtins.str
@@ -138,6 +200,10 @@ class GraphEdge(_message.Message):
     """What it says, as HAS, RESOLVED_TO, MATCHES, DISPUTED (linked and kept apart all the same) or MEMBER_OF."""
     weight: _builtins.float
     """Match weight in bits, on MATCHES and DISPUTED."""
+    @_builtins.property
+    def relationships(self) -> _containers.RepeatedScalarFieldContainer[_record_pb2.RelationshipKind.ValueType]:
+        """What the one named is to the one whose record it is, on RELATES."""
+
     def __init__(
         self,
         *,
@@ -145,10 +211,11 @@ class GraphEdge(_message.Message):
         target: _builtins.str = ...,
         kind: _builtins.str = ...,
         weight: _builtins.float = ...,
+        relationships: _abc.Iterable[_record_pb2.RelationshipKind.ValueType] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind", "source", b"source", "target", b"target", "weight", b"weight"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind", "relationships", b"relationships", "source", b"source", "target", b"target", "weight", b"weight"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -346,6 +413,36 @@ class GetHouseholdRequest(_message.Message):
 Global___GetHouseholdRequest: _TypeAlias = GetHouseholdRequest  # noqa: Y015
 
 @_typing.final
+class HouseholdMember(_message.Message):
+    """One member of a household."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IDENTITY_FIELD_NUMBER: _builtins.int
+    ROLE_FIELD_NUMBER: _builtins.int
+    BECAUSE_FIELD_NUMBER: _builtins.int
+    identity: _builtins.str
+    """Name of the identity."""
+    role: Global___HouseholdRole.ValueType
+    """What they are in it."""
+    because: _builtins.str
+    """Why, in words without personal data; empty for a member."""
+    def __init__(
+        self,
+        *,
+        identity: _builtins.str = ...,
+        role: Global___HouseholdRole.ValueType = ...,
+        because: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["because", b"because", "identity", b"identity", "role", b"role"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___HouseholdMember: _TypeAlias = HouseholdMember  # noqa: Y015
+
+@_typing.final
 class Household(_message.Message):
     """Identities that live together."""
 
@@ -354,13 +451,24 @@ class Household(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     MEMBERS_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
+    RULE_FIELD_NUMBER: _builtins.int
+    SHARED_FIELD_NUMBER: _builtins.int
+    ROLES_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Resource name, tenants/{tenant}/households/{household}."""
     reason: _builtins.str
-    """Why they are one household, as shared address and surname."""
+    """Why they are one household, as same address and surname."""
+    rule: Global___HouseholdRule.ValueType
+    """The rule."""
+    shared: _builtins.str
+    """What they share, masked: an address as such, of a landline the last two digits."""
     @_builtins.property
     def members(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Names of its identities."""
+        """Names of its identities that the caller may see."""
+
+    @_builtins.property
+    def roles(self) -> _containers.RepeatedCompositeFieldContainer[Global___HouseholdMember]:
+        """The same identities, with their roles."""
 
     def __init__(
         self,
@@ -368,10 +476,13 @@ class Household(_message.Message):
         name: _builtins.str = ...,
         members: _abc.Iterable[_builtins.str] | None = ...,
         reason: _builtins.str = ...,
+        rule: Global___HouseholdRule.ValueType = ...,
+        shared: _builtins.str = ...,
+        roles: _abc.Iterable[Global___HouseholdMember] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["members", b"members", "name", b"name", "reason", b"reason"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["members", b"members", "name", b"name", "reason", b"reason", "roles", b"roles", "rule", b"rule", "shared", b"shared"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -470,3 +581,263 @@ class GetNetworkResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetNetworkResponse: _TypeAlias = GetNetworkResponse  # noqa: Y015
+
+@_typing.final
+class ListHouseholdsRequest(_message.Message):
+    """Asks ListHouseholds."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PARENT_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    AS_OF_FIELD_NUMBER: _builtins.int
+    parent: _builtins.str
+    """Parent, tenants/{tenant}. Required."""
+    page_size: _builtins.int
+    """At most so many; 100 when zero, 1,000 at most."""
+    page_token: _builtins.str
+    """Where the page starts."""
+    @_builtins.property
+    def as_of(self) -> _record_pb2.AsOf:
+        """Past moment to read at."""
+
+    def __init__(
+        self,
+        *,
+        parent: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+        as_of: _record_pb2.AsOf | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "page_size", b"page_size", "page_token", b"page_token", "parent", b"parent"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListHouseholdsRequest: _TypeAlias = ListHouseholdsRequest  # noqa: Y015
+
+@_typing.final
+class ListHouseholdsResponse(_message.Message):
+    """Answers ListHouseholds."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HOUSEHOLDS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Where the next page starts; empty on the last."""
+    @_builtins.property
+    def households(self) -> _containers.RepeatedCompositeFieldContainer[Global___Household]:
+        """Households."""
+
+    def __init__(
+        self,
+        *,
+        households: _abc.Iterable[Global___Household] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["households", b"households", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListHouseholdsResponse: _TypeAlias = ListHouseholdsResponse  # noqa: Y015
+
+@_typing.final
+class Membership(_message.Message):
+    """That somebody was in a household."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HOUSEHOLD_FIELD_NUMBER: _builtins.int
+    RULE_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    FROM_REVISION_FIELD_NUMBER: _builtins.int
+    FROM_TIME_FIELD_NUMBER: _builtins.int
+    TO_REVISION_FIELD_NUMBER: _builtins.int
+    TO_TIME_FIELD_NUMBER: _builtins.int
+    household: _builtins.str
+    """Name of the household."""
+    rule: Global___HouseholdRule.ValueType
+    """The rule."""
+    reason: _builtins.str
+    """Why they are one household."""
+    from_revision: _builtins.int
+    """Revision since which it holds."""
+    to_revision: _builtins.int
+    """Revision at which it ended; 0 while it lasts."""
+    @_builtins.property
+    def from_time(self) -> _timestamp_pb2.Timestamp:
+        """When that was committed."""
+
+    @_builtins.property
+    def to_time(self) -> _timestamp_pb2.Timestamp:
+        """When that was committed."""
+
+    def __init__(
+        self,
+        *,
+        household: _builtins.str = ...,
+        rule: Global___HouseholdRule.ValueType = ...,
+        reason: _builtins.str = ...,
+        from_revision: _builtins.int = ...,
+        from_time: _timestamp_pb2.Timestamp | None = ...,
+        to_revision: _builtins.int = ...,
+        to_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["from_time", b"from_time", "to_time", b"to_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["from_revision", b"from_revision", "from_time", b"from_time", "household", b"household", "reason", b"reason", "rule", b"rule", "to_revision", b"to_revision", "to_time", b"to_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Membership: _TypeAlias = Membership  # noqa: Y015
+
+@_typing.final
+class ListMembershipsRequest(_message.Message):
+    """Asks ListMemberships."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    AS_OF_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Name of an identity. Required."""
+    @_builtins.property
+    def as_of(self) -> _record_pb2.AsOf:
+        """Past moment to read at."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        as_of: _record_pb2.AsOf | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListMembershipsRequest: _TypeAlias = ListMembershipsRequest  # noqa: Y015
+
+@_typing.final
+class ListMembershipsResponse(_message.Message):
+    """Answers ListMemberships."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MEMBERSHIPS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def memberships(self) -> _containers.RepeatedCompositeFieldContainer[Global___Membership]:
+        """Memberships, the latest first."""
+
+    def __init__(
+        self,
+        *,
+        memberships: _abc.Iterable[Global___Membership] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["memberships", b"memberships"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListMembershipsResponse: _TypeAlias = ListMembershipsResponse  # noqa: Y015
+
+@_typing.final
+class IdentityRelationship(_message.Message):
+    """What somebody is to an identity."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KIND_FIELD_NUMBER: _builtins.int
+    IDENTITY_FIELD_NUMBER: _builtins.int
+    RECORD_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
+    BECAUSE_FIELD_NUMBER: _builtins.int
+    FROM_REVISION_FIELD_NUMBER: _builtins.int
+    kind: _record_pb2.RelationshipKind.ValueType
+    """What they are."""
+    identity: _builtins.str
+    """Name of their identity; empty where nobody was found."""
+    record: _builtins.str
+    """Name of the record that states it."""
+    source: _builtins.str
+    """Source of that record."""
+    because: _builtins.str
+    """How they were found, in words without personal data."""
+    from_revision: _builtins.int
+    """Revision since which a record names the other's; 0 where only a name is stated."""
+    def __init__(
+        self,
+        *,
+        kind: _record_pb2.RelationshipKind.ValueType = ...,
+        identity: _builtins.str = ...,
+        record: _builtins.str = ...,
+        source: _builtins.str = ...,
+        because: _builtins.str = ...,
+        from_revision: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["because", b"because", "from_revision", b"from_revision", "identity", b"identity", "kind", b"kind", "record", b"record", "source", b"source"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___IdentityRelationship: _TypeAlias = IdentityRelationship  # noqa: Y015
+
+@_typing.final
+class ListRelationshipsRequest(_message.Message):
+    """Asks ListRelationships."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    AS_OF_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Name of an identity. Required."""
+    @_builtins.property
+    def as_of(self) -> _record_pb2.AsOf:
+        """Past moment to read at."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        as_of: _record_pb2.AsOf | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListRelationshipsRequest: _TypeAlias = ListRelationshipsRequest  # noqa: Y015
+
+@_typing.final
+class ListRelationshipsResponse(_message.Message):
+    """Answers ListRelationships."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RELATIONSHIPS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def relationships(self) -> _containers.RepeatedCompositeFieldContainer[Global___IdentityRelationship]:
+        """Relationships."""
+
+    def __init__(
+        self,
+        *,
+        relationships: _abc.Iterable[Global___IdentityRelationship] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["relationships", b"relationships"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListRelationshipsResponse: _TypeAlias = ListRelationshipsResponse  # noqa: Y015

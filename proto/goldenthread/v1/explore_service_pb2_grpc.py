@@ -50,6 +50,21 @@ class ExploreServiceStub:
                 request_serializer=goldenthread_dot_v1_dot_explore__service__pb2.GetHouseholdRequest.SerializeToString,
                 response_deserializer=goldenthread_dot_v1_dot_explore__service__pb2.GetHouseholdResponse.FromString,
                 _registered_method=True)
+        self.ListHouseholds = channel.unary_unary(
+                '/goldenthread.v1.ExploreService/ListHouseholds',
+                request_serializer=goldenthread_dot_v1_dot_explore__service__pb2.ListHouseholdsRequest.SerializeToString,
+                response_deserializer=goldenthread_dot_v1_dot_explore__service__pb2.ListHouseholdsResponse.FromString,
+                _registered_method=True)
+        self.ListMemberships = channel.unary_unary(
+                '/goldenthread.v1.ExploreService/ListMemberships',
+                request_serializer=goldenthread_dot_v1_dot_explore__service__pb2.ListMembershipsRequest.SerializeToString,
+                response_deserializer=goldenthread_dot_v1_dot_explore__service__pb2.ListMembershipsResponse.FromString,
+                _registered_method=True)
+        self.ListRelationships = channel.unary_unary(
+                '/goldenthread.v1.ExploreService/ListRelationships',
+                request_serializer=goldenthread_dot_v1_dot_explore__service__pb2.ListRelationshipsRequest.SerializeToString,
+                response_deserializer=goldenthread_dot_v1_dot_explore__service__pb2.ListRelationshipsResponse.FromString,
+                _registered_method=True)
         self.GetNetwork = channel.unary_unary(
                 '/goldenthread.v1.ExploreService/GetNetwork',
                 request_serializer=goldenthread_dot_v1_dot_explore__service__pb2.GetNetworkRequest.SerializeToString,
@@ -89,6 +104,35 @@ class ExploreServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListHouseholds(self, request, context):
+        """Lists households, page by page; a page may hold fewer than asked for before the last.
+        Nobody whom the caller may not see is named or counted, and a household of fewer than two who may be seen is none.
+
+        Errors: NOT_FOUND, INVALID_FIELD.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListMemberships(self, request, context):
+        """Lists the households that an identity was in over time, not alone, the latest first.
+
+        Errors: NOT_FOUND, INVALID_FIELD.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListRelationships(self, request, context):
+        """Lists what others are to an identity, as its records state of them, or theirs of it.
+        Relationships with somebody whom the caller may not see are left out.
+
+        Errors: NOT_FOUND, INVALID_FIELD.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetNetwork(self, request, context):
         """Returns what connects several identities, and some hops around them.
 
@@ -115,6 +159,21 @@ def add_ExploreServiceServicer_to_server(servicer, server):
                     servicer.GetHousehold,
                     request_deserializer=goldenthread_dot_v1_dot_explore__service__pb2.GetHouseholdRequest.FromString,
                     response_serializer=goldenthread_dot_v1_dot_explore__service__pb2.GetHouseholdResponse.SerializeToString,
+            ),
+            'ListHouseholds': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListHouseholds,
+                    request_deserializer=goldenthread_dot_v1_dot_explore__service__pb2.ListHouseholdsRequest.FromString,
+                    response_serializer=goldenthread_dot_v1_dot_explore__service__pb2.ListHouseholdsResponse.SerializeToString,
+            ),
+            'ListMemberships': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListMemberships,
+                    request_deserializer=goldenthread_dot_v1_dot_explore__service__pb2.ListMembershipsRequest.FromString,
+                    response_serializer=goldenthread_dot_v1_dot_explore__service__pb2.ListMembershipsResponse.SerializeToString,
+            ),
+            'ListRelationships': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListRelationships,
+                    request_deserializer=goldenthread_dot_v1_dot_explore__service__pb2.ListRelationshipsRequest.FromString,
+                    response_serializer=goldenthread_dot_v1_dot_explore__service__pb2.ListRelationshipsResponse.SerializeToString,
             ),
             'GetNetwork': grpc.unary_unary_rpc_method_handler(
                     servicer.GetNetwork,
@@ -204,6 +263,87 @@ class ExploreService:
             '/goldenthread.v1.ExploreService/GetHousehold',
             goldenthread_dot_v1_dot_explore__service__pb2.GetHouseholdRequest.SerializeToString,
             goldenthread_dot_v1_dot_explore__service__pb2.GetHouseholdResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListHouseholds(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/goldenthread.v1.ExploreService/ListHouseholds',
+            goldenthread_dot_v1_dot_explore__service__pb2.ListHouseholdsRequest.SerializeToString,
+            goldenthread_dot_v1_dot_explore__service__pb2.ListHouseholdsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListMemberships(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/goldenthread.v1.ExploreService/ListMemberships',
+            goldenthread_dot_v1_dot_explore__service__pb2.ListMembershipsRequest.SerializeToString,
+            goldenthread_dot_v1_dot_explore__service__pb2.ListMembershipsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListRelationships(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/goldenthread.v1.ExploreService/ListRelationships',
+            goldenthread_dot_v1_dot_explore__service__pb2.ListRelationshipsRequest.SerializeToString,
+            goldenthread_dot_v1_dot_explore__service__pb2.ListRelationshipsResponse.FromString,
             options,
             channel_credentials,
             insecure,

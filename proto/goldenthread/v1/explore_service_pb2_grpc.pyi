@@ -49,6 +49,23 @@ class ExploreServiceStub:
 
     Errors: NOT_FOUND.
     """
+    ListHouseholds: _grpc.UnaryUnaryMultiCallable[_explore_service_pb2.ListHouseholdsRequest, _explore_service_pb2.ListHouseholdsResponse]
+    """Lists households, page by page; a page may hold fewer than asked for before the last.
+    Nobody whom the caller may not see is named or counted, and a household of fewer than two who may be seen is none.
+
+    Errors: NOT_FOUND, INVALID_FIELD.
+    """
+    ListMemberships: _grpc.UnaryUnaryMultiCallable[_explore_service_pb2.ListMembershipsRequest, _explore_service_pb2.ListMembershipsResponse]
+    """Lists the households that an identity was in over time, not alone, the latest first.
+
+    Errors: NOT_FOUND, INVALID_FIELD.
+    """
+    ListRelationships: _grpc.UnaryUnaryMultiCallable[_explore_service_pb2.ListRelationshipsRequest, _explore_service_pb2.ListRelationshipsResponse]
+    """Lists what others are to an identity, as its records state of them, or theirs of it.
+    Relationships with somebody whom the caller may not see are left out.
+
+    Errors: NOT_FOUND, INVALID_FIELD.
+    """
     GetNetwork: _grpc.UnaryUnaryMultiCallable[_explore_service_pb2.GetNetworkRequest, _explore_service_pb2.GetNetworkResponse]
     """Returns what connects several identities, and some hops around them.
 
@@ -75,6 +92,23 @@ class ExploreServiceAsyncStub(ExploreServiceStub):
     """Returns the households of an identity, with their members and the reason.
 
     Errors: NOT_FOUND.
+    """
+    ListHouseholds: _aio.UnaryUnaryMultiCallable[_explore_service_pb2.ListHouseholdsRequest, _explore_service_pb2.ListHouseholdsResponse]  # type: ignore[assignment]
+    """Lists households, page by page; a page may hold fewer than asked for before the last.
+    Nobody whom the caller may not see is named or counted, and a household of fewer than two who may be seen is none.
+
+    Errors: NOT_FOUND, INVALID_FIELD.
+    """
+    ListMemberships: _aio.UnaryUnaryMultiCallable[_explore_service_pb2.ListMembershipsRequest, _explore_service_pb2.ListMembershipsResponse]  # type: ignore[assignment]
+    """Lists the households that an identity was in over time, not alone, the latest first.
+
+    Errors: NOT_FOUND, INVALID_FIELD.
+    """
+    ListRelationships: _aio.UnaryUnaryMultiCallable[_explore_service_pb2.ListRelationshipsRequest, _explore_service_pb2.ListRelationshipsResponse]  # type: ignore[assignment]
+    """Lists what others are to an identity, as its records state of them, or theirs of it.
+    Relationships with somebody whom the caller may not see are left out.
+
+    Errors: NOT_FOUND, INVALID_FIELD.
     """
     GetNetwork: _aio.UnaryUnaryMultiCallable[_explore_service_pb2.GetNetworkRequest, _explore_service_pb2.GetNetworkResponse]  # type: ignore[assignment]
     """Returns what connects several identities, and some hops around them.
@@ -117,6 +151,41 @@ class ExploreServiceServicer(metaclass=_abc_1.ABCMeta):
         """Returns the households of an identity, with their members and the reason.
 
         Errors: NOT_FOUND.
+        """
+
+    @_abc_1.abstractmethod
+    def ListHouseholds(
+        self,
+        request: _explore_service_pb2.ListHouseholdsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_explore_service_pb2.ListHouseholdsResponse, _abc.Awaitable[_explore_service_pb2.ListHouseholdsResponse]]:
+        """Lists households, page by page; a page may hold fewer than asked for before the last.
+        Nobody whom the caller may not see is named or counted, and a household of fewer than two who may be seen is none.
+
+        Errors: NOT_FOUND, INVALID_FIELD.
+        """
+
+    @_abc_1.abstractmethod
+    def ListMemberships(
+        self,
+        request: _explore_service_pb2.ListMembershipsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_explore_service_pb2.ListMembershipsResponse, _abc.Awaitable[_explore_service_pb2.ListMembershipsResponse]]:
+        """Lists the households that an identity was in over time, not alone, the latest first.
+
+        Errors: NOT_FOUND, INVALID_FIELD.
+        """
+
+    @_abc_1.abstractmethod
+    def ListRelationships(
+        self,
+        request: _explore_service_pb2.ListRelationshipsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_explore_service_pb2.ListRelationshipsResponse, _abc.Awaitable[_explore_service_pb2.ListRelationshipsResponse]]:
+        """Lists what others are to an identity, as its records state of them, or theirs of it.
+        Relationships with somebody whom the caller may not see are left out.
+
+        Errors: NOT_FOUND, INVALID_FIELD.
         """
 
     @_abc_1.abstractmethod

@@ -120,6 +120,10 @@ class _SemanticTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Semantic
     """Place of birth."""
     SEMANTIC_TYPE_FREE: _SemanticType.ValueType  # 30
     """Anything else: kept and given back, compared only where a trained model says how."""
+    SEMANTIC_TYPE_RELATIONSHIP: _SemanticType.ValueType  # 31
+    """Somebody else, and what they are to this customer. As text `spouse:crm:42` names a record, `spouse:Ann Lee` a person.
+    Only attributes that the data model declares may have this type.
+    """
 
 class SemanticType(_SemanticType, metaclass=_SemanticTypeEnumTypeWrapper):
     """What a value means, whatever its attribute is called."""
@@ -186,7 +190,63 @@ SEMANTIC_TYPE_BIRTH_PLACE: SemanticType.ValueType  # 29
 """Place of birth."""
 SEMANTIC_TYPE_FREE: SemanticType.ValueType  # 30
 """Anything else: kept and given back, compared only where a trained model says how."""
+SEMANTIC_TYPE_RELATIONSHIP: SemanticType.ValueType  # 31
+"""Somebody else, and what they are to this customer. As text `spouse:crm:42` names a record, `spouse:Ann Lee` a person.
+Only attributes that the data model declares may have this type.
+"""
 Global___SemanticType: _TypeAlias = SemanticType  # noqa: Y015
+
+class _RelationshipKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _RelationshipKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RelationshipKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    RELATIONSHIP_KIND_UNSPECIFIED: _RelationshipKind.ValueType  # 0
+    """Not said."""
+    RELATIONSHIP_KIND_SPOUSE: _RelationshipKind.ValueType  # 1
+    """Husband, wife or partner."""
+    RELATIONSHIP_KIND_PARENT: _RelationshipKind.ValueType  # 2
+    """Mother or father."""
+    RELATIONSHIP_KIND_CHILD: _RelationshipKind.ValueType  # 3
+    """Son or daughter."""
+    RELATIONSHIP_KIND_SIBLING: _RelationshipKind.ValueType  # 4
+    """Brother or sister."""
+    RELATIONSHIP_KIND_GUARDIAN: _RelationshipKind.ValueType  # 5
+    """Answers for them."""
+    RELATIONSHIP_KIND_WARD: _RelationshipKind.ValueType  # 6
+    """Is answered for by them."""
+    RELATIONSHIP_KIND_EMPLOYER: _RelationshipKind.ValueType  # 7
+    """They work for."""
+    RELATIONSHIP_KIND_EMPLOYEE: _RelationshipKind.ValueType  # 8
+    """Works for them."""
+    RELATIONSHIP_KIND_OTHER: _RelationshipKind.ValueType  # 9
+    """Anything else."""
+
+class RelationshipKind(_RelationshipKind, metaclass=_RelationshipKindEnumTypeWrapper):
+    """What somebody is to the customer whose record says so."""
+
+RELATIONSHIP_KIND_UNSPECIFIED: RelationshipKind.ValueType  # 0
+"""Not said."""
+RELATIONSHIP_KIND_SPOUSE: RelationshipKind.ValueType  # 1
+"""Husband, wife or partner."""
+RELATIONSHIP_KIND_PARENT: RelationshipKind.ValueType  # 2
+"""Mother or father."""
+RELATIONSHIP_KIND_CHILD: RelationshipKind.ValueType  # 3
+"""Son or daughter."""
+RELATIONSHIP_KIND_SIBLING: RelationshipKind.ValueType  # 4
+"""Brother or sister."""
+RELATIONSHIP_KIND_GUARDIAN: RelationshipKind.ValueType  # 5
+"""Answers for them."""
+RELATIONSHIP_KIND_WARD: RelationshipKind.ValueType  # 6
+"""Is answered for by them."""
+RELATIONSHIP_KIND_EMPLOYER: RelationshipKind.ValueType  # 7
+"""They work for."""
+RELATIONSHIP_KIND_EMPLOYEE: RelationshipKind.ValueType  # 8
+"""Works for them."""
+RELATIONSHIP_KIND_OTHER: RelationshipKind.ValueType  # 9
+"""Anything else."""
+Global___RelationshipKind: _TypeAlias = RelationshipKind  # noqa: Y015
 
 class _ConsentState:
     ValueType = _typing.NewType("ValueType", _builtins.int)
@@ -381,6 +441,40 @@ class Document(_message.Message):
 Global___Document: _TypeAlias = Document  # noqa: Y015
 
 @_typing.final
+class Relationship(_message.Message):
+    """Somebody else, and what they are to this customer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KIND_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
+    SOURCE_RECORD_ID_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    kind: Global___RelationshipKind.ValueType
+    """What they are. Required."""
+    source: _builtins.str
+    """Source of their record, where the source of this one knows it."""
+    source_record_id: _builtins.str
+    """That source's own id of their record."""
+    name: _builtins.str
+    """Their name, where no record is known. It is looked for among those of the same household."""
+    def __init__(
+        self,
+        *,
+        kind: Global___RelationshipKind.ValueType = ...,
+        source: _builtins.str = ...,
+        source_record_id: _builtins.str = ...,
+        name: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind", "name", b"name", "source", b"source", "source_record_id", b"source_record_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Relationship: _TypeAlias = Relationship  # noqa: Y015
+
+@_typing.final
 class AttributeValue(_message.Message):
     """One value of one attribute of a record."""
 
@@ -393,6 +487,7 @@ class AttributeValue(_message.Message):
     ADDRESS_FIELD_NUMBER: _builtins.int
     DATE_FIELD_NUMBER: _builtins.int
     DOCUMENT_FIELD_NUMBER: _builtins.int
+    RELATIONSHIP_FIELD_NUMBER: _builtins.int
     attribute: _builtins.str
     """Attribute name in the tenant's data model. A name the model does not have is kept as a free attribute."""
     type: Global___SemanticType.ValueType
@@ -415,6 +510,10 @@ class AttributeValue(_message.Message):
     def document(self) -> Global___Document:
         """A document or account number."""
 
+    @_builtins.property
+    def relationship(self) -> Global___Relationship:
+        """Somebody else."""
+
     def __init__(
         self,
         *,
@@ -425,12 +524,13 @@ class AttributeValue(_message.Message):
         address: Global___PostalAddress | None = ...,
         date: Global___PartialDate | None = ...,
         document: Global___Document | None = ...,
+        relationship: Global___Relationship | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "date", b"date", "document", b"document", "person_name", b"person_name", "text", b"text", "value", b"value"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "date", b"date", "document", b"document", "person_name", b"person_name", "relationship", b"relationship", "text", b"text", "value", b"value"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "attribute", b"attribute", "date", b"date", "document", b"document", "person_name", b"person_name", "text", b"text", "type", b"type", "value", b"value"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "attribute", b"attribute", "date", b"date", "document", b"document", "person_name", b"person_name", "relationship", b"relationship", "text", b"text", "type", b"type", "value", b"value"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_value: _TypeAlias = _typing.Literal["text", "person_name", "address", "date", "document"]  # noqa: Y015
+    _WhichOneofReturnType_value: _TypeAlias = _typing.Literal["text", "person_name", "address", "date", "document", "relationship"]  # noqa: Y015
     _WhichOneofArgType_value: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_value) -> _WhichOneofReturnType_value | None: ...
 

@@ -109,13 +109,11 @@ class Ranking(Struct, frozen=True):
 
         The first criterion in which they differ decides; what is equal in all goes by the alphabet.
         """
+        if len(candidates) < 2:
+            return list(candidates), ["it is the only value"] * len(candidates)
         ranks = [(self._rank(candidate), candidate) for candidate in candidates]
         ranks.sort(key=lambda ranked: ranked[0], reverse=True)
-        if not ranks:
-            return [], []
         ranked = [candidate for _, candidate in ranks]
-        if len(ranks) == 1:
-            return ranked, ["it is the only value"]
         words = (_PINNED_PARTS, _CORE, *(_WORDS[criterion] for criterion in self.criteria if criterion))
         winner, *others = [rank for rank, _ in ranks]
         reasons: list[str] = []
@@ -131,6 +129,8 @@ class Ranking(Struct, frozen=True):
 
         Each source counts once, the closer its party the more, twice as much when verified and half when stale.
         """
+        if all(one.key == winner for one in said):
+            return 0.0
         sources: dict[str, dict[str, int]] = {}
         for one in said:
             content = one.record.content

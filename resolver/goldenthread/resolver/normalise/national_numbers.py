@@ -13,7 +13,9 @@ from functools import lru_cache
 import phonenumbers
 from phonenumbers import PhoneMetadata, PhoneNumberDesc
 
-__all__ = ["national_number"]
+from goldenthread.resolver.normalise.text import CACHE_SIZE
+
+__all__ = ["is_landline", "national_number"]
 
 _PLAIN = re.compile(r"\(?[0-9](?:[ ().-]{0,3}[0-9]){6,14}")
 _NO_DIGITS = str.maketrans("", "", " ().-")
@@ -73,3 +75,28 @@ def national_number(text: str, country: str) -> str | None:
         ):
             digits = stripped
     return f"+{plan.code}{digits}" if len(digits) in plan.lengths else ""
+
+
+@lru_cache(512)
+def _landlines(code: str) -> tuple[re.Pattern[str], re.Pattern[str]] | None:
+    """Compile what fixed lines and mobiles of a calling code look like; None where there is no such code."""
+    region = phonenumbers.region_code_for_country_code(int(code))
+    metadata = PhoneMetadata.metadata_for_region(region, None) if region not in ("ZZ", "001") else None
+    if metadata is None or metadata.fixed_line is None or metadata.mobile is None:
+        return None
+    fixed, mobile = metadata.fixed_line.national_number_pattern, metadata.mobile.national_number_pattern
+    return (re.compile(fixed or "(?!)"), re.compile(mobile or "(?!)"))
+
+
+@lru_cache(CACHE_SIZE)
+def is_landline(e164: str) -> bool:
+    """Say whether an E.164 number is a fixed line and no mobile; where the plan does not tell them apart, as in +1, never."""
+    if e164.startswith("+1"):
+        return False
+    for digits in (1, 2, 3):
+        code = e164[1 : 1 + digits]
+        patterns = _landlines(code) if code.isdecimal() else None
+        if patterns is not None:
+            national = e164[1 + digits :]
+            return patterns[0].fullmatch(national) is not None and patterns[1].fullmatch(national) is None
+    return False

@@ -16,6 +16,7 @@ from goldenthread.graph.model import (
     PartialDate,
     PersonName,
     PostalAddress,
+    Relationship,
     SemanticType,
     Value,
 )
@@ -110,6 +111,8 @@ def _text_of(value: Value) -> str:
         return f"{value.year:04d}-{value.month:02d}-{value.day:02d}" if value.year else ""
     if isinstance(value, PersonName):
         return " ".join(p for p in (value.given, value.middle, value.surname, value.suffix) if p)
+    if isinstance(value, Relationship):
+        return value.name
     house = " ".join(p for p in (value.house_number, value.street, value.unit) if p)
     tail = " ".join(p for p in (value.region, value.postcode) if p)
     return ", ".join(p for p in (house, value.city, tail, value.country) if p)
@@ -189,7 +192,7 @@ def _gather(attribute: AttributeValue, into: _Gathered, default_country: str) ->
         into.genders.append(_GENDERS.get(folded, folded))
     elif kind is SemanticType.ORGANISATION_NAME:
         into.organisations.append(organisations.organisation_name(_text_of(value)))
-    else:
+    elif kind is not SemanticType.RELATIONSHIP:  # what is said of somebody else is no feature of this one
         key = _OTHER_KEYS.get(kind) or f"free:{attribute.attribute}"
         text = (
             organisations.organisation_name(_text_of(value)) if kind is SemanticType.EMPLOYER else _other_text(_text_of(value))

@@ -20,6 +20,7 @@ from goldenthread.server.commands.ids import new_id
 from goldenthread.server.commands.linking import Change, held_components, relink
 from goldenthread.server.commands.prepare_record import consent_ids, record_alias
 from goldenthread.server.commands.read_records import RecordKey, find_record
+from goldenthread.server.commands.relations import delete_relations
 from goldenthread.server.commands.tenants import Tenant
 from goldenthread.server.commands.upsert_records import order_of
 from goldenthread.server.errors import NotFound
@@ -111,7 +112,9 @@ async def _plan(
         dropped += [label.id for label in await transaction.labels([record])]
     latest = max(observed_at, *(order_of(v)[0] for v in gone if v.properties["tombstone"]), 0)
     tombstone = new_id(at)
-    changes.delete_nodes = [record, *(v.id for v in gone), *dropped]
+    kept_ends = {edge.target for edge in changes.put_edges}
+    alone = [id for id in await delete_relations(transaction, record) if id not in kept_ends]
+    changes.delete_nodes = [record, *(v.id for v in gone), *dropped, *alone]
     changes.put_nodes += [
         Node(NodeKind.RECORD, record, state.record.properties, state.record.alias),
         Node(

@@ -14,17 +14,7 @@ from goldenthread.server.commands.identities import living
 from goldenthread.server.commands.tenants import Tenant
 from goldenthread.server.errors import NotFound
 
-__all__ = [
-    "WALKED",
-    "HouseholdView",
-    "Households",
-    "Walk",
-    "expand_nodes",
-    "find_path",
-    "get_households",
-    "get_network",
-    "mask",
-]
+__all__ = ["WALKED", "Walk", "cut_since", "expand_nodes", "find_path", "get_network", "mask"]
 
 WALKED = frozenset(
     {
@@ -35,11 +25,12 @@ WALKED = frozenset(
         NodeKind.HOUSEHOLD,
         NodeKind.CONSENT,
         NodeKind.DECISION,
+        NodeKind.RELATION,
     }
 )
 """Kinds that a caller may see; versions, blocks and requests are how the service works, not what it knows."""
 
-_RELATING = frozenset({NodeKind.RECORD, NodeKind.IDENTIFIER, NodeKind.IDENTITY, NodeKind.HOUSEHOLD})
+_RELATING = frozenset({NodeKind.RECORD, NodeKind.IDENTIFIER, NodeKind.IDENTITY, NodeKind.HOUSEHOLD, NodeKind.RELATION})
 """Kinds a path may lead through: that two people are in one source relates nobody."""
 
 
@@ -52,21 +43,6 @@ class Walk(Struct, frozen=True):
     graph: Subgraph
     labels: Mapping[bytes, str]
     was_cut: bool
-
-
-class Households(Struct, frozen=True):
-    """Households, and whether something of the identities in them has been deleted since the moment that was read."""
-
-    views: Sequence[HouseholdView]
-    was_cut: bool
-
-
-class HouseholdView(Struct, frozen=True):
-    """Identities that live together, and why."""
-
-    id: bytes
-    members: Sequence[bytes]
-    reason: str
 
 
 async def expand_nodes(
@@ -86,7 +62,7 @@ async def expand_nodes(
     async with read_at(engine, tenant, moment) as reader:
         await _check_all(reader, ids)
         graph = await reader.neighbourhood(ids, kinds & WALKED, hops, limit)
-        was_cut = moment is not None and await _was_cut(reader, graph.nodes, ids)
+        was_cut = moment is not None and await cut_since(reader, graph.nodes, ids)
     return Walk(graph, await _labels(tenant, graph.nodes), was_cut)
 
 
@@ -99,7 +75,7 @@ async def find_path(engine: Engine, tenant: Tenant, start: bytes, end: bytes, ma
     async with read_at(engine, tenant, moment) as reader:
         await _check_all(reader, [start, end])
         graph = await reader.path(start, end, _RELATING, max_hops)
-        was_cut = moment is not None and await _was_cut(reader, graph.nodes, [start, end])
+        was_cut = moment is not None and await cut_since(reader, graph.nodes, [start, end])
     return Walk(graph, await _labels(tenant, graph.nodes), was_cut)
 
 
@@ -119,35 +95,11 @@ async def get_network(
                 path = await reader.path(one, other, _RELATING, max_hops)
                 on_paths.update(dict.fromkeys(node.id for node in path.nodes))
         graph = await reader.neighbourhood(list(on_paths), WALKED, build_out, limit)
-        was_cut = moment is not None and await _was_cut(reader, graph.nodes, [*ids, *living_ids])
+        was_cut = moment is not None and await cut_since(reader, graph.nodes, [*ids, *living_ids])
     return Walk(graph, await _labels(tenant, graph.nodes), was_cut)
 
 
-async def get_households(engine: Engine, tenant: Tenant, collection: str, id: bytes, moment: Moment | None) -> Households:
-    """Read the households of an identity, or one household; alone is no household.
-
-    Raises:
-        NotFound: there is no such identity or household.
-    """
-    async with read_at(engine, tenant, moment) as reader:
-        asked = (await living(reader, id)).identity if collection == "identities" else None
-        ids: Sequence[bytes] = [id] if asked is None else asked.households
-        found = await reader.households(ids) if ids else {}
-        members_of = {household: sorted(members) for household, (_, members) in found.items()}
-        met = dict.fromkeys(member for members in members_of.values() for member in members)
-        near = [*met, *([asked.id, id] if asked is not None else [])]
-        was_cut = moment is not None and await _was_cut(reader, (), near)
-    views = [
-        HouseholdView(household, members_of[household], str(node.properties["reason"]))
-        for household, (node, _) in found.items()
-        if len(members_of[household]) > 1
-    ]
-    if not views and collection == "households":
-        raise NotFound("household")
-    return Households(sorted(views, key=lambda view: (-len(view.members), view.id)), was_cut)
-
-
-async def _was_cut(reader: Reader, nodes: Iterable[Node], ids: Sequence[bytes]) -> bool:
+async def cut_since(reader: Reader, nodes: Iterable[Node], ids: Sequence[bytes]) -> bool:
     """Whether something was deleted of the identities among nodes and ids, or of those of the records among them."""
     states = await reader.records(list(dict.fromkeys([*(n.id for n in nodes if n.kind is NodeKind.RECORD), *ids])))
     belongs = [state.identity for state in states.values() if state.identity is not None]

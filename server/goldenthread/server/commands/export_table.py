@@ -16,6 +16,7 @@ from goldenthread.graph.model import (
     PartialDate,
     PersonName,
     PiiCategory,
+    Relationship,
     SemanticType,
     Value,
 )
@@ -140,6 +141,8 @@ def text_of(value: Value) -> str:
         return "-".join(text if known else "?" for text, known in parts)
     if isinstance(value, Document):
         return f"{value.number} ({value.issuer})" if value.issuer else value.number
+    if isinstance(value, Relationship):
+        return f"{value.kind.name.lower()}: {value.name or f'{value.source}:{value.source_record_id}'}"
     street = " ".join(part for part in (value.house_number, value.street) if part)
     lines = (street, value.unit, value.city, value.region, value.postcode, value.country)
     return ", ".join(line for line in lines if line)

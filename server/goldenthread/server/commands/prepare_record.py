@@ -12,10 +12,10 @@ from typing import Protocol
 import msgspec
 from msgspec import Struct
 
-from goldenthread.graph.model import ConsentStatement, DataModel, RecordContent, SemanticType
+from goldenthread.graph.model import ConsentStatement, DataModel, RecordContent, Relationship, RelationshipKind, SemanticType
 from goldenthread.graph.vault import Blinder
 from goldenthread.resolver.blocking import HasRules, candidate_keys
-from goldenthread.resolver.households import household_keys_of
+from goldenthread.resolver.households import HouseholdKey, household_keys_of
 from goldenthread.resolver.normalise import (
     NORMALISER_VERSION,
     IdentifierValue,
@@ -24,6 +24,7 @@ from goldenthread.resolver.normalise import (
     identifiers,
     profile_of,
 )
+from goldenthread.resolver.relationships import mask_of
 from goldenthread.server.commands.deployment import tagged
 
 __all__ = [
@@ -36,12 +37,14 @@ __all__ = [
     "blocks_of_profile",
     "consent_ids",
     "decode_version",
+    "household_key",
     "identifier_key",
     "keys_of_profile",
     "member_of",
     "member_with",
     "prepare",
     "record_alias",
+    "relations_of",
 ]
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -122,6 +125,8 @@ class PreparedUpsert(Struct, frozen=True, array_like=True, gc=False):
     consents: tuple[PreparedConsent, ...]
     request: tuple[bytes, bytes, str] | None
     """Id of the Request node, digest of the body, and the request_id itself."""
+    relations: tuple[tuple[bytes, int], ...] = ()
+    """Aliases of the records that it names as somebody else's, with the bits of what they are to this one."""
 
     @property
     def keys(self) -> list[bytes]:
@@ -139,6 +144,16 @@ def record_alias(tenant: Preparing, source: str, source_record_id: str) -> bytes
     return tenant.vault.blind("source-record", f"{source}\0{source_record_id}")
 
 
+def relations_of(tenant: Preparing, content: RecordContent) -> tuple[tuple[bytes, int], ...]:
+    """List whom a record names by their records, in order; one who is several things to it is named once."""
+    kinds: dict[bytes, set[RelationshipKind]] = {}
+    for said in content.attributes:
+        if isinstance(said.value, Relationship) and said.value.source_record_id:
+            alias = record_alias(tenant, said.value.source, said.value.source_record_id)
+            kinds.setdefault(alias, set()).add(said.value.kind)
+    return tuple((alias, mask_of(found)) for alias, found in sorted(kinds.items()))
+
+
 def consent_ids(tenant: Preparing, content: RecordContent) -> dict[bytes, ConsentStatement]:
     """Name the consent statements of a record: the same statement of the same record again is the same node."""
     if not content.consents:
@@ -150,6 +165,11 @@ def consent_ids(tenant: Preparing, content: RecordContent) -> dict[bytes, Consen
 def identifier_key(tenant: Preparing, identifier: IdentifierValue) -> bytes:
     """Blind an identifier: the id of its node."""
     return tenant.vault.blind(f"identifier-{int(identifier.type)}", identifier.text)
+
+
+def household_key(tenant: Preparing, key: HouseholdKey) -> bytes:
+    """Blind what the members of a household have in common: the id of its node."""
+    return tenant.vault.blind("household", f"{key.reason}\0{key.text}")
 
 
 def keys_of_profile(tenant: Preparing, profile: Profile) -> tuple[dict[bytes, IdentifierValue], tuple[bytes, ...]]:
@@ -177,9 +197,7 @@ def member_of(tenant: Preparing, content: RecordContent, profile: Profile | None
 
 def member_with(tenant: Preparing, order_key: tuple[str, str], profile: Profile) -> Member:
     """Say what resolving needs of a record with a profile."""
-    households = tuple(
-        (tenant.vault.blind("household", f"{key.reason}\0{key.text}"), key.reason) for key in household_keys_of(profile)
-    )
+    households = tuple((household_key(tenant, key), key.reason) for key in household_keys_of(profile))
     # Equal profiles, and only they, have equal digests; who lacks the key learns nothing from one.
     digest = tenant.vault.digest("profile", profile.encode(), 8)
     return Member(order_key, digest, profile, households)
@@ -206,6 +224,7 @@ def prepare(tenant: Preparing, content: RecordContent, has_observed_at: bool, re
         generation=tenant.generation,
         consents=tuple(_consent(tenant, id, said, found) for id, said in consent_ids(tenant, content).items()),
         request=(vault.blind("request", request_id), vault.digest("request-body", body), request_id) if request_id else None,
+        relations=relations_of(tenant, content),
     )
 
 

@@ -27,6 +27,7 @@ from goldenthread.server.commands.prepare_record import (
     identifier_key,
     keys_of_profile,
 )
+from goldenthread.server.commands.relations import Stating, relate, relates
 from goldenthread.server.commands.tenants import Tenant
 from goldenthread.server.errors import RequestIdReused, ServerError
 
@@ -76,6 +77,7 @@ async def commit_upserts(
     batch = without_blocked(tenant, batch)
     batch = [upsert if upsert.generation == tenant.generation else _of_generation(tenant, upsert) for upsert in batch]
     keys = [key for upsert in batch for key in (upsert.alias, *upsert.keys)]
+    keys += [alias for upsert in batch for alias, _ in upsert.relations]
     beside = Beside(tenant)
     keys += beside.blocks(upsert.member for upsert in batch)
     await transaction.lock([*keys, *(upsert.request[0] for upsert in batch if upsert.request is not None)])
@@ -91,6 +93,8 @@ async def commit_upserts(
     _key_changes(keyed, changes)
     for plan in plans:
         _version_changes(plan, changes)
+    if relates(tenant):
+        await relate(transaction, _stating(plans), changes)
     change = Change(
         fresh={plan.record: plan.current.upsert.member for plan in moved if plan.current is not None},
         put_matches=matching.put,
@@ -183,6 +187,20 @@ class Beside:
         matching = await match_edges(transaction, self._tenant.under(staged), beside)
         changes.end_edges += matching.end
         changes.put_edges += matching.put
+
+
+def _stating(plans: Sequence[_Plan]) -> list[Stating]:
+    """List the records that have another current version, with whom they name."""
+    return [
+        Stating(
+            plan.record,
+            plan.current.upsert.alias,
+            plan.state is None or bool(plan.state.version.properties["tombstone"]),
+            plan.current.upsert.relations,
+        )
+        for plan in plans
+        if plan.current is not None
+    ]
 
 
 async def _answer_repeats(

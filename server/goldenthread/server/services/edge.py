@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from google.protobuf.message import Message
 from protovalidate import Validator
 
@@ -47,8 +49,8 @@ def page_token(after: bytes) -> str:
     return after.hex()
 
 
-def page_start(token: str) -> bytes:
-    """Read where a page starts.
+def page_start(token: str, sizes: Collection[int] = (0, 16)) -> bytes:
+    """Read where a page starts, in as many bytes as such a place has.
 
     Raises:
         InvalidField: it is no token of ours.
@@ -57,6 +59,6 @@ def page_start(token: str) -> bytes:
         start = bytes.fromhex(token)
     except ValueError:
         raise InvalidField("page_token", "must be the next_page_token of the page before") from None
-    if len(start) not in (0, 16):
+    if len(start) not in sizes:
         raise InvalidField("page_token", "must be the next_page_token of the page before")
     return start

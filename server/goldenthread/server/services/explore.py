@@ -5,23 +5,27 @@ from __future__ import annotations
 import grpc
 
 from goldenthread.graph.model import EdgeKind, Node, NodeKind, SemanticType
+from goldenthread.resolver.relationships import kinds_of
+from goldenthread.server.access import current_caller
 from goldenthread.server.commands import Engine
 from goldenthread.server.commands.explore import (
     WALKED,
     Walk,
     expand_nodes,
     find_path,
-    get_households,
     get_network,
 )
+from goldenthread.server.commands.households import HouseholdView, get_households, list_households, list_memberships
 from goldenthread.server.commands.ids import name_of, parse_name
+from goldenthread.server.commands.relationships import list_relationships
 from goldenthread.server.commands.tenants import Tenant
 from goldenthread.server.errors import NotFound
-from goldenthread.server.services.callers import calling_tenant
-from goldenthread.server.services.edge import check
-from goldenthread.server.services.translate import bits, moment_of
+from goldenthread.server.services.callers import calling_tenant, check_parent
+from goldenthread.server.services.edge import check, page_size, page_start, page_token
+from goldenthread.server.services.translate import bits, moment_of, timestamp
+from goldenthread.server.sight import RoleSight
 from goldenthread.v1 import explore_service_pb2 as pb
-from goldenthread.v1 import explore_service_pb2_grpc
+from goldenthread.v1 import explore_service_pb2_grpc, record_pb2
 
 __all__ = ["ExploreService"]
 
@@ -34,6 +38,7 @@ _KINDS = {
     NodeKind.HOUSEHOLD: ("households", pb.NODE_KIND_HOUSEHOLD),
     NodeKind.CONSENT: ("consents", pb.NODE_KIND_CONSENT),
     NodeKind.DECISION: ("decisions", pb.NODE_KIND_DECISION),
+    NodeKind.RELATION: ("relations", pb.NODE_KIND_RELATION),
 }
 _KIND_OF = {value: kind for kind, (_, value) in _KINDS.items()}
 _COLLECTIONS = tuple(collection for collection, _ in _KINDS.values())
@@ -73,17 +78,70 @@ class ExploreService(explore_service_pb2_grpc.ExploreServiceServicer):
         check(request)
         tenant = await calling_tenant(self._engine)
         collection, id = parse_name(tenant.name, request.name, "identities", "households")
-        found = await get_households(self._engine, tenant, collection, id, moment_of(request.as_of))
+        found = await get_households(self._engine, tenant, collection, id, moment_of(request.as_of), _sight())
         return pb.GetHouseholdResponse(
-            households=[
-                pb.Household(
-                    name=name_of(tenant.name, "households", view.id),
-                    members=[name_of(tenant.name, "identities", member) for member in view.members],
-                    reason=view.reason,
+            households=[_household(tenant, view) for view in found.views], history_was_cut=found.was_cut
+        )
+
+    async def ListHouseholds(  # noqa: N802 - the proto's name
+        self,
+        request: pb.ListHouseholdsRequest,
+        context: grpc.aio.ServicerContext[pb.ListHouseholdsRequest, pb.ListHouseholdsResponse],
+    ) -> pb.ListHouseholdsResponse:
+        check(request)
+        tenant = await calling_tenant(self._engine)
+        check_parent(tenant, request.parent)
+        start, size = page_start(request.page_token, (0, 1, 17)), page_size(request.page_size)
+        views, following = await list_households(self._engine, tenant, start, size, moment_of(request.as_of), _sight())
+        return pb.ListHouseholdsResponse(
+            households=[_household(tenant, view) for view in views], next_page_token=page_token(following)
+        )
+
+    async def ListMemberships(  # noqa: N802 - the proto's name
+        self,
+        request: pb.ListMembershipsRequest,
+        context: grpc.aio.ServicerContext[pb.ListMembershipsRequest, pb.ListMembershipsResponse],
+    ) -> pb.ListMembershipsResponse:
+        check(request)
+        tenant = await calling_tenant(self._engine)
+        _, id = parse_name(tenant.name, request.name, "identities")
+        found = await list_memberships(self._engine, tenant, id, moment_of(request.as_of), _sight())
+        return pb.ListMembershipsResponse(
+            memberships=[
+                pb.Membership(
+                    household=name_of(tenant.name, "households", one.household),
+                    rule=pb.HouseholdRule.ValueType(one.rule),
+                    reason=one.reason,
+                    from_revision=one.since,
+                    from_time=timestamp(one.since_at),
+                    to_revision=one.until,
+                    to_time=timestamp(one.until_at) if one.until else None,
                 )
-                for view in found.views
-            ],
-            history_was_cut=found.was_cut,
+                for one in found
+            ]
+        )
+
+    async def ListRelationships(  # noqa: N802 - the proto's name
+        self,
+        request: pb.ListRelationshipsRequest,
+        context: grpc.aio.ServicerContext[pb.ListRelationshipsRequest, pb.ListRelationshipsResponse],
+    ) -> pb.ListRelationshipsResponse:
+        check(request)
+        tenant = await calling_tenant(self._engine)
+        _, id = parse_name(tenant.name, request.name, "identities")
+        found = await list_relationships(self._engine, tenant, id, moment_of(request.as_of), _sight())
+        return pb.ListRelationshipsResponse(
+            relationships=[
+                pb.IdentityRelationship(
+                    kind=record_pb2.RelationshipKind.ValueType(one.kind),
+                    identity=name_of(tenant.name, "identities", one.identity) if one.identity else "",
+                    record=name_of(tenant.name, "records", one.record),
+                    source=one.source,
+                    because=one.because,
+                    from_revision=one.since,
+                )
+                for one in found
+            ]
         )
 
     async def GetNetwork(  # noqa: N802 - the proto's name
@@ -97,6 +155,27 @@ class ExploreService(explore_service_pb2_grpc.ExploreServiceServicer):
             self._engine, tenant, ids, request.max_hops or 6, min(request.build_out_hops, 2), limit, moment_of(request.as_of)
         )
         return pb.GetNetworkResponse(graph=_graph(tenant, walk))
+
+
+def _sight() -> RoleSight:
+    return RoleSight(current_caller())
+
+
+def _household(tenant: Tenant, view: HouseholdView) -> pb.Household:
+    members = {member.identity: name_of(tenant.name, "identities", member.identity) for member in view.members}
+    return pb.Household(
+        name=name_of(tenant.name, "households", view.id),
+        members=list(members.values()),
+        reason=view.reason,
+        rule=pb.HouseholdRule.ValueType(view.rule),
+        shared=view.shared,
+        roles=[
+            pb.HouseholdMember(
+                identity=members[member.identity], role=pb.HouseholdRole.ValueType(member.role), because=member.because
+            )
+            for member in view.members
+        ],
+    )
 
 
 def _id_of(tenant: Tenant, name: str, field: str) -> bytes:
@@ -125,6 +204,9 @@ def _graph(tenant: Tenant, walk: Walk) -> pb.Subgraph:
                 target=names[edge.target],
                 kind=edge.kind.name,
                 weight=bits(edge.weight) if edge.kind in (EdgeKind.MATCHES, EdgeKind.DISPUTED) else 0.0,
+                relationships=[record_pb2.RelationshipKind.ValueType(kind) for kind in kinds_of(edge.weight)]
+                if edge.kind is EdgeKind.RELATES
+                else (),
             )
             for edge in walk.graph.edges
             if edge.source in names and edge.target in names and edge.kind is not EdgeKind.STAGED

@@ -22,12 +22,15 @@ from goldenthread.graph.model import (
     PiiCategory,
     PostalAddress,
     RecordContent,
+    Relationship,
+    RelationshipKind,
     SemanticType,
     Survivorship,
     Value,
 )
 from goldenthread.graph.store import StoredIdentity
 from goldenthread.resolver.normalise import check_value
+from goldenthread.resolver.relationships import read_relationship
 from goldenthread.resolver.scoring import WEIGHT_SCALE, MatchModel, PairExplanation
 from goldenthread.server.commands.as_of import Moment
 from goldenthread.server.commands.ids import name_of
@@ -73,6 +76,7 @@ _STRUCTURED: Mapping[str, frozenset[SemanticType]] = {
             SemanticType.DEVICE,
         }
     ),
+    "relationship": frozenset({SemanticType.RELATIONSHIP}),
 }
 _EPOCH_LATEST = 253_402_300_799  # the end of the year 9999, the last that a Timestamp may hold
 _LATEST_AHEAD = 86_400_000_000  # a source's clock may run ahead by a day
@@ -162,6 +166,8 @@ def attributes_of(values: Iterable[pb.AttributeValue], how: Reading) -> tuple[At
         value = _value_of(message, kind)
         if value is None:
             continue
+        if kind is SemanticType.RELATIONSHIP and declared is None:
+            raise InvalidAttribute(name, "is a relationship, which only an attribute that the data model declares may be")
         attribute = AttributeValue(name, kind, value)
         problem = check_value(attribute, how.today, how.default_country)
         if problem is not None:
@@ -178,6 +184,8 @@ def _value_of(message: pb.AttributeValue, kind: SemanticType) -> Value | None:
     """Read a value; None when it is empty, which says nothing."""
     which = message.WhichOneof("value")
     if which == "text":
+        if kind is SemanticType.RELATIONSHIP:
+            return read_relationship(message.attribute, message.text)
         return message.text if message.text.strip() else None
     if which is None or kind not in _STRUCTURED[which]:
         raise InvalidAttribute(message.attribute, f"is of type {kind.name}, which takes text, not {which}")
@@ -189,7 +197,16 @@ def _value_of(message: pb.AttributeValue, kind: SemanticType) -> Value | None:
         return PostalAddress(a.street, a.house_number, a.unit, a.city, a.region, a.postcode, a.country)
     if which == "date":
         return PartialDate(message.date.year, message.date.month, message.date.day)
+    if which == "relationship":
+        return _relationship_of(message)
     return Document(message.document.number, message.document.issuer)
+
+
+def _relationship_of(message: pb.AttributeValue) -> Relationship:
+    said = message.relationship
+    if bool(said.source) != bool(said.source_record_id) or not (said.source or said.name.strip()):
+        raise InvalidAttribute(message.attribute, "needs a source with its record id, or a name")
+    return Relationship(RelationshipKind(said.kind), said.source, said.source_record_id, said.name)
 
 
 def _consent_of(index: int, consent: pb.ConsentStatement) -> ConsentStatement:
@@ -233,6 +250,15 @@ def value_to(attribute: AttributeValue) -> pb.AttributeValue:
         )
     elif isinstance(value, PartialDate):
         message.date.CopyFrom(pb.PartialDate(year=value.year, month=value.month, day=value.day))
+    elif isinstance(value, Relationship):
+        message.relationship.CopyFrom(
+            pb.Relationship(
+                kind=pb.RelationshipKind.ValueType(value.kind),
+                source=value.source,
+                source_record_id=value.source_record_id,
+                name=value.name,
+            )
+        )
     else:
         message.document.CopyFrom(pb.Document(number=value.number, issuer=value.issuer))
     return message

@@ -18,6 +18,7 @@ from goldenthread.server.commands.decisions.identities import (
 from goldenthread.server.commands.decisions.kept import DecisionTerms, make
 from goldenthread.server.commands.decisions.pins import pin_digest
 from goldenthread.server.commands.engine import Engine
+from goldenthread.server.commands.families import families_of
 from goldenthread.server.commands.idempotency import Request
 from goldenthread.server.commands.identities import living
 from goldenthread.server.commands.tenants import Tenant
@@ -116,7 +117,7 @@ async def _records(reader: Reader, named: Sequence[Named]) -> list[bytes]:
 
 async def _plan_not_household(reader: Reader, tenant: Tenant, ruled: NotHousehold, terms: DecisionTerms, at: int) -> Planned:
     identity = (await living(reader, ruled.identity)).identity
-    if ruled.household not in identity.households:
+    if ruled.household not in {*identity.households, *await families_of(reader, tenant, identity.records)}:
         raise InvalidField("not_household.household", "must be a household that the identity lives in")
     revision = reader.revision.number + 1
     made = make("not_household", terms, identity.records, (), revision, at, household=ruled.household)

@@ -1,0 +1,119 @@
+"""What a caller may not see is neither named nor counted in households and relationships."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Collection, Sequence
+from pathlib import Path
+
+import pytest
+
+from goldenthread.client import Record, Relationship, RelationshipKind
+from goldenthread.graph.model import AttributeDefinition, DataModel, PiiCategory, SemanticType
+from goldenthread.graph.store import Reader
+from goldenthread.graph.stores.sqlite import SqliteStore
+from goldenthread.graph.vault import open_vault
+from goldenthread.server.access import Caller, Role
+from goldenthread.server.commands import Engine
+from goldenthread.server.commands.export_golden import Export, export_golden
+from goldenthread.server.commands.households import get_households, list_households, list_memberships
+from goldenthread.server.commands.models import update_data_model
+from goldenthread.server.commands.prepare_record import PreparedUpsert
+from goldenthread.server.commands.relationships import list_relationships
+from goldenthread.server.commands.tenants import Tenant
+from goldenthread.server.config import Config
+from goldenthread.server.errors import NotFound
+from goldenthread.server.services import Preparer
+from goldenthread.server.sight import RoleSight
+from goldenthread.v1 import record_service_pb2 as pb
+
+HOME = {"street": "4 Mill Lane", "postcode": "62704", "city": "Springfield", "surname": "Lister"}
+
+
+class SightWithout:
+    """See everybody but some."""
+
+    def __init__(self, *hidden: bytes) -> None:
+        self.hidden = hidden
+        self.categories: Collection[PiiCategory] = frozenset(PiiCategory)
+
+    async def identities(self, reader: Reader, ids: Sequence[bytes]) -> frozenset[bytes]:
+        return frozenset(ids) - frozenset(self.hidden)
+
+
+@pytest.fixture
+async def engine(tmp_path: Path) -> AsyncIterator[Engine]:
+    store, vault = SqliteStore(tmp_path / "graph"), await open_vault(tmp_path / "keys")
+    engine = await Engine.open(store, vault, Config(data=tmp_path))
+    yield engine
+    await engine.close()
+    await store.close()
+    await vault.close()
+
+
+@pytest.fixture
+async def tenant(engine: Engine) -> Tenant:
+    tenant = await engine.tenant("test")
+    declared = DataModel((AttributeDefinition("relative", SemanticType.RELATIONSHIP),))
+    tenant.data_model, _ = await engine.write(tenant, lambda t, at: update_data_model(t, tenant, declared))
+    return tenant
+
+
+async def family_of_three(engine: Engine, tenant: Tenant) -> list[bytes]:
+    """Ann, Tom and Kim at one door; Ann's record names Tom's."""
+    ann = Record("crm", "1", {**HOME, "given_name": "Ann", "relative": Relationship(RelationshipKind.SPOUSE, "crm", "2")})
+    others = [Record("crm", id, {**HOME, "given_name": name}) for id, name in (("2", "Tom"), ("3", "Kim"))]
+    requests = [pb.UpsertRecordRequest(record=record.to_proto()) for record in (ann, *others)]
+    prepared = [Preparer(Config()).prepare(tenant, request) for request in requests]
+    done = [await one for one in await engine.upsert(tenant, [one for one in prepared if isinstance(one, PreparedUpsert)])]
+    return [getattr(one, "identity", b"") for one in done]
+
+
+async def test_a_hidden_member_is_in_no_household_and_in_no_count(engine: Engine, tenant: Tenant) -> None:
+    ann, tom, kim = await family_of_three(engine, tenant)
+
+    without_tom = await get_households(engine, tenant, "identities", ann, None, SightWithout(tom))
+    alone = await get_households(engine, tenant, "identities", ann, None, SightWithout(tom, kim))
+    listed, _ = await list_households(engine, tenant, b"", 10, None, SightWithout(tom, kim))
+
+    assert [[member.identity for member in home.members] for home in without_tom.views] == [sorted([ann, kim])]
+    assert list(alone.views) == listed == []
+    with pytest.raises(NotFound):
+        await get_households(engine, tenant, "households", without_tom.views[0].id, None, SightWithout(tom, kim))
+
+
+async def test_a_hidden_person_answers_as_one_that_is_not_there(engine: Engine, tenant: Tenant) -> None:
+    _, tom, _ = await family_of_three(engine, tenant)
+
+    for ask in (list_memberships, list_relationships):
+        with pytest.raises(NotFound):
+            await ask(engine, tenant, tom, None, SightWithout(tom))
+    with pytest.raises(NotFound):
+        await get_households(engine, tenant, "identities", tom, None, SightWithout(tom))
+
+
+async def test_history_and_relationships_leave_hidden_people_out(engine: Engine, tenant: Tenant) -> None:
+    ann, tom, kim = await family_of_three(engine, tenant)
+
+    seen = await list_relationships(engine, tenant, ann, None, SightWithout())
+    hidden = await list_relationships(engine, tenant, ann, None, SightWithout(tom))
+    memberships = await list_memberships(engine, tenant, ann, None, SightWithout(tom, kim))
+
+    assert [(one.kind.name, one.identity) for one in seen] == [("SPOUSE", tom)]
+    assert hidden == memberships == []
+
+
+async def test_an_export_leaves_hidden_people_out(engine: Engine, tenant: Tenant) -> None:
+    _, tom, _ = await family_of_three(engine, tenant)
+
+    parts = [part async for part in export_golden(engine, tenant, Export(is_csv=True), None, "", SightWithout(tom))]
+
+    assert sum(part.rows for part in parts) == 2
+    assert b"Tom" not in b"".join(part.data for part in parts)
+
+
+@pytest.mark.parametrize("role", ["reader", "writer", "admin"])
+async def test_every_role_sees_everybody_of_its_tenant(engine: Engine, tenant: Tenant, role: Role) -> None:
+    people = await family_of_three(engine, tenant)
+
+    async with engine.reader(tenant) as reader:
+        assert await RoleSight(Caller("somebody", "test", role)).identities(reader, people) == set(people)

@@ -6,6 +6,7 @@ import sys
 from importlib import import_module
 
 _BENCHMARKS = {
+    "identity": "bench.identity",
     "online": "bench.online",
     "people": "bench.made_people",
     "quality": "bench.quality",

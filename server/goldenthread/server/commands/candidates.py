@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import product
 
 import numpy as np
 from msgspec import Struct
@@ -130,62 +131,153 @@ async def match_edges(reader: Transaction, tenant: Tenant, changed: Sequence[Key
     changed = [Keyed(k.record, k.member, keys_of(tenant.generation, k.before), k.keys) if k.before else k for k in changed]
     keys = _Keys(reader, tenant.active, changed)
     await keys.load(keys.touched)
-    digests: dict[bytes, bytes] = {}
-    pairs: set[Pair] = set()
-    fresh = {keyed.record for keyed in changed if keyed.member is not None}
-    for keyed in changed:
-        if keyed.member is None:
-            continue
-        for key in keyed.keys:
-            on = keys.after.get(key)
-            if on is not None and len(on) > 1:
-                digests.update(on)
-                pairs.update(_pair(keyed.record, other) for other in on if other != keyed.record)
-    for key in keys.crossed_down():
-        on = keys.after[key]
-        digests.update(on)
-        others = sorted(on)
-        pairs.update((a, b) for i, a in enumerate(others) for b in others[i + 1 :])
-
-    put = await _score(reader, tenant, changed, pairs, digests)
-    wanted = {(edge.source, edge.target): edge.weight for edge in put}
+    groups = _Groups(keys, changed)
+    known: dict[bytes, Profile] = {k.member.digest: k.member.profile for k in changed if k.member is not None}
+    weigher = _Weigher(reader, tenant, known, groups.digests)
+    own = await weigher.weigh({(digest, digest) for digest in groups.repeated()})
+    groups.stand_in({digest for (digest, _), weight in own.items() if weight >= tenant.match_model.link_weight})
+    weights = await weigher.weigh(groups.profile_pairs())
+    wanted = groups.pairs(weights, tenant.match_model.link_weight, tenant.match_model.review_weight)
     end: list[EdgeRef] = []
     kind = tenant.active.matches
+    stored |= groups.judged_again
     for edge in await reader.matches(sorted(stored), kind) if stored else ():
         pair = (edge.source, edge.target)
-        if pair in wanted and wanted[pair] == edge.weight:
+        if wanted.get(pair) == edge.weight:
             del wanted[pair]
         else:
             end.append(EdgeRef(kind, *pair))
-    end += await _no_longer_candidates(reader, tenant, keys, fresh | stored)
-    put = [edge for edge in put if (edge.source, edge.target) in wanted]
+    end += await _no_longer_candidates(reader, tenant, keys, {keyed.record for keyed in changed} | groups.judged_again)
+    put = [Edge(kind, *pair, weight) for pair, weight in sorted(wanted.items())]
     if tenant.copies:
         put += [Edge(EdgeKind.MATCHES, edge.source, edge.target, edge.weight) for edge in put]
         end += [EdgeRef(EdgeKind.MATCHES, ref.source, ref.target) for ref in end]
     return Matching(put, end, keys.stored)
 
 
-async def _score(
-    reader: Reader, tenant: Tenant, changed: Sequence[Keyed], pairs: set[Pair], digests: Mapping[bytes, bytes]
-) -> list[Edge]:
-    """Score the pairs; give an edge for each that is at least worth a review."""
-    if not pairs:
-        return []
-    profiles: dict[bytes, Profile] = {k.member.digest: k.member.profile for k in changed if k.member is not None}
-    unknown = [(record, digest) for record, digest in digests.items() if digest not in profiles]
-    profiles.update(await tenant.profiles_of(reader, unknown))
+class _Groups:
+    """Records by profile, and which of them are paired.
 
-    def weigh() -> list[Edge]:
-        place = {digest: i for i, digest in enumerate(profiles)}
-        # A pair whose record was shredded meanwhile has no profile and can't be a match.
-        whole = [(a, b) for a, b in sorted(pairs) if digests[a] in place and digests[b] in place]
-        left = np.array([place[digests[a]] for a, _ in whole], dtype=np.int32)
-        right = np.array([place[digests[b]] for _, b in whole], dtype=np.int32)
-        weights = tenant.scorer.weights(list(profiles.values()), left, right)
-        kept = np.flatnonzero(weights >= tenant.match_model.review_weight).tolist()
-        return [Edge(tenant.active.matches, whole[i][0], whole[i][1], int(weights[i])) for i in kept]
+    Records of one profile share all keys and match the same others alike. Where two of them are worth a link, the first stands
+    in for all: only it is linked with other profiles, and with each of its own. So a thousand records of few profiles make few
+    links, and hang together just as if each had every link.
+    """
 
-    return await asyncio.to_thread(weigh)
+    def __init__(self, keys: _Keys, changed: Sequence[Keyed]) -> None:
+        self._keys = keys
+        self._fresh = {keyed.record for keyed in changed if keyed.member is not None}
+        self._keys_of: dict[bytes, set[bytes]] = defaultdict(set)
+        """Keys of each profile that a changed record has or had."""
+        self._left = {edge.profile for keyed in changed for edge in keyed.before}
+        for keyed in changed:
+            for edge in keyed.before:
+                self._keys_of[edge.profile].add(edge.target)
+            if keyed.member is not None:
+                self._keys_of[keyed.member.digest].update(keyed.keys)
+        self.digests: dict[bytes, bytes] = {}
+        """Profiles of all records that may be paired."""
+        self._of: dict[bytes, set[bytes]] = defaultdict(set)
+        for key in (*dict.fromkeys(key for of in self._keys_of.values() for key in of), *keys.crossed_down()):
+            self.digests.update(keys.after.get(key, _NOBODY))
+        for record, digest in self.digests.items():
+            self._of[digest].add(record)
+        self._stand_ins: set[bytes] = set()
+        self.judged_again: set[bytes] = set()
+        """Records that stay as they are, and whose pairs change because another stands in for them now."""
+
+    def repeated(self) -> list[bytes]:
+        """List the profiles that several records have or had: with one record it does not matter who stands in."""
+        return [digest for digest, of in self._of.items() if len(of) > 1 or digest in self._left]
+
+    def stand_in(self, profiles: set[bytes]) -> None:
+        """Let the first record of each of these profiles stand in for the others; find those that this changes."""
+        self._stand_ins = profiles
+        for digest, keys in self._keys_of.items():
+            before = {record for key in keys for record, had in self._keys.before.get(key, _NOBODY).items() if had == digest}
+            after = self._of.get(digest, set())
+            if digest in profiles and before and after and min(before) != min(after):
+                self.judged_again |= after - self._fresh
+
+    def profile_pairs(self) -> set[Pair]:
+        """List the pairs of profiles to weigh."""
+        return {
+            _pair(digest, other)
+            for digest, _, others in self._judged()
+            for other in others
+            if digest != other or len(self._of[digest]) > 1
+        }
+
+    def pairs(self, weights: Mapping[Pair, int], link_weight: int, review_weight: int) -> dict[Pair, int]:
+        """List the pairs of records that match, with their weights. Doubtful ones are listed all, for people to choose from."""
+        found: dict[Pair, int] = {}
+        for digest, records, others in self._judged():
+            for other in others:
+                weight = weights.get(_pair(digest, other))
+                if weight is None or weight < review_weight:
+                    continue
+                pairs: Iterable[Pair]
+                if weight < link_weight:
+                    pairs = product(records, self._of[other])
+                elif digest == other:
+                    pairs = self._own_pairs(digest, records)
+                else:
+                    pairs = product(records & self._standing(digest), self._standing(other))
+                for one, two in pairs:
+                    if one != two:
+                        found[_pair(one, two)] = weight
+        return found
+
+    def _judged(self) -> Iterator[tuple[bytes, set[bytes], set[bytes]]]:
+        """Give the records that are judged, by profile, with the profiles that theirs shares a key with, itself among them."""
+        judged = self._fresh | self.judged_again
+        for digest, keys in self._keys_of.items():
+            mine = self._of.get(digest, set()) & judged
+            if mine:
+                yield digest, mine, self._profiles_on(keys)
+        for key in self._keys.crossed_down():
+            profiles = self._profiles_on([key])
+            for digest in profiles:
+                yield digest, self._of[digest], profiles
+
+    def _profiles_on(self, keys: Iterable[bytes]) -> set[bytes]:
+        return {digest for key in keys for digest in self._keys.after.get(key, _NOBODY).values()}
+
+    def _standing(self, digest: bytes) -> set[bytes]:
+        records = self._of[digest]
+        return {min(records)} if digest in self._stand_ins else records
+
+    def _own_pairs(self, digest: bytes, records: set[bytes]) -> Iterable[Pair]:
+        """Pair the record that stands in for a profile with the others of it, where any of them is judged."""
+        standing = self._standing(digest)
+        return product(standing, self._of[digest] if records & standing else records)
+
+
+class _Weigher:
+    """Weigh pairs of profiles, each once."""
+
+    def __init__(self, reader: Reader, tenant: Tenant, known: Mapping[bytes, Profile], records: Mapping[bytes, bytes]) -> None:
+        self._reader, self._tenant = reader, tenant
+        self._profiles = dict(known)
+        self._record_of = {digest: record for record, digest in records.items()}
+
+    async def weigh(self, pairs: set[Pair]) -> dict[Pair, int]:
+        """Weigh pairs of digests; one whose record was shredded meanwhile has no profile, and its pairs no weight."""
+        if not pairs:
+            return {}
+        wanted = {digest for pair in pairs for digest in pair} - self._profiles.keys()
+        if wanted:
+            unknown = [(self._record_of[digest], digest) for digest in wanted]
+            self._profiles.update(await self._tenant.profiles_of(self._reader, unknown))
+
+        def weigh() -> dict[Pair, int]:
+            place = {digest: i for i, digest in enumerate(self._profiles)}
+            whole = sorted(pair for pair in pairs if pair[0] in place and pair[1] in place)
+            left = np.array([place[a] for a, _ in whole], dtype=np.int32)
+            right = np.array([place[b] for _, b in whole], dtype=np.int32)
+            weights = self._tenant.scorer.weights(list(self._profiles.values()), left, right)
+            return dict(zip(whole, weights.tolist(), strict=True))
+
+        return await asyncio.to_thread(weigh)
 
 
 async def _no_longer_candidates(reader: Transaction, tenant: Tenant, keys: _Keys, judged: set[bytes]) -> list[EdgeRef]:

@@ -29,6 +29,7 @@ from msgspec import Struct
 
 from goldenthread.graph.model import Edge, EdgeKind
 from goldenthread.resolver.scoring import MatchModel, Scorer
+from goldenthread.server.commands.pair_weights import PairWeights
 
 __all__ = ["Deployment", "Generation", "keys_of", "next_generation", "tagged"]
 
@@ -73,6 +74,8 @@ class Generation(Struct):
     scorer: Scorer
     matches: EdgeKind = EdgeKind.MATCHES
     """Kind of the edges that are read; while switching, changes are copied to MATCHES."""
+    weights: PairWeights = msgspec.field(default_factory=PairWeights)
+    """Weights of pairs in large components."""
 
 
 def next_generation(deployment: Deployment) -> int:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import product
 
 import numpy as np
 from msgspec import Struct
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 from goldenthread.graph.errors import Conflict
 from goldenthread.graph.model import Edge, EdgeKind, Node, NodeKind
 from goldenthread.graph.store import ChangeSet, Component, EdgeRef, Reader
-from goldenthread.resolver.clusters import Clustering, Decision, cluster
+from goldenthread.resolver.clusters import Clustering, Decision, Weights, cluster
 from goldenthread.resolver.guards import IDENTITY_SIZE
 from goldenthread.resolver.normalise import Profile
 from goldenthread.resolver.vetoes import Vetoes
@@ -43,8 +44,8 @@ __all__ = [
     "weight_matrix",
 ]
 
-_DENSE = 512
-"""Components up to this many records are scored as one matrix; larger ones ask for weights pair by pair."""
+_FEW = 40
+"""Components up to this many records are scored together, as one matrix each; of larger ones the weights are remembered."""
 
 
 class Change(Struct, kw_only=True):
@@ -311,7 +312,7 @@ def _cut_all(tenant: Tenant, parts: Sequence[Part]) -> tuple[list[list[bytes]], 
     groups: list[list[bytes]] = []
     reviews: list[NeedsReview] = []
     fired: Counter[str] = Counter()
-    small = [part for part in parts if 1 < len(part.records) <= _DENSE]
+    small = [part for part in parts if 1 < len(part.records) <= _FEW]
     matrices = _matrices(tenant, small)
     for part in parts:
         if len(part.records) == 1:
@@ -349,15 +350,10 @@ def cut_part(
     tenant: Tenant, part: Part, vetoes: Vetoes | None, matrix: NDArray[np.int64] | None = None, *, explain: bool
 ) -> Clustering:
     """Cut one component into identities."""
-    profiles = [member.profile for member in part.members]
-
-    def weigh(left: NDArray[np.int32], right: NDArray[np.int32]) -> NDArray[np.int64]:
-        return tenant.scorer.weights(profiles, left, right)
-
     return cluster(
         [member.order_key for member in part.members],
         [member.digest for member in part.members],
-        weigh if matrix is None else matrix,
+        _weigher(tenant, part, remember=not explain) if matrix is None else matrix,
         part.decisions,
         tenant.clustering,
         vetoes,
@@ -368,6 +364,18 @@ def cut_part(
 def weight_matrix(tenant: Tenant, part: Part) -> NDArray[np.int64]:
     """Weigh all pairs of one component, for what cuts it more than once."""
     return _matrices(tenant, [part])[id(part)]
+
+
+def _weigher(tenant: Tenant, part: Part, *, remember: bool) -> Weights:
+    """Say how pairs of a component's members are weighed; those of different profiles are looked up where they fit."""
+    profiles: dict[bytes, Profile] = {member.digest: member.profile for member in part.members}
+    place = {digest: i for i, digest in enumerate(profiles)}
+    point = np.array([place[member.digest] for member in part.members], dtype=np.int32)
+    distinct = list(profiles.values())
+    if not remember or len(distinct) > tenant.clustering.max_component:
+        return lambda left, right: tenant.scorer.weights(distinct, point[left], point[right])
+    table = tenant.active.weights.table(tenant.scorer, list(profiles), distinct)
+    return lambda left, right: table[point[left], point[right]]
 
 
 def _matrices(tenant: Tenant, parts: Sequence[Part]) -> dict[int, NDArray[np.int64]]:
@@ -419,12 +427,19 @@ def _dispute_changes(
     """Mark, for any two identities that a link joins, the strongest pair between them, for the review queue."""
     wanted: dict[tuple[bytes, bytes], int] = {}
     for part in parts:
+        if len({identity_of[record] for record in part.records}) == 1:
+            continue
+        homes: dict[bytes, dict[bytes, int]] = defaultdict(dict)  # of each profile, the first place it has in an identity
+        for place, (record, member) in enumerate(zip(part.records, part.members, strict=True)):
+            homes[member.digest].setdefault(identity_of[record], place)
         strongest: dict[tuple[bytes, bytes], tuple[int, int, int]] = {}
-        for (i, j), weight in part.weights.items():
-            one, other = identity_of[part.records[i]], identity_of[part.records[j]]
-            if one != other:
-                between = (one, other) if one < other else (other, one)
-                strongest[between] = min(strongest.get(between, (-weight, i, j)), (-weight, i, j))
+        digests = [member.digest for member in part.members]
+        for (left, right), weight in {(digests[i], digests[j]): weight for (i, j), weight in part.weights.items()}.items():
+            for (one, i), (other, j) in product(homes[left].items(), homes[right].items()):
+                if one != other:
+                    between = (one, other) if one < other else (other, one)
+                    found = (-weight, min(i, j), max(i, j))
+                    strongest[between] = min(strongest.get(between, found), found)
         for negative, i, j in strongest.values():
             a, b = sorted((part.records[i], part.records[j]))
             wanted[a, b] = -negative

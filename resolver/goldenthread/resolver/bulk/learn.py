@@ -40,7 +40,7 @@ from goldenthread.resolver.scoring.model import (
     library_versions,
 )
 
-__all__ = ["Learned", "learn"]
+__all__ = ["Learned", "learn", "sketch_ahead"]
 
 Floats = NDArray[np.float64]
 
@@ -174,9 +174,24 @@ def learn(
     return Learned(_model(columns, lesson, rules, default_country, name), lesson, lesson.fit.expected_matches / share**2)
 
 
+def sketch_ahead(frame: Frame) -> None:
+    """Make the sketches that comparing all of very many profiles will want, while learning looks at a sample of them."""
+    if frame.rows > _SAMPLED:
+        for kind, name in _available(frame):
+            comparison = build_comparison(kind, name)
+            values: Values[Hashable] = feature_of(comparison, frame)  # type: ignore[arg-type]  # of its own values
+            if np.count_nonzero(values.codes) >= _least(frame):
+                ColumnLevels(comparison, values).ready()  # type: ignore[misc]  # of its own values
+
+
+def _least(frame: Frame) -> int:
+    """Say how many profiles must have a feature for it to be compared."""
+    return max(2, frame.rows // 200)
+
+
 def _columns(frame: Frame, rng: Random) -> list[_Column]:
     """Choose what to compare: every feature that enough profiles have and that takes more than one value."""
-    least = max(2, frame.rows // 200)
+    least = _least(frame)
     found = []
     for kind, name in _available(frame):
         comparison = build_comparison(kind, name)
@@ -256,7 +271,7 @@ def _available(frame: Frame) -> list[tuple[str, str]]:
         ("number", "government_number"), ("number", "account_number"), ("street", "street"), ("area", "area"),
     ]  # fmt: skip
     firms = frame.fields.get("organisations")
-    if firms is not None and int(np.count_nonzero(firms.codes)) >= max(2, frame.rows // 200):
+    if firms is not None and int(np.count_nonzero(firms.codes)) >= _least(frame):
         found.append(("organisation", "organisation"))
     if not has_area:
         found.append(("text", "region"))

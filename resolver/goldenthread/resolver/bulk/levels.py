@@ -101,7 +101,7 @@ class ColumnLevels(Generic[F]):
         x, y = x[rest], y[rest]
         levels = self._remembered(x, y)
         open_ = np.flatnonzero(levels == _UNKNOWN)
-        if len(open_) and (sketch := self._ready()) is not None:
+        if len(open_) and (sketch := self.ready()) is not None:
             levels[open_] = sketch.quickly(x[open_], y[open_])
             open_ = open_[levels[open_] == _UNKNOWN]
         if len(open_):
@@ -109,8 +109,8 @@ class ColumnLevels(Generic[F]):
         found[rest] = levels
         return found
 
-    def _ready(self) -> Sketch | None:
-        """Make the sketch when the first pair needs it."""
+    def ready(self) -> Sketch | None:
+        """Make the sketch, when the first pair needs it or before."""
         if not self._is_ready:
             self._is_ready = True
             sketches, kind = self.feature.sketches, self.comparison.kind
@@ -146,7 +146,7 @@ class ColumnLevels(Generic[F]):
         low, high = np.minimum(x, y).astype(np.int64), np.maximum(x, y)
         packed, inverse = np.unique(low * size + high, return_inverse=True)
         first, second = np.divmod(packed, size)
-        sketch = self._ready()
+        sketch = self.ready()
         if sketch is None or sketch.closely is None:
             levels = self._asked(first, second)
         else:

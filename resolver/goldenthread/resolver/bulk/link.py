@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -16,7 +17,7 @@ from goldenthread.graph.model import SemanticType
 from goldenthread.resolver.bulk.cut import component_of_rows, cut
 from goldenthread.resolver.bulk.frame import Frame
 from goldenthread.resolver.bulk.guarded import Apart, apart, too_large, without_blocked
-from goldenthread.resolver.bulk.learn import learn
+from goldenthread.resolver.bulk.learn import learn, sketch_ahead
 from goldenthread.resolver.bulk.normalise_columns import normalise_columns
 from goldenthread.resolver.bulk.pairs import PairCounts, blocks_of, stream_pairs
 from goldenthread.resolver.bulk.weigh import ColumnScorer
@@ -210,7 +211,10 @@ def link_read(
         choice = work.kept("model", Choice)
     else:
         separate = apart(guards, point_of, read.sources)
-        choice = choose_model(distinct, np.bincount(point_of), default_country, seed, report, separate)
+        with ThreadPoolExecutor(1) as aside:
+            sketching = aside.submit(sketch_ahead, distinct)
+            choice = choose_model(distinct, np.bincount(point_of), default_country, seed, report, separate)
+            sketching.result()
         if work is not None:
             work.keep("model", choice)
     model = choice.model

@@ -279,6 +279,19 @@ def test_a_decision_binds_a_record_that_is_deleted_and_comes_back(client: Client
     assert identity_of(client, first) not in {identity_of(client, other), identity_of(client, second)}
 
 
+def test_a_decision_is_undone_also_while_a_record_of_it_is_deleted(client: Client) -> None:
+    first, second, other = put(client, ada("1"), ada("2"), grace("3"))
+    made = client.link_records([first], [second, other], reason="her pen name")
+    client.delete_record(first)
+    held = identity_of(client, second) == identity_of(client, other)
+
+    client.undo_decision(made.decision.name, reason="no")
+    client.upsert_record(ada("1", city="Rome"))
+
+    assert held
+    assert identity_of(client, first) == identity_of(client, second) != identity_of(client, other)
+
+
 def test_a_person_who_is_not_of_a_household_leaves_it_until_that_is_undone(client: Client) -> None:
     first, other = put(
         client,

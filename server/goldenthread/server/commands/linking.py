@@ -139,7 +139,7 @@ async def relink(reader: Reader, tenant: Tenant, change: Change, at: int) -> Lin
     succession = await succeed(reader, groups, old, at, change.back_to)
     identity_of, retired = succession.identity_of, succession.retired
     retired |= {identity: [] for identity in gone_from if identity not in set(identity_of.values()) and identity not in retired}
-    changes = await membership_changes(reader, succession, old)
+    changes = membership_changes(succession, old)
     _dispute_changes(parts, identity_of, [edge for component in components for edge in component.disputed], changes)
     away = _kept_away(decisions, rulings)
     await _household_changes(reader, members, identity_of, old, retired, away, changes)

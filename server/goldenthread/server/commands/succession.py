@@ -2,13 +2,14 @@
 
 The identity with the largest share of a group keeps its id, of equals the oldest. A group that comes off an identity gets back
 the id that most of its records had before, if that one was retired: it is the same person again, and no other may ever get
-that id. Undoing a decision gives records back to the identities they had when it was made.
+that id. Undoing a decision gives records back to the identities they had when it was made. An id that stays retired answers
+with whoever has its last records now, also when those come apart from its first successor.
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 
@@ -22,11 +23,16 @@ _MEMBERSHIP = frozenset({EdgeKind.RESOLVED_TO})
 
 
 class Succession(Struct):
-    """Which identity each record belongs to, who follows those that are retired, and which ids came back."""
+    """Which identity each record belongs to, who follows those that are retired, and which ids came back.
+
+    `heirs` says who follows identities that had been retired before, where that changes; nobody follows one that came back.
+    """
 
     identity_of: dict[bytes, bytes]
     retired: dict[bytes, list[bytes]]
     restored: set[bytes]
+    heirs: dict[bytes, tuple[Sequence[bytes], Sequence[bytes]]] = {}
+    """Successors before and after."""
 
 
 async def succeed(
@@ -45,12 +51,15 @@ async def succeed(
         then = history.at(back_to)
         usable = await _free(reader, set(then.values()) - claims.live) | claims.live
         returning = set(then.values())
+        # Who came since goes with whom it is one with, and claims nothing that is given back.
         claimed = {record: identity for record, identity in old.items() if identity not in returning}
         claims.settle(claimed | {record: identity for record, identity in then.items() if identity in usable})
     claims.settle(old, history.since)
-    if history.edges:
-        await _restore(reader, claims, history)
-    return claims.result(at)
+    former = await _retired(reader, history, claims.live)
+    _restore(claims, former)
+    succession = claims.result(at)
+    succession.heirs = _heirs(succession, former, claims.live)
+    return succession
 
 
 class _Claims:
@@ -138,10 +147,12 @@ class _History(Struct):
         """Say at which revision each record came to the identity it has."""
         return {edge.source: edge.recorded_from for edge in self.edges if edge.recorded_to == LIVE}
 
-    def former(self, records: Iterable[bytes]) -> set[bytes]:
-        """List the identities that records had and have no more."""
-        wanted = set(records)
-        return {edge.target for edge in self.edges if edge.source in wanted and edge.recorded_to < LIVE}
+
+class _Retired(Struct):
+    """A retired identity: the records that it had last, and who follows it."""
+
+    last: set[bytes]
+    heirs: Sequence[bytes]
 
 
 async def _free(reader: Reader, identities: set[bytes]) -> set[bytes]:
@@ -150,33 +161,56 @@ async def _free(reader: Reader, identities: set[bytes]) -> set[bytes]:
     return {id for id, identity in stored.items() if not identity.records}
 
 
-async def _restore(reader: Reader, claims: _Claims, history: _History) -> None:
+async def _retired(reader: Reader, history: _History, live: set[bytes]) -> dict[bytes, _Retired]:
+    """Read the identities that records had when they were retired; one that lost its last records by deletion is gone."""
+    former = {edge.target for edge in history.edges if edge.recorded_to < LIVE} - live
+    stored = await reader.identities(sorted(former)) if former else {}
+    ids = sorted(id for id, identity in stored.items() if not identity.records and identity.superseded_by)
+    left: dict[bytes, dict[int, set[bytes]]] = {id: defaultdict(set) for id in ids}
+    succeeded: dict[bytes, set[int]] = {id: set() for id in ids}
+    for edge in await reader.history(ids, _MEMBERSHIP | {EdgeKind.SUPERSEDED_BY}) if ids else ():
+        if edge.kind is EdgeKind.RESOLVED_TO and edge.target in left:
+            left[edge.target][edge.recorded_to].add(edge.source)
+        elif edge.source in succeeded:
+            succeeded[edge.source].add(edge.recorded_from)
+    retired: dict[bytes, _Retired] = {}
+    for id in ids:
+        last = max(left[id], default=0)
+        if last in succeeded[id]:
+            retired[id] = _Retired(left[id][last], stored[id].superseded_by)
+    return retired
+
+
+def _restore(claims: _Claims, retired: Mapping[bytes, _Retired]) -> None:
     """Give groups without an identity back the retired one whose last records they hold most of."""
-    waiting = claims.open()
-    former = {identity for _, group in waiting for identity in history.former(group)} - claims.live - claims.taken
-    former = await _free(reader, former)
-    if not former:
-        return
-    last: dict[bytes, tuple[int, set[bytes]]] = {}
-    for edge in await reader.history(sorted(former), _MEMBERSHIP):
-        if edge.target in former:
-            until, records = last.get(edge.target, (0, set()))
-            if edge.recorded_to > until:
-                last[edge.target] = edge.recorded_to, {edge.source}
-            elif edge.recorded_to == until:
-                records.add(edge.source)
     found = [
         (-len(held), identity, position)
-        for position, group in waiting
-        for identity, (_, records) in last.items()
-        if 2 * len(held := records & set(group)) > len(records)
+        for position, group in claims.open()
+        for identity, former in retired.items()
+        if 2 * len(held := former.last & set(group)) > len(former.last)
     ]
     for _, identity, position in sorted(found):
         if identity not in claims.taken and position not in claims.kept:
             claims.keep(position, identity)
 
 
-async def membership_changes(reader: Reader, succession: Succession, old: Mapping[bytes, bytes]) -> ChangeSet:
+def _heirs(
+    succession: Succession, retired: Mapping[bytes, _Retired], live: set[bytes]
+) -> dict[bytes, tuple[Sequence[bytes], Sequence[bytes]]]:
+    """Say who follows the retired identities whose last records are among those that are decided on."""
+    changed: dict[bytes, tuple[Sequence[bytes], Sequence[bytes]]] = {}
+    for id, former in retired.items():
+        heirs: set[bytes] = set()
+        if id not in succession.restored:
+            heirs = {succession.identity_of[record] for record in former.last if record in succession.identity_of}
+            if not former.last <= set(succession.identity_of):  # some are elsewhere
+                heirs |= set(former.heirs) - live
+        if heirs != set(former.heirs):
+            changed[id] = former.heirs, sorted(heirs)
+    return changed
+
+
+def membership_changes(succession: Succession, old: Mapping[bytes, bytes]) -> ChangeSet:
     """Say what must change in the store for records to have their identities."""
     changes = ChangeSet()
     known = set(old.values()) | succession.restored
@@ -192,7 +226,7 @@ async def membership_changes(reader: Reader, succession: Succession, old: Mappin
         changes.put_edges.append(Edge(EdgeKind.RESOLVED_TO, record, identity))
     for former, heirs in succession.retired.items():
         changes.put_edges += [Edge(EdgeKind.SUPERSEDED_BY, former, heir) for heir in heirs]
-    if succession.restored:
-        for id, stored in (await reader.identities(sorted(succession.restored))).items():
-            changes.end_edges += [EdgeRef(EdgeKind.SUPERSEDED_BY, id, heir) for heir in stored.superseded_by]
+    for former, (before_it, after_it) in succession.heirs.items():
+        changes.end_edges += [EdgeRef(EdgeKind.SUPERSEDED_BY, former, heir) for heir in before_it if heir not in after_it]
+        changes.put_edges += [Edge(EdgeKind.SUPERSEDED_BY, former, heir) for heir in after_it if heir not in before_it]
     return changes

@@ -6,8 +6,10 @@ An answer is one row of nested lists for each branch of a UNION.
 
 from __future__ import annotations
 
+from functools import cache
+
 from goldenthread.graph.model import EdgeKind, NodeKind
-from goldenthread.graph.schema import STATEFUL
+from goldenthread.graph.schema import EDGE_ENDS, STATEFUL
 from goldenthread.graph.stores.neo4j.encoding import LABELS, PREFIX_DIGITS, columns
 
 __all__ = [
@@ -23,7 +25,6 @@ __all__ = [
     "DECISIONS",
     "EDGES_AMONG",
     "EVENTS",
-    "HISTORY",
     "HOUSEHOLDS",
     "IDENTITIES",
     "IDENTITIES_WITH",
@@ -49,6 +50,7 @@ __all__ = [
     "TENANTS_HAVING",
     "VERSIONS",
     "WALK_STEP",
+    "history",
 ]
 
 
@@ -195,10 +197,16 @@ DECISIONS = f"""UNWIND $keys AS key
 MATCH (r:Record {{key: key}})-[e:MUST_LINK|CANNOT_LINK|BINDS]->(d:Decision) WHERE {_live("e")}
 WITH DISTINCT d RETURN collect({columns("d", NodeKind.DECISION)})"""
 
-HISTORY = f"""MATCH (n:{_ANY}) WHERE n.key IN $keys
-MATCH (n)-[e]-() WHERE type(e) IN $kinds AND e.recorded_from <= $revision
+
+@cache
+def history(kinds: frozenset[EdgeKind]) -> str:
+    """Ask for every edge of some kinds, live or ended, from nodes of the kinds that such edges join."""
+    ends = {end for kind in kinds for side in EDGE_ENDS[kind] for end in side}
+    return f"""MATCH (n:{"|".join(LABELS[end] for end in sorted(ends))}) WHERE n.key IN $keys
+MATCH (n)-[e:{"|".join(kind.name for kind in sorted(kinds))}]-() WHERE e.recorded_from <= $revision
 WITH DISTINCT e RETURN collect([type(e), startNode(e).key, endNode(e).key, e.weight, e.profile, e.recorded_from,
   CASE WHEN e.recorded_to <= $revision THEN e.recorded_to END])"""
+
 
 REQUESTS = f"""UNWIND $keys AS key MATCH (q:Request {{key: key}}) WHERE q.recorded_from <= $revision
 RETURN collect({columns("q", NodeKind.REQUEST)})"""

@@ -207,8 +207,7 @@ class Reads:
         """Get every edge of these kinds with an end among the nodes, ended ones too, each once."""
         if not ids or not kinds:
             return []
-        names: list[Plain] = [kind.name for kind in kinds]
-        return _edges(await self._collected(queries.HISTORY, keys=self._keys(ids), kinds=names))
+        return _edges(await self._collected(queries.history(kinds), keys=self._keys(ids)))
 
     async def requests(self, ids: Sequence[bytes]) -> dict[bytes, Node]:
         """Get Request nodes by id."""

@@ -197,10 +197,10 @@ DECISIONS = packed(
 )
 LABELS = packed("bibbbi", _ABOUT.format(near="source", far="target", kinds=int(EdgeKind.LABELLED)))
 
-_HISTORY = f"""
+_HISTORY = """
 SELECT s.id, e.kind, t.id, e.weight, e.profile, e.recorded_from, e.recorded_to FROM carray(:ids) c
-CROSS JOIN node n ON n.tenant = :tenant AND n.kind IN ({",".join(str(int(kind)) for kind in NodeKind)}) AND n.id = c.value
-CROSS JOIN edge e ON e.{{near}} = n.nid AND e.kind IN (SELECT value FROM carray(:kinds)) AND e.recorded_from <= :rev
+CROSS JOIN node n ON n.tenant = :tenant AND n.kind IN (SELECT value FROM carray(:ends)) AND n.id = c.value
+CROSS JOIN edge e ON e.{near} = n.nid AND e.kind IN (SELECT value FROM carray(:kinds)) AND e.recorded_from <= :rev
 CROSS JOIN node s ON s.nid = e.source CROSS JOIN node t ON t.nid = e.target"""
 HISTORY_OUT = _HISTORY.format(near="source")
 HISTORY_IN = _HISTORY.format(near="target")

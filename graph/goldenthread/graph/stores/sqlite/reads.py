@@ -16,7 +16,7 @@ import apsw
 import msgspec
 
 from goldenthread.graph.model import LIVE, Edge, EdgeKind, Node, NodeKind, Property
-from goldenthread.graph.schema import NODE_PROPERTIES
+from goldenthread.graph.schema import EDGE_ENDS, NODE_PROPERTIES
 from goldenthread.graph.store import Band, Component, Posting, RecordState, Revision, StoredIdentity, Subgraph, events_id
 from goldenthread.graph.stores.sqlite import queries
 from goldenthread.graph.stores.sqlite.packed import PackedRead
@@ -276,8 +276,9 @@ class Session:
     def history(self, ids: Sequence[bytes], kinds: frozenset[EdgeKind]) -> Sequence[Edge]:
         found: dict[tuple[bytes, int, bytes, int], Edge] = {}
         numbers = apsw.carray(_int64([int(kind) for kind in kinds]))
-        for query in (queries.HISTORY_OUT, queries.HISTORY_IN) if kinds else ():
-            for row in self._query(query, ids, kinds=numbers):
+        for side, query in enumerate((queries.HISTORY_OUT, queries.HISTORY_IN)) if ids and kinds else ():
+            ends = {int(end) for kind in kinds for end in EDGE_ENDS[kind][side]}
+            for row in self._query(query, ids, kinds=numbers, ends=apsw.carray(_int64(sorted(ends)))):
                 edge = _edge(row)
                 found[edge.source, int(edge.kind), edge.target, edge.recorded_from] = edge
         at = self.revision.number

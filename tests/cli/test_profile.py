@@ -161,3 +161,17 @@ def test_people_get_a_table(tmp_path: Path, run: Run) -> None:
 
     assert ran.code == 0
     assert any("phone" in line and "identifies" in line and "100%" in line for line in ran.out.splitlines())
+
+
+def test_a_source_in_which_nobody_comes_twice_is_noticed_where_others_repeat_them(tmp_path: Path, run: Run) -> None:
+    known = people(300)
+    twice = [*range(0, 60), *range(0, 60, 2)]
+    clean = write(tmp_path / "clean.csv", known)
+    messy = write(tmp_path / "messy.csv", {name: [values[i] for i in twice] for name, values in known.items()})
+
+    both, alone = run("profile", clean, messy, "--json"), run("profile", clean, "--json")
+    told = run("profile", clean, messy)
+
+    assert both.facts["clean_sources"] == [{"source": "clean", "records": 300, "shared": 60}]
+    assert alone.facts["clean_sources"] == []
+    assert "--duplicate-free clean" in " ".join(told.err.split())

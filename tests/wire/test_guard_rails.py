@@ -76,6 +76,7 @@ def test_a_source_declared_free_of_duplicates_comes_apart_and_together_again(cli
     client.wait_drained(timeout_seconds=60)
     apart = {record.source_record_id: record.identity for record in client.list_records()}
     counts = {one.guard: one.count for one in client.get_guard_counts().counts}
+    told = client.explain_match(apart["1"], apart["2"]).separation
     client.update_guard_rails(guard_rails_message(guards.GuardRails()))
     client.wait_drained(timeout_seconds=60)
 
@@ -83,6 +84,7 @@ def test_a_source_declared_free_of_duplicates_comes_apart_and_together_again(cli
     assert (effect.identities_split, effect.identities_before, effect.identities_after) == (1, 1, 2)
     assert answer.job.is_deferred
     assert apart["1"] == apart["3"] != apart["2"]
+    assert (told.by, told.guard, told.subject) == ("veto", "duplicate_free", "crm")
     assert counts["duplicate_free"] >= 1
     assert {record.identity for record in client.list_records()} == {first}
 

@@ -165,6 +165,8 @@ def _apart(separation: Separation) -> str:
             return "Two of their records would link, but nothing that is not shared by too many brought them together."
         case "size":
             return "So many records hang together that weaker links were cut."
+        case "veto":
+            return f"Two of their records link, but the guard {separation.guard} ({separation.subject}) keeps them apart."
         case by:
             return f"Two of their records link, but a {by} keeps them apart."
 

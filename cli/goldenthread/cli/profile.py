@@ -51,6 +51,7 @@ def profile(
     from goldenthread.cli import output
     from goldenthread.cli.files import read_files
     from goldenthread.graph.model import PartialDate
+    from goldenthread.resolver.bulk.clean_sources import clean_sources
     from goldenthread.resolver.bulk.guess_file import to_yaml
     from goldenthread.resolver.bulk.profiling import profile_columns
 
@@ -59,6 +60,7 @@ def profile(
     )
     now = datetime.now(UTC)
     found = profile_columns(table, guess, PartialDate(now.year, now.month, now.day))
+    clean = clean_sources(table, guess)
     if write_columns is not None:
         write_columns.write_text(to_yaml(guess), encoding="utf-8")
     warnings = [*table.warnings, *guess.warnings]
@@ -69,6 +71,7 @@ def profile(
                 "sources": list(found[0].sources) if found else [],
                 "country": guess.default_country,
                 "columns": to_builtins(found),
+                "clean_sources": to_builtins(clean),
                 "warnings": warnings,
             }
         )
@@ -77,6 +80,11 @@ def profile(
     heads = ["column", "meaning", "use", "filled", "valid", "distinct", "agree by chance", "remarks"]
     title = f"{table.rows:,} records, read as of {guess.default_country}"
     output.show(output.table(title, heads, rows, numbers=["filled", "valid", "distinct", "agree by chance"]))
+    for one in clean:
+        output.note(
+            f"The source {one.source} looks free of duplicates: of {one.records:,} people nobody comes twice, while "
+            f"{one.shared:,} are in other sources too. If it is, say so with --duplicate-free {one.source}."
+        )
     for warning in warnings:
         output.warn(warning)
     if write_columns is not None:

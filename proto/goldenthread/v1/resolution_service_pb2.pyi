@@ -623,6 +623,8 @@ class Separation(_message.Message):
     LINK_WEIGHT_FIELD_NUMBER: _builtins.int
     MIN_AVERAGE_FIELD_NUMBER: _builtins.int
     MISSING_WEIGHT_FIELD_NUMBER: _builtins.int
+    GUARD_FIELD_NUMBER: _builtins.int
+    SUBJECT_FIELD_NUMBER: _builtins.int
     by: _builtins.str
     """weight: no two of their records link. blocking: two would, but nothing brought them together. average: too little speaks for
     all their records together. decision, veto or size: a steward, a rule, or that too many hang together.
@@ -637,6 +639,10 @@ class Separation(_message.Message):
     """The average that all pairs must reach, in bits."""
     missing_weight: _builtins.float
     """By how much the weight (by weight) or the average (by average) falls short, in bits; else 0."""
+    guard: _builtins.str
+    """The guard rail that vetoes (by veto), as duplicate_free."""
+    subject: _builtins.str
+    """Of what their records disagree, where a guard rail vetoes: a source, sources, or a type of number and its issuer."""
     @_builtins.property
     def records(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The two records, one of each, that match best."""
@@ -651,10 +657,12 @@ class Separation(_message.Message):
         link_weight: _builtins.float = ...,
         min_average: _builtins.float = ...,
         missing_weight: _builtins.float = ...,
+        guard: _builtins.str = ...,
+        subject: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["average_weight", b"average_weight", "by", b"by", "link_weight", b"link_weight", "min_average", b"min_average", "missing_weight", b"missing_weight", "records", b"records", "strongest_weight", b"strongest_weight"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["average_weight", b"average_weight", "by", b"by", "guard", b"guard", "link_weight", b"link_weight", "min_average", b"min_average", "missing_weight", b"missing_weight", "records", b"records", "strongest_weight", b"strongest_weight", "subject", b"subject"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -9,6 +9,7 @@ import numpy as np
 from msgspec import Struct
 
 from goldenthread.graph.store import Reader
+from goldenthread.resolver.vetoes import GroupClaims, Subject, first_disagreement, together
 from goldenthread.server.commands.linking import Part, component_parts, cut_part, vetoes_of
 from goldenthread.server.commands.prepare_record import Member
 from goldenthread.server.commands.tenants import Tenant
@@ -22,6 +23,7 @@ class Apart(Struct, frozen=True):
     """Why two groups of records are not one identity.
 
     `missing` is by how much the weight (by `weight`) or the average (by `average`) falls short of what it must reach.
+    `guard` is the guard rail that vetoes (by `veto`), and of what its records disagree, as a source or a type of number.
     """
 
     by: ApartBy
@@ -29,6 +31,7 @@ class Apart(Struct, frozen=True):
     strongest_weight: int
     average: int
     missing: int
+    guard: Subject | None = None
 
 
 def cuts_of(tenant: Tenant, parts: Iterable[Part], pairs: Iterable[tuple[bytes, bytes]]) -> dict[tuple[bytes, bytes], ApartBy]:
@@ -69,4 +72,17 @@ async def what_keeps_apart(
     if by is None:
         by = "blocking" if weight >= settings.link_weight else "weight"
     missing = settings.link_weight - weight if by == "weight" else settings.min_average - average if by == "average" else 0
-    return Apart(by, strongest, weight, average, missing)
+    guard = None
+    if by == "veto":
+        one, other = (_claims(tenant, [members[record] for record in side], side) for side in (left, right))
+        guard = first_disagreement(one, other)
+    return Apart(by, strongest, weight, average, missing, guard)
+
+
+def _claims(tenant: Tenant, members: Sequence[Member], records: Sequence[bytes]) -> GroupClaims:
+    """Gather what the members of an identity claim."""
+    claims: GroupClaims = {}
+    for member, record in zip(members, records, strict=True):
+        own = tenant.guards.claims(member.order_key[0], member.profile, record)
+        claims = together(claims, {subject: frozenset({values}) for subject, values in own.items()})
+    return claims

@@ -256,6 +256,8 @@ def _separation(tenant: Tenant, apart: Apart) -> pb.Separation:
         link_weight=bits(model.link_weight),
         min_average=bits(model.min_average),
         missing_weight=bits(apart.missing),
+        guard=apart.guard[0] if apart.guard is not None else "",
+        subject=apart.guard[1] if apart.guard is not None else "",
     )
 
 

@@ -37,6 +37,8 @@ from goldenthread.client.messages import (
     LineageCause,
     Match,
     Membership,
+    Model,
+    ModelState,
     NodeKind,
     RecordMessage,
     ReviewAnswer,
@@ -53,6 +55,7 @@ from goldenthread.client.messages import (
     to_dict,
     value_text,
 )
+from goldenthread.client.models import PairLabel
 from goldenthread.client.record import (
     AttributeInput,
     Consent,
@@ -118,7 +121,10 @@ __all__ = [
     "LineageCause",
     "Match",
     "Membership",
+    "Model",
+    "ModelState",
     "NodeKind",
+    "PairLabel",
     "PartialDate",
     "Party",
     "PersonName",

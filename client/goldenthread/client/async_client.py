@@ -19,6 +19,7 @@ from goldenthread.client.decisions import AsyncDecisions
 from goldenthread.client.following import Events, Following, cursor_of
 from goldenthread.client.households import AsyncHouseholds
 from goldenthread.client.jobs import AsyncJobs
+from goldenthread.client.models import AsyncModels
 from goldenthread.client.record import AttributeInput, IdentifierKey, Record, SourceKey
 from goldenthread.client.requests import AsOf, Requests, upsert
 from goldenthread.client.retry import Retry
@@ -57,7 +58,7 @@ _Stream: TypeAlias = (
 )
 
 
-class AsyncClient(AsyncDecisions, AsyncHouseholds, AsyncJobs, AsyncReview):
+class AsyncClient(AsyncDecisions, AsyncHouseholds, AsyncJobs, AsyncModels, AsyncReview):
     """A connection to one tenant of a server.
 
     Safe to share between tasks of one event loop. Every call has a deadline; retryable failures are tried again with the

@@ -20,7 +20,7 @@ from goldenthread.v1.explore_service_pb2 import (
 from goldenthread.v1.golden_record_service_pb2 import GoldenRecord, SurvivorshipRules
 from goldenthread.v1.guard_rails_service_pb2 import BlockedValue, GuardRails, SourceSet
 from goldenthread.v1.job_service_pb2 import Job, JobState
-from goldenthread.v1.model_service_pb2 import AttributeDefinition, DataModel
+from goldenthread.v1.model_service_pb2 import AttributeDefinition, DataModel, Model, ModelState
 from goldenthread.v1.record_pb2 import AttributeValue, RelationshipKind
 from goldenthread.v1.record_pb2 import Record as RecordMessage
 from goldenthread.v1.resolution_service_pb2 import (
@@ -63,6 +63,8 @@ __all__ = [
     "LineageCause",
     "Match",
     "Membership",
+    "Model",
+    "ModelState",
     "NodeKind",
     "RecordMessage",
     "ReviewAnswer",

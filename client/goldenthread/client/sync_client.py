@@ -21,6 +21,7 @@ from goldenthread.client.decisions import SyncDecisions
 from goldenthread.client.following import Events, Following, cursor_of
 from goldenthread.client.households import SyncHouseholds
 from goldenthread.client.jobs import SyncJobs
+from goldenthread.client.models import SyncModels
 from goldenthread.client.record import AttributeInput, IdentifierKey, Record, SourceKey
 from goldenthread.client.requests import AsOf, Requests, upsert
 from goldenthread.client.retry import Retry
@@ -66,7 +67,7 @@ class _Stream(Protocol):
     def cancel(self) -> bool: ...
 
 
-class Client(SyncDecisions, SyncHouseholds, SyncJobs, SyncReview):
+class Client(SyncDecisions, SyncHouseholds, SyncJobs, SyncModels, SyncReview):
     """A connection to one tenant of a server.
 
     Safe to share between threads. Every call has a deadline; retryable failures are tried again with the same request id,

@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class ModelServiceStub:
-    """Declares a tenant's attributes and shows the model its records are matched with.
+    """Declares a tenant's attributes, and keeps, learns, measures and changes the models that its records are matched with.
     """
 
     def __init__(self, channel):
@@ -50,10 +50,60 @@ class ModelServiceStub:
                 request_serializer=goldenthread_dot_v1_dot_model__service__pb2.GetMatchModelRequest.SerializeToString,
                 response_deserializer=goldenthread_dot_v1_dot_model__service__pb2.GetMatchModelResponse.FromString,
                 _registered_method=True)
+        self.CreateModel = channel.unary_unary(
+                '/goldenthread.v1.ModelService/CreateModel',
+                request_serializer=goldenthread_dot_v1_dot_model__service__pb2.CreateModelRequest.SerializeToString,
+                response_deserializer=goldenthread_dot_v1_dot_model__service__pb2.CreateModelResponse.FromString,
+                _registered_method=True)
+        self.ListModels = channel.unary_unary(
+                '/goldenthread.v1.ModelService/ListModels',
+                request_serializer=goldenthread_dot_v1_dot_model__service__pb2.ListModelsRequest.SerializeToString,
+                response_deserializer=goldenthread_dot_v1_dot_model__service__pb2.ListModelsResponse.FromString,
+                _registered_method=True)
+        self.GetModel = channel.unary_unary(
+                '/goldenthread.v1.ModelService/GetModel',
+                request_serializer=goldenthread_dot_v1_dot_model__service__pb2.GetModelRequest.SerializeToString,
+                response_deserializer=goldenthread_dot_v1_dot_model__service__pb2.GetModelResponse.FromString,
+                _registered_method=True)
+        self.TrainModel = channel.unary_unary(
+                '/goldenthread.v1.ModelService/TrainModel',
+                request_serializer=goldenthread_dot_v1_dot_model__service__pb2.TrainModelRequest.SerializeToString,
+                response_deserializer=goldenthread_dot_v1_dot_model__service__pb2.TrainModelResponse.FromString,
+                _registered_method=True)
+        self.EvaluateModel = channel.unary_unary(
+                '/goldenthread.v1.ModelService/EvaluateModel',
+                request_serializer=goldenthread_dot_v1_dot_model__service__pb2.EvaluateModelRequest.SerializeToString,
+                response_deserializer=goldenthread_dot_v1_dot_model__service__pb2.EvaluateModelResponse.FromString,
+                _registered_method=True)
+        self.StageModel = channel.unary_unary(
+                '/goldenthread.v1.ModelService/StageModel',
+                request_serializer=goldenthread_dot_v1_dot_model__service__pb2.StageModelRequest.SerializeToString,
+                response_deserializer=goldenthread_dot_v1_dot_model__service__pb2.StageModelResponse.FromString,
+                _registered_method=True)
+        self.PreviewActivation = channel.unary_unary(
+                '/goldenthread.v1.ModelService/PreviewActivation',
+                request_serializer=goldenthread_dot_v1_dot_model__service__pb2.PreviewActivationRequest.SerializeToString,
+                response_deserializer=goldenthread_dot_v1_dot_model__service__pb2.PreviewActivationResponse.FromString,
+                _registered_method=True)
+        self.ListActivationChanges = channel.unary_unary(
+                '/goldenthread.v1.ModelService/ListActivationChanges',
+                request_serializer=goldenthread_dot_v1_dot_model__service__pb2.ListActivationChangesRequest.SerializeToString,
+                response_deserializer=goldenthread_dot_v1_dot_model__service__pb2.ListActivationChangesResponse.FromString,
+                _registered_method=True)
+        self.ActivateModel = channel.unary_unary(
+                '/goldenthread.v1.ModelService/ActivateModel',
+                request_serializer=goldenthread_dot_v1_dot_model__service__pb2.ActivateModelRequest.SerializeToString,
+                response_deserializer=goldenthread_dot_v1_dot_model__service__pb2.ActivateModelResponse.FromString,
+                _registered_method=True)
+        self.RollbackModel = channel.unary_unary(
+                '/goldenthread.v1.ModelService/RollbackModel',
+                request_serializer=goldenthread_dot_v1_dot_model__service__pb2.RollbackModelRequest.SerializeToString,
+                response_deserializer=goldenthread_dot_v1_dot_model__service__pb2.RollbackModelResponse.FromString,
+                _registered_method=True)
 
 
 class ModelServiceServicer:
-    """Declares a tenant's attributes and shows the model its records are matched with.
+    """Declares a tenant's attributes, and keeps, learns, measures and changes the models that its records are matched with.
     """
 
     def GetDataModel(self, request, context):
@@ -84,6 +134,102 @@ class ModelServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CreateModel(self, request, context):
+        """Keeps a match model that was learned elsewhere, as `goldenthread train` does; it changes nothing until it is activated.
+        The same model again is the same resource.
+
+        Errors: INVALID_FIELD, REQUEST_ID_REUSED, STORE_UNAVAILABLE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListModels(self, request, context):
+        """Lists the tenant's match models, the oldest first.
+
+        Errors: INVALID_FIELD, NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetModel(self, request, context):
+        """Returns one match model, whole, with its card.
+
+        Errors: NOT_FOUND, INVALID_FIELD.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def TrainModel(self, request, context):
+        """Learns a match model from the tenant's own records, as a job: with the labels sent and those that stewards gave, or
+        without any. The job's result names the model.
+
+        Errors: INVALID_FIELD, NOT_FOUND, REQUEST_ID_REUSED, STORE_UNAVAILABLE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EvaluateModel(self, request, context):
+        """Measures a match model against labelled pairs, as a job: precision, recall, F1 with an interval, calibration.
+
+        Errors: INVALID_FIELD, NOT_FOUND, REQUEST_ID_REUSED, STORE_UNAVAILABLE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def StageModel(self, request, context):
+        """Builds a model's keys and edges beside those of the model in use, as a job. From then on both are kept up, until this one
+        or another is activated or staged; identities do not change.
+
+        Errors: INVALID_FIELD, NOT_FOUND, FAILED_PRECONDITION, REQUEST_ID_REUSED, STORE_UNAVAILABLE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PreviewActivation(self, request, context):
+        """Says which identities would merge or split if the staged model were activated now, as a job; ListActivationChanges lists
+        them.
+
+        Errors: NOT_FOUND, FAILED_PRECONDITION, REQUEST_ID_REUSED, STORE_UNAVAILABLE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListActivationChanges(self, request, context):
+        """Lists what a preview found, page by page.
+
+        Errors: INVALID_FIELD, NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ActivateModel(self, request, context):
+        """Uses another model, as a job that is resumed after a crash: stages it unless it is staged, switches to it, and resolves
+        every record again while reads and upserts go on. Meanwhile identities are of both models, each of them whole. At the end
+        they are those of one run over everything under the new model; an identity whose records did not change keeps its id.
+
+        Errors: INVALID_FIELD, NOT_FOUND, FAILED_PRECONDITION, REQUEST_ID_REUSED, STORE_UNAVAILABLE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RollbackModel(self, request, context):
+        """Activates the model that was in use before, as ActivateModel does.
+
+        Errors: NOT_FOUND, FAILED_PRECONDITION, REQUEST_ID_REUSED, STORE_UNAVAILABLE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ModelServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -102,6 +248,56 @@ def add_ModelServiceServicer_to_server(servicer, server):
                     request_deserializer=goldenthread_dot_v1_dot_model__service__pb2.GetMatchModelRequest.FromString,
                     response_serializer=goldenthread_dot_v1_dot_model__service__pb2.GetMatchModelResponse.SerializeToString,
             ),
+            'CreateModel': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateModel,
+                    request_deserializer=goldenthread_dot_v1_dot_model__service__pb2.CreateModelRequest.FromString,
+                    response_serializer=goldenthread_dot_v1_dot_model__service__pb2.CreateModelResponse.SerializeToString,
+            ),
+            'ListModels': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListModels,
+                    request_deserializer=goldenthread_dot_v1_dot_model__service__pb2.ListModelsRequest.FromString,
+                    response_serializer=goldenthread_dot_v1_dot_model__service__pb2.ListModelsResponse.SerializeToString,
+            ),
+            'GetModel': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetModel,
+                    request_deserializer=goldenthread_dot_v1_dot_model__service__pb2.GetModelRequest.FromString,
+                    response_serializer=goldenthread_dot_v1_dot_model__service__pb2.GetModelResponse.SerializeToString,
+            ),
+            'TrainModel': grpc.unary_unary_rpc_method_handler(
+                    servicer.TrainModel,
+                    request_deserializer=goldenthread_dot_v1_dot_model__service__pb2.TrainModelRequest.FromString,
+                    response_serializer=goldenthread_dot_v1_dot_model__service__pb2.TrainModelResponse.SerializeToString,
+            ),
+            'EvaluateModel': grpc.unary_unary_rpc_method_handler(
+                    servicer.EvaluateModel,
+                    request_deserializer=goldenthread_dot_v1_dot_model__service__pb2.EvaluateModelRequest.FromString,
+                    response_serializer=goldenthread_dot_v1_dot_model__service__pb2.EvaluateModelResponse.SerializeToString,
+            ),
+            'StageModel': grpc.unary_unary_rpc_method_handler(
+                    servicer.StageModel,
+                    request_deserializer=goldenthread_dot_v1_dot_model__service__pb2.StageModelRequest.FromString,
+                    response_serializer=goldenthread_dot_v1_dot_model__service__pb2.StageModelResponse.SerializeToString,
+            ),
+            'PreviewActivation': grpc.unary_unary_rpc_method_handler(
+                    servicer.PreviewActivation,
+                    request_deserializer=goldenthread_dot_v1_dot_model__service__pb2.PreviewActivationRequest.FromString,
+                    response_serializer=goldenthread_dot_v1_dot_model__service__pb2.PreviewActivationResponse.SerializeToString,
+            ),
+            'ListActivationChanges': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListActivationChanges,
+                    request_deserializer=goldenthread_dot_v1_dot_model__service__pb2.ListActivationChangesRequest.FromString,
+                    response_serializer=goldenthread_dot_v1_dot_model__service__pb2.ListActivationChangesResponse.SerializeToString,
+            ),
+            'ActivateModel': grpc.unary_unary_rpc_method_handler(
+                    servicer.ActivateModel,
+                    request_deserializer=goldenthread_dot_v1_dot_model__service__pb2.ActivateModelRequest.FromString,
+                    response_serializer=goldenthread_dot_v1_dot_model__service__pb2.ActivateModelResponse.SerializeToString,
+            ),
+            'RollbackModel': grpc.unary_unary_rpc_method_handler(
+                    servicer.RollbackModel,
+                    request_deserializer=goldenthread_dot_v1_dot_model__service__pb2.RollbackModelRequest.FromString,
+                    response_serializer=goldenthread_dot_v1_dot_model__service__pb2.RollbackModelResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'goldenthread.v1.ModelService', rpc_method_handlers)
@@ -111,7 +307,7 @@ def add_ModelServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class ModelService:
-    """Declares a tenant's attributes and shows the model its records are matched with.
+    """Declares a tenant's attributes, and keeps, learns, measures and changes the models that its records are matched with.
     """
 
     @staticmethod
@@ -185,6 +381,276 @@ class ModelService:
             '/goldenthread.v1.ModelService/GetMatchModel',
             goldenthread_dot_v1_dot_model__service__pb2.GetMatchModelRequest.SerializeToString,
             goldenthread_dot_v1_dot_model__service__pb2.GetMatchModelResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateModel(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/goldenthread.v1.ModelService/CreateModel',
+            goldenthread_dot_v1_dot_model__service__pb2.CreateModelRequest.SerializeToString,
+            goldenthread_dot_v1_dot_model__service__pb2.CreateModelResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListModels(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/goldenthread.v1.ModelService/ListModels',
+            goldenthread_dot_v1_dot_model__service__pb2.ListModelsRequest.SerializeToString,
+            goldenthread_dot_v1_dot_model__service__pb2.ListModelsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetModel(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/goldenthread.v1.ModelService/GetModel',
+            goldenthread_dot_v1_dot_model__service__pb2.GetModelRequest.SerializeToString,
+            goldenthread_dot_v1_dot_model__service__pb2.GetModelResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def TrainModel(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/goldenthread.v1.ModelService/TrainModel',
+            goldenthread_dot_v1_dot_model__service__pb2.TrainModelRequest.SerializeToString,
+            goldenthread_dot_v1_dot_model__service__pb2.TrainModelResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EvaluateModel(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/goldenthread.v1.ModelService/EvaluateModel',
+            goldenthread_dot_v1_dot_model__service__pb2.EvaluateModelRequest.SerializeToString,
+            goldenthread_dot_v1_dot_model__service__pb2.EvaluateModelResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StageModel(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/goldenthread.v1.ModelService/StageModel',
+            goldenthread_dot_v1_dot_model__service__pb2.StageModelRequest.SerializeToString,
+            goldenthread_dot_v1_dot_model__service__pb2.StageModelResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PreviewActivation(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/goldenthread.v1.ModelService/PreviewActivation',
+            goldenthread_dot_v1_dot_model__service__pb2.PreviewActivationRequest.SerializeToString,
+            goldenthread_dot_v1_dot_model__service__pb2.PreviewActivationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListActivationChanges(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/goldenthread.v1.ModelService/ListActivationChanges',
+            goldenthread_dot_v1_dot_model__service__pb2.ListActivationChangesRequest.SerializeToString,
+            goldenthread_dot_v1_dot_model__service__pb2.ListActivationChangesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ActivateModel(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/goldenthread.v1.ModelService/ActivateModel',
+            goldenthread_dot_v1_dot_model__service__pb2.ActivateModelRequest.SerializeToString,
+            goldenthread_dot_v1_dot_model__service__pb2.ActivateModelResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RollbackModel(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/goldenthread.v1.ModelService/RollbackModel',
+            goldenthread_dot_v1_dot_model__service__pb2.RollbackModelRequest.SerializeToString,
+            goldenthread_dot_v1_dot_model__service__pb2.RollbackModelResponse.FromString,
             options,
             channel_credentials,
             insecure,

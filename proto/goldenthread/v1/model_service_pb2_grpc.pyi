@@ -27,7 +27,7 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class ModelServiceStub:
-    """Declares a tenant's attributes and shows the model its records are matched with."""
+    """Declares a tenant's attributes, and keeps, learns, measures and changes the models that its records are matched with."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
@@ -49,10 +49,66 @@ class ModelServiceStub:
 
     Errors: NOT_FOUND.
     """
+    CreateModel: _grpc.UnaryUnaryMultiCallable[_model_service_pb2.CreateModelRequest, _model_service_pb2.CreateModelResponse]
+    """Keeps a match model that was learned elsewhere, as `goldenthread train` does; it changes nothing until it is activated.
+    The same model again is the same resource.
+
+    Errors: INVALID_FIELD, REQUEST_ID_REUSED, STORE_UNAVAILABLE.
+    """
+    ListModels: _grpc.UnaryUnaryMultiCallable[_model_service_pb2.ListModelsRequest, _model_service_pb2.ListModelsResponse]
+    """Lists the tenant's match models, the oldest first.
+
+    Errors: INVALID_FIELD, NOT_FOUND.
+    """
+    GetModel: _grpc.UnaryUnaryMultiCallable[_model_service_pb2.GetModelRequest, _model_service_pb2.GetModelResponse]
+    """Returns one match model, whole, with its card.
+
+    Errors: NOT_FOUND, INVALID_FIELD.
+    """
+    TrainModel: _grpc.UnaryUnaryMultiCallable[_model_service_pb2.TrainModelRequest, _model_service_pb2.TrainModelResponse]
+    """Learns a match model from the tenant's own records, as a job: with the labels sent and those that stewards gave, or
+    without any. The job's result names the model.
+
+    Errors: INVALID_FIELD, NOT_FOUND, REQUEST_ID_REUSED, STORE_UNAVAILABLE.
+    """
+    EvaluateModel: _grpc.UnaryUnaryMultiCallable[_model_service_pb2.EvaluateModelRequest, _model_service_pb2.EvaluateModelResponse]
+    """Measures a match model against labelled pairs, as a job: precision, recall, F1 with an interval, calibration.
+
+    Errors: INVALID_FIELD, NOT_FOUND, REQUEST_ID_REUSED, STORE_UNAVAILABLE.
+    """
+    StageModel: _grpc.UnaryUnaryMultiCallable[_model_service_pb2.StageModelRequest, _model_service_pb2.StageModelResponse]
+    """Builds a model's keys and edges beside those of the model in use, as a job. From then on both are kept up, until this one
+    or another is activated or staged; identities do not change.
+
+    Errors: INVALID_FIELD, NOT_FOUND, FAILED_PRECONDITION, REQUEST_ID_REUSED, STORE_UNAVAILABLE.
+    """
+    PreviewActivation: _grpc.UnaryUnaryMultiCallable[_model_service_pb2.PreviewActivationRequest, _model_service_pb2.PreviewActivationResponse]
+    """Says which identities would merge or split if the staged model were activated now, as a job; ListActivationChanges lists
+    them.
+
+    Errors: NOT_FOUND, FAILED_PRECONDITION, REQUEST_ID_REUSED, STORE_UNAVAILABLE.
+    """
+    ListActivationChanges: _grpc.UnaryUnaryMultiCallable[_model_service_pb2.ListActivationChangesRequest, _model_service_pb2.ListActivationChangesResponse]
+    """Lists what a preview found, page by page.
+
+    Errors: INVALID_FIELD, NOT_FOUND.
+    """
+    ActivateModel: _grpc.UnaryUnaryMultiCallable[_model_service_pb2.ActivateModelRequest, _model_service_pb2.ActivateModelResponse]
+    """Uses another model, as a job that is resumed after a crash: stages it unless it is staged, switches to it, and resolves
+    every record again while reads and upserts go on. Meanwhile identities are of both models, each of them whole. At the end
+    they are those of one run over everything under the new model; an identity whose records did not change keeps its id.
+
+    Errors: INVALID_FIELD, NOT_FOUND, FAILED_PRECONDITION, REQUEST_ID_REUSED, STORE_UNAVAILABLE.
+    """
+    RollbackModel: _grpc.UnaryUnaryMultiCallable[_model_service_pb2.RollbackModelRequest, _model_service_pb2.RollbackModelResponse]
+    """Activates the model that was in use before, as ActivateModel does.
+
+    Errors: NOT_FOUND, FAILED_PRECONDITION, REQUEST_ID_REUSED, STORE_UNAVAILABLE.
+    """
 
 @_typing.type_check_only
 class ModelServiceAsyncStub(ModelServiceStub):
-    """Declares a tenant's attributes and shows the model its records are matched with."""
+    """Declares a tenant's attributes, and keeps, learns, measures and changes the models that its records are matched with."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     GetDataModel: _aio.UnaryUnaryMultiCallable[_model_service_pb2.GetDataModelRequest, _model_service_pb2.GetDataModelResponse]  # type: ignore[assignment]
@@ -71,9 +127,65 @@ class ModelServiceAsyncStub(ModelServiceStub):
 
     Errors: NOT_FOUND.
     """
+    CreateModel: _aio.UnaryUnaryMultiCallable[_model_service_pb2.CreateModelRequest, _model_service_pb2.CreateModelResponse]  # type: ignore[assignment]
+    """Keeps a match model that was learned elsewhere, as `goldenthread train` does; it changes nothing until it is activated.
+    The same model again is the same resource.
+
+    Errors: INVALID_FIELD, REQUEST_ID_REUSED, STORE_UNAVAILABLE.
+    """
+    ListModels: _aio.UnaryUnaryMultiCallable[_model_service_pb2.ListModelsRequest, _model_service_pb2.ListModelsResponse]  # type: ignore[assignment]
+    """Lists the tenant's match models, the oldest first.
+
+    Errors: INVALID_FIELD, NOT_FOUND.
+    """
+    GetModel: _aio.UnaryUnaryMultiCallable[_model_service_pb2.GetModelRequest, _model_service_pb2.GetModelResponse]  # type: ignore[assignment]
+    """Returns one match model, whole, with its card.
+
+    Errors: NOT_FOUND, INVALID_FIELD.
+    """
+    TrainModel: _aio.UnaryUnaryMultiCallable[_model_service_pb2.TrainModelRequest, _model_service_pb2.TrainModelResponse]  # type: ignore[assignment]
+    """Learns a match model from the tenant's own records, as a job: with the labels sent and those that stewards gave, or
+    without any. The job's result names the model.
+
+    Errors: INVALID_FIELD, NOT_FOUND, REQUEST_ID_REUSED, STORE_UNAVAILABLE.
+    """
+    EvaluateModel: _aio.UnaryUnaryMultiCallable[_model_service_pb2.EvaluateModelRequest, _model_service_pb2.EvaluateModelResponse]  # type: ignore[assignment]
+    """Measures a match model against labelled pairs, as a job: precision, recall, F1 with an interval, calibration.
+
+    Errors: INVALID_FIELD, NOT_FOUND, REQUEST_ID_REUSED, STORE_UNAVAILABLE.
+    """
+    StageModel: _aio.UnaryUnaryMultiCallable[_model_service_pb2.StageModelRequest, _model_service_pb2.StageModelResponse]  # type: ignore[assignment]
+    """Builds a model's keys and edges beside those of the model in use, as a job. From then on both are kept up, until this one
+    or another is activated or staged; identities do not change.
+
+    Errors: INVALID_FIELD, NOT_FOUND, FAILED_PRECONDITION, REQUEST_ID_REUSED, STORE_UNAVAILABLE.
+    """
+    PreviewActivation: _aio.UnaryUnaryMultiCallable[_model_service_pb2.PreviewActivationRequest, _model_service_pb2.PreviewActivationResponse]  # type: ignore[assignment]
+    """Says which identities would merge or split if the staged model were activated now, as a job; ListActivationChanges lists
+    them.
+
+    Errors: NOT_FOUND, FAILED_PRECONDITION, REQUEST_ID_REUSED, STORE_UNAVAILABLE.
+    """
+    ListActivationChanges: _aio.UnaryUnaryMultiCallable[_model_service_pb2.ListActivationChangesRequest, _model_service_pb2.ListActivationChangesResponse]  # type: ignore[assignment]
+    """Lists what a preview found, page by page.
+
+    Errors: INVALID_FIELD, NOT_FOUND.
+    """
+    ActivateModel: _aio.UnaryUnaryMultiCallable[_model_service_pb2.ActivateModelRequest, _model_service_pb2.ActivateModelResponse]  # type: ignore[assignment]
+    """Uses another model, as a job that is resumed after a crash: stages it unless it is staged, switches to it, and resolves
+    every record again while reads and upserts go on. Meanwhile identities are of both models, each of them whole. At the end
+    they are those of one run over everything under the new model; an identity whose records did not change keeps its id.
+
+    Errors: INVALID_FIELD, NOT_FOUND, FAILED_PRECONDITION, REQUEST_ID_REUSED, STORE_UNAVAILABLE.
+    """
+    RollbackModel: _aio.UnaryUnaryMultiCallable[_model_service_pb2.RollbackModelRequest, _model_service_pb2.RollbackModelResponse]  # type: ignore[assignment]
+    """Activates the model that was in use before, as ActivateModel does.
+
+    Errors: NOT_FOUND, FAILED_PRECONDITION, REQUEST_ID_REUSED, STORE_UNAVAILABLE.
+    """
 
 class ModelServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Declares a tenant's attributes and shows the model its records are matched with."""
+    """Declares a tenant's attributes, and keeps, learns, measures and changes the models that its records are matched with."""
 
     @_abc_1.abstractmethod
     def GetDataModel(
@@ -107,6 +219,122 @@ class ModelServiceServicer(metaclass=_abc_1.ABCMeta):
         """Returns the match model in use, whole, so that files are linked with it exactly as the service links.
 
         Errors: NOT_FOUND.
+        """
+
+    @_abc_1.abstractmethod
+    def CreateModel(
+        self,
+        request: _model_service_pb2.CreateModelRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_model_service_pb2.CreateModelResponse, _abc.Awaitable[_model_service_pb2.CreateModelResponse]]:
+        """Keeps a match model that was learned elsewhere, as `goldenthread train` does; it changes nothing until it is activated.
+        The same model again is the same resource.
+
+        Errors: INVALID_FIELD, REQUEST_ID_REUSED, STORE_UNAVAILABLE.
+        """
+
+    @_abc_1.abstractmethod
+    def ListModels(
+        self,
+        request: _model_service_pb2.ListModelsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_model_service_pb2.ListModelsResponse, _abc.Awaitable[_model_service_pb2.ListModelsResponse]]:
+        """Lists the tenant's match models, the oldest first.
+
+        Errors: INVALID_FIELD, NOT_FOUND.
+        """
+
+    @_abc_1.abstractmethod
+    def GetModel(
+        self,
+        request: _model_service_pb2.GetModelRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_model_service_pb2.GetModelResponse, _abc.Awaitable[_model_service_pb2.GetModelResponse]]:
+        """Returns one match model, whole, with its card.
+
+        Errors: NOT_FOUND, INVALID_FIELD.
+        """
+
+    @_abc_1.abstractmethod
+    def TrainModel(
+        self,
+        request: _model_service_pb2.TrainModelRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_model_service_pb2.TrainModelResponse, _abc.Awaitable[_model_service_pb2.TrainModelResponse]]:
+        """Learns a match model from the tenant's own records, as a job: with the labels sent and those that stewards gave, or
+        without any. The job's result names the model.
+
+        Errors: INVALID_FIELD, NOT_FOUND, REQUEST_ID_REUSED, STORE_UNAVAILABLE.
+        """
+
+    @_abc_1.abstractmethod
+    def EvaluateModel(
+        self,
+        request: _model_service_pb2.EvaluateModelRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_model_service_pb2.EvaluateModelResponse, _abc.Awaitable[_model_service_pb2.EvaluateModelResponse]]:
+        """Measures a match model against labelled pairs, as a job: precision, recall, F1 with an interval, calibration.
+
+        Errors: INVALID_FIELD, NOT_FOUND, REQUEST_ID_REUSED, STORE_UNAVAILABLE.
+        """
+
+    @_abc_1.abstractmethod
+    def StageModel(
+        self,
+        request: _model_service_pb2.StageModelRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_model_service_pb2.StageModelResponse, _abc.Awaitable[_model_service_pb2.StageModelResponse]]:
+        """Builds a model's keys and edges beside those of the model in use, as a job. From then on both are kept up, until this one
+        or another is activated or staged; identities do not change.
+
+        Errors: INVALID_FIELD, NOT_FOUND, FAILED_PRECONDITION, REQUEST_ID_REUSED, STORE_UNAVAILABLE.
+        """
+
+    @_abc_1.abstractmethod
+    def PreviewActivation(
+        self,
+        request: _model_service_pb2.PreviewActivationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_model_service_pb2.PreviewActivationResponse, _abc.Awaitable[_model_service_pb2.PreviewActivationResponse]]:
+        """Says which identities would merge or split if the staged model were activated now, as a job; ListActivationChanges lists
+        them.
+
+        Errors: NOT_FOUND, FAILED_PRECONDITION, REQUEST_ID_REUSED, STORE_UNAVAILABLE.
+        """
+
+    @_abc_1.abstractmethod
+    def ListActivationChanges(
+        self,
+        request: _model_service_pb2.ListActivationChangesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_model_service_pb2.ListActivationChangesResponse, _abc.Awaitable[_model_service_pb2.ListActivationChangesResponse]]:
+        """Lists what a preview found, page by page.
+
+        Errors: INVALID_FIELD, NOT_FOUND.
+        """
+
+    @_abc_1.abstractmethod
+    def ActivateModel(
+        self,
+        request: _model_service_pb2.ActivateModelRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_model_service_pb2.ActivateModelResponse, _abc.Awaitable[_model_service_pb2.ActivateModelResponse]]:
+        """Uses another model, as a job that is resumed after a crash: stages it unless it is staged, switches to it, and resolves
+        every record again while reads and upserts go on. Meanwhile identities are of both models, each of them whole. At the end
+        they are those of one run over everything under the new model; an identity whose records did not change keeps its id.
+
+        Errors: INVALID_FIELD, NOT_FOUND, FAILED_PRECONDITION, REQUEST_ID_REUSED, STORE_UNAVAILABLE.
+        """
+
+    @_abc_1.abstractmethod
+    def RollbackModel(
+        self,
+        request: _model_service_pb2.RollbackModelRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_model_service_pb2.RollbackModelResponse, _abc.Awaitable[_model_service_pb2.RollbackModelResponse]]:
+        """Activates the model that was in use before, as ActivateModel does.
+
+        Errors: NOT_FOUND, FAILED_PRECONDITION, REQUEST_ID_REUSED, STORE_UNAVAILABLE.
         """
 
 def add_ModelServiceServicer_to_server(servicer: ModelServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -48,7 +48,20 @@ _REQUESTS: Final[dict[str, Descriptor]] = {
 }
 
 _READS: Final = ("Get", "BatchGet", "List", "Explain", "Resolve", "Expand", "Find", "Wait", "Export", "Subscribe")
-_ADMINISTRATION: Final = frozenset({"CancelJob", "ResumeJob", "UpdateDataModel", "UpdateGuardRails", "UpdateSurvivorshipRules"})
+_ADMINISTRATION: Final = frozenset(
+    {
+        "ActivateModel",
+        "CancelJob",
+        "CreateModel",
+        "ResumeJob",
+        "RollbackModel",
+        "StageModel",
+        "TrainModel",
+        "UpdateDataModel",
+        "UpdateGuardRails",
+        "UpdateSurvivorshipRules",
+    }
+)
 
 
 def methods() -> tuple[str, ...]:

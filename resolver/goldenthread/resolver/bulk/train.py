@@ -9,14 +9,16 @@ import numpy as np
 from msgspec import Struct
 
 from goldenthread.graph.model import SemanticType
+from goldenthread.resolver.bulk.frame import Frame
 from goldenthread.resolver.bulk.learn import Learned, learn
 from goldenthread.resolver.bulk.link import Records, silent
 from goldenthread.resolver.bulk.normalise_columns import normalise_columns
 from goldenthread.resolver.learning import Comparable, Lesson
 from goldenthread.resolver.learning.labelled import Labels, Metrics, learn_with_labels, pairs_to_label
+from goldenthread.resolver.normalise import Profile
 from goldenthread.resolver.scoring import WEIGHT_SCALE, MatchModel
 
-__all__ = ["LabelledRows", "ModelCard", "RowsToLabel", "TooFewRecords", "Trained", "choose_pairs", "train"]
+__all__ = ["LabelledRows", "ModelCard", "RowsToLabel", "TooFewRecords", "Trained", "choose_pairs", "train", "train_profiles"]
 
 Progress = Callable[[str, float], None]
 
@@ -101,9 +103,38 @@ def train(
         measured.append(metrics)
         return better
 
-    rows = _Rows(table, columns, default_country, progress or silent)
+    rows = _Rows.of_table(table, columns, default_country, progress or silent)
     learned = rows.learn(default_country, seed, progress or silent, with_labels)
     return Trained(learned.model, _card(learned, rows, said, measured[0], made_on, seed))
+
+
+def train_profiles(
+    profiles: Sequence[Profile],
+    labels: Sequence[LabelledRows],
+    *,
+    name: str,
+    made_on: str,
+    default_country: str = "US",
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Trained:
+    """Learn a model from records' profiles, with labelled pairs of them by their place, or without any.
+
+    Raises: TooFewRecords; TooFewLabels.
+    """
+    digest = blake2b(digest_size=16)
+    for profile in profiles:
+        digest.update(profile.encode())
+    rows = _Rows(Frame.of_profiles(profiles), digest.hexdigest())
+    measured: list[Metrics] = []
+
+    def with_labels(compared: Comparable, lesson: Lesson) -> Lesson:
+        better, metrics = learn_with_labels(compared, lesson, _of_profiles(labels, rows), seed)
+        measured.append(metrics)
+        return better
+
+    learned = rows.learn(default_country, seed, progress or silent, with_labels if labels else None, name)
+    return Trained(learned.model, _card(learned, rows, labels, measured[0] if measured else None, made_on, seed))
 
 
 def choose_pairs(
@@ -126,35 +157,43 @@ def choose_pairs(
         found.extend(_ask(compared, lesson, count, known, seed, rows))
         return lesson
 
-    rows = _Rows(table, columns, default_country, progress or silent)
+    rows = _Rows.of_table(table, columns, default_country, progress or silent)
     rows.learn(default_country, seed, progress or silent, choose)
     return found
 
 
 class _Rows:
-    """The rows of a table as distinct profiles, by number, and the first row of each."""
+    """Rows as distinct profiles, by number, and the first row of each."""
 
-    def __init__(
-        self, table: Records, columns: Mapping[str, SemanticType | None], default_country: str, progress: Progress
-    ) -> None:
-        frame = normalise_columns(
-            table.columns, columns, default_country, table.rows, lambda share: progress("normalise", share)
-        )
+    def __init__(self, frame: Frame, digest: str) -> None:
         self.point_of, self.distinct = frame.distinct()
         if self.distinct.rows < 2:
             raise TooFewRecords
         _, self.first_row = np.unique(self.point_of, return_index=True)
+        self.digest = digest
+
+    @staticmethod
+    def of_table(table: Records, columns: Mapping[str, SemanticType | None], default_country: str, progress: Progress) -> _Rows:
+        """Take the rows of a table."""
+        frame = normalise_columns(
+            table.columns, columns, default_country, table.rows, lambda share: progress("normalise", share)
+        )
         digest = blake2b(digest_size=16)
         for name in sorted(name for name, kind in columns.items() if kind is not None):
             digest.update(f"{name}\x1d".encode())
             digest.update("\x1f".join(table.columns[name]).encode())
-        self.digest = digest.hexdigest()
+        return _Rows(frame, digest.hexdigest())
 
     def learn(
-        self, default_country: str, seed: int, progress: Progress, further: Callable[[Comparable, Lesson], Lesson]
+        self,
+        default_country: str,
+        seed: int,
+        progress: Progress,
+        further: Callable[[Comparable, Lesson], Lesson] | None,
+        name: str = "trained",
     ) -> Learned:
         counts = np.bincount(self.point_of)
-        return learn(self.distinct, counts, default_country, seed, progress, "trained", further)
+        return learn(self.distinct, counts, default_country, seed, progress, name, further)
 
 
 def _of_profiles(labels: Sequence[LabelledRows], rows: _Rows) -> Labels:
@@ -174,7 +213,9 @@ def _ask(
     return [RowsToLabel(int(first[p.left]), int(first[p.right]), p.probability, p.why) for p in pairs]
 
 
-def _card(learned: Learned, rows: _Rows, said: Sequence[LabelledRows], metrics: Metrics, made_on: str, seed: int) -> ModelCard:
+def _card(
+    learned: Learned, rows: _Rows, said: Sequence[LabelledRows], metrics: Metrics | None, made_on: str, seed: int
+) -> ModelCard:
     model = learned.model
     told = ",".join(f"{label.left}-{label.right}-{int(label.is_match)}" for label in said)
     return ModelCard(

@@ -122,6 +122,16 @@ class JobContext:
 
         await self.step(nothing)
 
+    async def check(self) -> None:
+        """Stop here if the job was cancelled: for work that reads only.
+
+        Raises:
+            JobCancelled: it was; let it pass.
+        """
+        async with self.engine.reader(self.tenant) as reader:
+            if (await read_job(reader, self.job.id)).is_cancelling:
+                raise JobCancelled
+
     async def renew(self) -> None:
         """Hold the lease for another while, and keep the progress reported.
 

@@ -5,10 +5,20 @@ from __future__ import annotations
 from typing import Final
 
 from goldenthread.server.jobs.deploying import ActivateModel, StageModel
+from goldenthread.server.jobs.evaluating import EvaluateModel
 from goldenthread.server.jobs.guarding import ResolvingUnderGuards
 from goldenthread.server.jobs.kind import JobKind
+from goldenthread.server.jobs.previewing import PreviewActivation
+from goldenthread.server.jobs.training import TrainModel
 
 __all__ = ["JOB_KINDS"]
 
-JOB_KINDS: Final[tuple[JobKind, ...]] = (StageModel(), ActivateModel(), ResolvingUnderGuards())
+JOB_KINDS: Final[tuple[JobKind, ...]] = (
+    StageModel(),
+    ActivateModel(),
+    TrainModel(),
+    EvaluateModel(),
+    PreviewActivation(),
+    ResolvingUnderGuards(),
+)
 """Every kind of job; a new one is added here."""

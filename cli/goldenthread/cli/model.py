@@ -1,9 +1,9 @@
-"""model: read the data model and the match model, declare attributes."""
+"""model: read and change the data model and the match models."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -18,8 +18,20 @@ from goldenthread.cli.connect import (
     TokenOption,
     connect,
 )
+from goldenthread.cli.jobs import follow, show_job
+
+if TYPE_CHECKING:
+    from goldenthread.client import PairLabel
 
 __all__ = ["add_commands"]
+
+VersionArgument = Annotated[str, typer.Argument(help="Version of the model, or its name.", show_default=False)]
+LabelsOption = Annotated[
+    Path | None,
+    typer.Option("--labels", help="CSV of pairs labelled 1 or 0, as `goldenthread label` writes it.", show_default=False),
+]
+StewardsOption = Annotated[bool, typer.Option("--with-stewards-labels", help="Also use what stewards answered of pairs.")]
+WaitOption = Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until it is done, with a bar on a terminal.")]
 
 model = typer.Typer(help="Show, export and change models.", no_args_is_help=True)
 
@@ -128,3 +140,245 @@ def update(
         return
     columns = ["attribute", "type", "category", "values", "survivorship"]
     output.show(output.table("", columns, definition_rows(now)))
+
+
+@model.command("list")
+def list_(
+    json: JsonOption = False,
+    server: ServerOption = DEFAULT_SERVER,
+    token: TokenOption = "",
+    tenant: TenantOption = "",
+    tls_ca: TlsCaOption = None,
+    data: DataOption = DEFAULT_DATA,
+) -> None:
+    """List the match models, the oldest first, and where each stands.
+
+    Example:
+
+      goldenthread model list
+    """
+    from goldenthread.cli import output
+    from goldenthread.client import ModelState, to_dict
+
+    with connect(server, token, tenant, tls_ca, data) as client:
+        found = list(client.list_models())
+    if json:
+        output.print_json([to_dict(one) for one in found])
+        return
+    rows = [
+        [
+            one.version,
+            one.display_name,
+            ModelState.Name(one.state).removeprefix("MODEL_STATE_").lower(),
+            one.origin,
+            one.created_at.ToJsonString(),
+        ]
+        for one in found
+    ]
+    output.show(output.table("", ["version", "name", "state", "origin", "kept"], rows))
+
+
+@model.command("add")
+def add(
+    file: Annotated[Path, typer.Argument(help="JSON file of a match model, as train writes it.", show_default=False)],
+    json: JsonOption = False,
+    server: ServerOption = DEFAULT_SERVER,
+    token: TokenOption = "",
+    tenant: TenantOption = "",
+    tls_ca: TlsCaOption = None,
+    data: DataOption = DEFAULT_DATA,
+) -> None:
+    """Keep a match model that was learned from files; its card is taken from beside it.
+
+    Example:
+
+      goldenthread model add model.json
+    """
+    from goldenthread.cli import output
+    from goldenthread.cli.errors import CommandError
+    from goldenthread.client import to_dict
+
+    card = file.with_name(f"{file.stem}.card.json")
+    try:
+        artefact = file.read_bytes()
+        said = card.read_text(encoding="utf-8") if card.exists() else ""
+    except OSError as error:
+        raise CommandError(f"{error.filename} can't be read.", "Give a file that exists.") from error
+    with connect(server, token, tenant, tls_ca, data) as client:
+        kept = client.create_model(artefact, card=said)
+    if json:
+        output.print_json(to_dict(kept))
+    else:
+        output.show(f"Kept as {kept.version}; stage it to see what it would change, or activate it.")
+
+
+@model.command("train")
+def train(
+    labels: LabelsOption = None,
+    with_stewards_labels: StewardsOption = False,
+    name: Annotated[str, typer.Option("--name", help="What to call the model.", show_default=False)] = "",
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Another seed learns from other samples.")] = 0,
+    wait: WaitOption = True,
+    json: JsonOption = False,
+    server: ServerOption = DEFAULT_SERVER,
+    token: TokenOption = "",
+    tenant: TenantOption = "",
+    tls_ca: TlsCaOption = None,
+    data: DataOption = DEFAULT_DATA,
+) -> None:
+    """Learn a match model from the server's records, with labels or without.
+
+    Example:
+
+      goldenthread model train --labels to_label.csv --name autumn
+    """
+    told = _read_labels(labels)
+    with connect(server, token, tenant, tls_ca, data) as client:
+        job = client.train_model(told, display_name=name, with_stewards_labels=with_stewards_labels, seed=seed)
+        show_job(follow(client, job.name) if wait else job, json=json)
+
+
+@model.command("evaluate")
+def evaluate(
+    version: VersionArgument,
+    labels: LabelsOption = None,
+    with_stewards_labels: StewardsOption = False,
+    wait: WaitOption = True,
+    json: JsonOption = False,
+    server: ServerOption = DEFAULT_SERVER,
+    token: TokenOption = "",
+    tenant: TenantOption = "",
+    tls_ca: TlsCaOption = None,
+    data: DataOption = DEFAULT_DATA,
+) -> None:
+    """Measure a match model against labelled pairs: precision, recall, F1 with an interval, calibration.
+
+    Example:
+
+      goldenthread model evaluate 0123456789abcdef --labels to_label.csv
+    """
+    told = _read_labels(labels)
+    with connect(server, token, tenant, tls_ca, data) as client:
+        job = client.evaluate_model(version, told, with_stewards_labels=with_stewards_labels)
+        show_job(follow(client, job.name) if wait else job, json=json)
+
+
+@model.command("stage")
+def stage(
+    version: VersionArgument,
+    wait: WaitOption = True,
+    json: JsonOption = False,
+    server: ServerOption = DEFAULT_SERVER,
+    token: TokenOption = "",
+    tenant: TenantOption = "",
+    tls_ca: TlsCaOption = None,
+    data: DataOption = DEFAULT_DATA,
+) -> None:
+    """Build a model's keys and edges beside those in use; identities stay as they are.
+
+    Example:
+
+      goldenthread model stage 0123456789abcdef
+    """
+    with connect(server, token, tenant, tls_ca, data) as client:
+        job = client.stage_model(version)
+        show_job(follow(client, job.name) if wait else job, json=json)
+
+
+@model.command("preview")
+def preview(
+    version: VersionArgument,
+    changes: Annotated[int, typer.Option("--changes", min=0, help="How many changes to list.")] = 20,
+    json: JsonOption = False,
+    server: ServerOption = DEFAULT_SERVER,
+    token: TokenOption = "",
+    tenant: TenantOption = "",
+    tls_ca: TlsCaOption = None,
+    data: DataOption = DEFAULT_DATA,
+) -> None:
+    """Say which identities would merge or split if the staged model were activated.
+
+    Example:
+
+      goldenthread model preview 0123456789abcdef
+    """
+    from itertools import islice
+    from json import loads
+
+    from goldenthread.cli import output
+    from goldenthread.client import to_dict
+
+    with connect(server, token, tenant, tls_ca, data) as client:
+        job = follow(client, client.preview_activation(version).name)
+        listed = list(islice(client.list_activation_changes(job.name), changes))
+    if json:
+        output.print_json({**loads(job.result), "job": job.name, "listed": [to_dict(one) for one in listed]})
+        return
+    show_job(job, json=False)
+    rows = [
+        [" ".join(name.rpartition("/")[2] for name in one.identities), " + ".join(str(size) for size in one.parts)]
+        for one in listed
+    ]
+    if rows:
+        output.show(output.table("", ["identities", "would be, in records"], rows))
+
+
+@model.command("activate")
+def activate(
+    version: VersionArgument,
+    wait: WaitOption = True,
+    json: JsonOption = False,
+    server: ServerOption = DEFAULT_SERVER,
+    token: TokenOption = "",
+    tenant: TenantOption = "",
+    tls_ca: TlsCaOption = None,
+    data: DataOption = DEFAULT_DATA,
+) -> None:
+    """Use another match model, and resolve every record again while reads and upserts go on.
+
+    Example:
+
+      goldenthread model activate 0123456789abcdef
+    """
+    with connect(server, token, tenant, tls_ca, data) as client:
+        job = client.activate_model(version)
+        show_job(follow(client, job.name) if wait else job, json=json)
+
+
+@model.command("rollback")
+def rollback(
+    wait: WaitOption = True,
+    json: JsonOption = False,
+    server: ServerOption = DEFAULT_SERVER,
+    token: TokenOption = "",
+    tenant: TenantOption = "",
+    tls_ca: TlsCaOption = None,
+    data: DataOption = DEFAULT_DATA,
+) -> None:
+    """Use the match model again that was in use before.
+
+    Example:
+
+      goldenthread model rollback
+    """
+    with connect(server, token, tenant, tls_ca, data) as client:
+        job = client.rollback_model()
+        show_job(follow(client, job.name) if wait else job, json=json)
+
+
+def _read_labels(file: Path | None) -> list[PairLabel]:
+    """Read labelled pairs; those without a label are left out."""
+    from goldenthread.cli.pair_labels import labelled_pairs
+    from goldenthread.client import SourceKey
+
+    if file is None:
+        return []
+    return [
+        (
+            SourceKey(row["left_source"], row["left_record_id"]),
+            SourceKey(row["right_source"], row["right_record_id"]),
+            is_match,
+        )
+        for _, row, is_match in labelled_pairs(file, "goldenthread label")
+        if is_match is not None
+    ]

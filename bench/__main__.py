@@ -10,6 +10,7 @@ _BENCHMARKS = {
     "online": "bench.online",
     "people": "bench.made_people",
     "quality": "bench.quality",
+    "retrains": "bench.retrains",
     "speed": "bench.speed",
 }
 

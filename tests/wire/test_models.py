@@ -188,3 +188,17 @@ def test_a_server_notices_what_another_activates(make_server: StartServer, neo4j
         put(second, records[850:])
 
         assert difference(partition_of(second), bulk(second, records, loose())) == [[], []]
+
+
+def test_a_model_that_cannot_be_learned_says_why(client: Client) -> None:
+    put(client, [to_record(one) for one in simulate_records(12)])
+    key = SourceKey("crm", "nobody")
+
+    unlabelled = client.wait_job(client.train_model().name, timeout_seconds=60)
+    measured = client.wait_job(
+        client.evaluate_model(next(client.list_models()).version, [(key, key, True)]).name, timeout_seconds=60
+    )
+
+    assert {unlabelled.state, measured.state} == {JobState.JOB_STATE_FAILED}
+    assert "too few duplicates" in unlabelled.error
+    assert "no labelled pair" in measured.error

@@ -82,6 +82,11 @@ class SideProcess:
         await asyncio.to_thread(self._process.join)
         self._process.close()
 
+    async def kill(self) -> None:
+        """End the process at once, whatever it is doing."""
+        self._process.kill()
+        await self.close()
+
     async def _receive(self) -> bytes:
         try:
             return await _receive(self._reader)

@@ -151,11 +151,14 @@ def _labels(truth: Mapping[Key, str], rng: Random) -> LabelledKeys:
     for key, person in truth.items():
         groups[person].append(key)
     several = [keys for keys in groups.values() if len(keys) > 1]
-    same = [(*rng.sample(keys, 2), True) for keys in rng.sample(several, min(_LABELS, len(several)))]
+    pairs: list[tuple[Key, Key, bool]] = []
+    for keys in rng.sample(several, min(_LABELS, len(several))):
+        left, right = rng.sample(keys, 2)
+        pairs.append((left, right, True))
     persons = list(groups.values())
-    places = rng.sample(range(len(persons) - 1), min(_LABELS, len(persons) - 1))
-    other = [(rng.choice(persons[at]), rng.choice(persons[at + 1]), False) for at in places]
-    return LabelledKeys((*same, *other))
+    for at in rng.sample(range(len(persons) - 1), min(_LABELS, len(persons) - 1)):
+        pairs.append((rng.choice(persons[at]), rng.choice(persons[at + 1]), False))
+    return LabelledKeys(tuple(pairs))
 
 
 async def _ended(engine: Engine, tenant: Tenant, asked: JobView) -> JobView:

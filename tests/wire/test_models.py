@@ -191,7 +191,7 @@ def test_a_server_notices_what_another_activates(make_server: StartServer, neo4j
 
 
 def test_a_model_that_cannot_be_learned_says_why(client: Client) -> None:
-    put(client, [to_record(one) for one in simulate_records(12)])
+    put(client, [to_record(one) for one in simulate_records(1)])
     key = SourceKey("crm", "nobody")
 
     unlabelled = client.wait_job(client.train_model().name, timeout_seconds=60)
@@ -200,5 +200,5 @@ def test_a_model_that_cannot_be_learned_says_why(client: Client) -> None:
     )
 
     assert {unlabelled.state, measured.state} == {JobState.JOB_STATE_FAILED}
-    assert "too few duplicates" in unlabelled.error
+    assert "fewer than two distinct records" in unlabelled.error
     assert "no labelled pair" in measured.error

@@ -58,6 +58,9 @@ class _Phases:
         self._context, self._tenant, self._version = context, context.tenant, version
         self._place = _Place.decode(checkpoint) if checkpoint else _Place(start)
         self._passes, self._total = passes, 0
+        self._linked: set[bytes] = set()
+        self._settled: set[bytes] = set()
+        """Records still to be come to that were linked in a step before, by this process."""
 
     async def run(self, last: str) -> Deployed:
         """Go on until a phase is reached, which is not begun."""
@@ -77,6 +80,7 @@ class _Phases:
         while self._place.phase not in (last, _END):
             step = await self._context.step(steps[self._place.phase])
             self._place = _Place.decode(step.checkpoint)
+            self._settled = {record for record in self._settled | self._linked if record > self._place.after}
             await self._context.engine.notice(self._tenant)
         return Deployed(self._version, self._place.records)
 
@@ -113,7 +117,8 @@ class _Phases:
     async def _settle(self, transaction: Transaction, at: int) -> Step:
         if self._tenant.match_model.version != self._version:
             raise FailedPrecondition("another model is in use by now")
-        stepped = await generations.settle(transaction, self._tenant, self._place.after, at)
+        stepped = await generations.settle(transaction, self._tenant, self._place.after, at, self._settled)
+        self._linked = set(stepped.linked)
         return self._on(stepped) if stepped.records else self._to("finish")
 
     async def _finish(self, transaction: Transaction, at: int) -> Step:

@@ -5,7 +5,7 @@ Each step locks what upserts of its records would lock, so that nobody changes t
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -28,11 +28,15 @@ _PAGE = 400
 
 
 class Stepped(Struct, frozen=True):
-    """What a step changes, the last record it looked at (empty when there was none left), and how many it looked at."""
+    """What a step changes, the last record it looked at (empty when there was none left), and how many it looked at.
+
+    `linked` are the records that it linked again.
+    """
 
     changes: ChangeSet
     after: bytes
     records: int
+    linked: Set[bytes] = frozenset()
 
 
 async def begin_staging(transaction: Transaction, tenant: Tenant, version: str) -> ChangeSet:
@@ -132,21 +136,26 @@ async def judge(transaction: Transaction, tenant: Tenant, generation: Generation
     return Stepped(ChangeSet(end_edges=matching.end, put_edges=matching.put), ids[-1] if ids else b"", len(ids))
 
 
-async def settle(transaction: Transaction, tenant: Tenant, after: bytes, at: int) -> Stepped:
-    """Link some records again under the model in use, and make their MATCHES those of it."""
+async def settle(transaction: Transaction, tenant: Tenant, after: bytes, at: int, settled: Set[bytes]) -> Stepped:
+    """Link some records again under the model in use, and make their MATCHES those of it.
+
+    Those that are `settled`, because a step before linked them with others, are linked already.
+    """
     ids = await transaction.page(NodeKind.RECORD, after, _PAGE, {})
     if not ids:
         return Stepped(ChangeSet(), b"", 0)
     await _held(transaction, ids)
     await _keyed(transaction, tenant.generation, ids, {})
-    changes = (await relink(transaction, tenant, Change(again=frozenset(ids), was_read_locked=True), at)).changes
+    again = frozenset(ids) - settled
+    linked = await relink(transaction, tenant, Change(again=again, was_read_locked=True), at)
+    changes = linked.changes
     former = {(edge.source, edge.target): edge.weight for edge in await transaction.matches(ids)}
     wanted = {(edge.source, edge.target): edge.weight for edge in await transaction.matches(ids, EdgeKind.STAGED)}
     changes.end_edges += [EdgeRef(EdgeKind.MATCHES, *pair) for pair, weight in former.items() if wanted.get(pair) != weight]
     changes.put_edges += [
         Edge(EdgeKind.MATCHES, *pair, weight) for pair, weight in wanted.items() if former.get(pair) != weight
     ]
-    return Stepped(changes, ids[-1], len(ids))
+    return Stepped(changes, ids[-1], len(ids), linked.identity_of.keys())
 
 
 async def clear(transaction: Transaction, tenant: Tenant, after: bytes) -> Stepped:

@@ -342,6 +342,7 @@ def plant(folder: Path) -> tuple[Needles, list[str]]:
 
 def plant_in_sqlite(database: Path, word: str) -> None:
     with apsw.Connection(str(database)) as connection:
+        connection.set_busy_timeout(30_000)  # processes beside the server end with it, a moment later
         connection.execute("CREATE TABLE leak (word)")
         connection.execute("INSERT INTO leak VALUES (?)", (word,))
     connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)

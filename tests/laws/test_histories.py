@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from laws.oracle import Key, Partition, Remaining, Steward, content_of, partition_of
 from laws.running import Running
 
-from goldenthread.graph.model import AttributeValue, NodeKind, PartialDate, SemanticType
+from goldenthread.graph.model import LIVE, AttributeValue, EdgeKind, NodeKind, PartialDate, SemanticType
 from goldenthread.graph.store import Reader
 from goldenthread.resolver.guards import GuardRails, Guards
 from goldenthread.server.commands.decisions.create import CannotLink, MustLink, create_decision
@@ -89,6 +89,8 @@ class Histories(RuleBasedStateMachine):
         self.identities: dict[bytes, frozenset[Key]] = {}
         self.ever: dict[bytes, frozenset[Key]] = {}
         """Records that an identity last had."""
+        self.held: dict[bytes, frozenset[Key]] = {}
+        """Records that an identity had at any time: undoing a decision may give it back to any of them."""
 
     @initialize(guards=st.sampled_from(GUARDS))
     def guard(self, guards: GuardRails) -> None:
@@ -219,8 +221,10 @@ class Histories(RuleBasedStateMachine):
             self.before_last, self.revision = before, revision
         self.past[revision] = frozenset(self.identities.values())
         for id in self.identities.keys() - before.keys() & self.ever.keys():
-            assert self.identities[id] & self.ever[id], "an id came back to mean somebody else"
+            assert self.identities[id] & self.held[id], "an id came back to mean somebody else"
         self.ever |= before | self.identities
+        for id, records in self.identities.items():
+            self.held[id] = self.held.get(id, frozenset()) | records
         self.check_retired_ids()
 
     def check_retired_ids(self) -> None:
@@ -281,6 +285,8 @@ async def graph_of(reader: Reader, aliases: Sequence[bytes], identities: Sequenc
     for edges in (await reader.keys(records)).values():
         graph.add_edges_from((edge.source, edge.target) for edge in edges)
     graph.add_edges_from((edge.source, edge.target) for edge in await reader.matches(records))
+    disputed = await reader.history(records, frozenset({EdgeKind.DISPUTED}))
+    graph.add_edges_from((edge.source, edge.target) for edge in disputed if edge.recorded_to == LIVE)
     states = await reader.records(records)
     graph.add_edges_from((state.record.id, state.identity) for state in states.values() if state.identity is not None)
     stored = await reader.identities(identities)

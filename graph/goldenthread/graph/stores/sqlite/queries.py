@@ -131,10 +131,11 @@ LEFT JOIN edge e ON e.source = x.nid
 LEFT JOIN node t ON t.nid = e.target""",
 )
 
-_SAME = f"""(SELECT m.target FROM edge m WHERE m.source = e.source AND m.kind = {EdgeKind.RESOLVED_TO}
-    AND m.recorded_from <= :rev AND (m.recorded_to IS NULL OR m.recorded_to > :rev))
-  = (SELECT m.target FROM edge m WHERE m.source = e.target AND m.kind = {EdgeKind.RESOLVED_TO}
-    AND m.recorded_from <= :rev AND (m.recorded_to IS NULL OR m.recorded_to > :rev))"""
+_SAME = f"""EXISTS (SELECT 1 FROM edge l
+    CROSS JOIN edge m ON m.source = e.target AND m.kind = l.kind AND m.target = l.target
+      AND m.recorded_from <= :rev AND (m.recorded_to IS NULL OR m.recorded_to > :rev)
+    WHERE l.source = e.source AND l.kind = {EdgeKind.RESOLVED_TO}
+      AND l.recorded_from <= :rev AND (l.recorded_to IS NULL OR l.recorded_to > :rev))"""
 # The first of the two conditions on the kind is that of the index `edge_weight`, which SQLite wants to see word for word.
 BAND = {
     (kind, heaviest_first): packed(
@@ -143,7 +144,7 @@ BAND = {
 SELECT s.id, e.kind, t.id, e.weight, e.profile, e.recorded_from, e.recorded_to FROM edge e
 CROSS JOIN node s ON s.nid = e.source AND s.tenant = :tenant CROSS JOIN node t ON t.nid = e.target
 WHERE e.kind IN (7, 19) AND e.kind = {int(kind)} AND e.weight >= :low AND e.weight < :high AND {_E_AT}
-  AND (:together IS NULL OR {_SAME} IS :together)
+  AND (:together IS NULL OR {_SAME} = :together)
 ORDER BY e.weight{" DESC" if heaviest_first else ""}, s.id, t.id LIMIT :limit""",
     )
     for kind in (EdgeKind.MATCHES, EdgeKind.DISPUTED)

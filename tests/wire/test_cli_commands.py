@@ -234,7 +234,7 @@ def test_a_steward_decides_lists_and_undoes(world: World, run: Run) -> None:
     assert [one["name"] for one in listed] == [name]
     assert "What would change" in asked.out
     assert "What changed" in undone.out
-    assert "(new)" in apart.out
+    assert "What would change" in apart.out
     assert "undo" in history.out
     assert run("decisions", "list", "--state", "undone", "--json").items[0]["name"] == name
     assert run("decisions", "list", "--state", "odd").code == 2

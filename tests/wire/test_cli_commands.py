@@ -224,9 +224,10 @@ def test_a_steward_decides_lists_and_undoes(world: World, run: Run) -> None:
     name = linked.facts["decision"]["name"]  # type: ignore[index]  # the answer holds the decision
     shown = run("decisions", "show", str(name))
     listed = run("decisions", "list", "--identity", world.stranger, "--kind", "must_link", "--json").items
+    strangers = (world.pair[0], world.stranger)
+    apart = run("decisions", "unlink", *strangers, "--reason", "twins", "--expires", "2999-01-01", "--dry-run")
     asked = run("decisions", "undo", str(name), "--reason", "no", "--dry-run")
     undone = run("decisions", "undo", str(name), "--reason", "no")
-    apart = run("decisions", "unlink", *world.pair, "--reason", "twins", "--expires", "2999-01-01", "--dry-run")
     history = run("lineage", world.stranger)
 
     assert linked.code == shown.code == asked.code == undone.code == apart.code == history.code == 0

@@ -38,7 +38,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
             largest = max(client.list_identities(), key=lambda identity: len(identity.records))
             records = [client.get_record(name).record for name in largest.records]
             with_email = next(r for r in client.list_records() if any(v.attribute == "email" for v in r.attributes))
-            stranger = next(r for r in client.list_records() if r.identity not in (largest.name, with_email.identity))
+            others = (r for r in client.list_records() if r.identity not in (largest.name, with_email.identity))
+            stranger = next(r for r in others if any(v.attribute == "surname" for v in r.attributes))
         keys = [f"{r.source}:{r.source_record_id}" for r in records]
         email = next(v.text for v in with_email.attributes if v.attribute == "email")
         yield World(server, data, (keys[0], keys[1]), f"{stranger.source}:{stranger.source_record_id}", largest.name, email)

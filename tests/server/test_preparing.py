@@ -76,6 +76,18 @@ async def test_a_message_outlives_the_process_that_prepares_it(tenant: Tenant, p
     assert len(await preparer.prepare_all(tenant, message)) == len(message.requests)
 
 
+async def test_a_caller_that_leaves_does_not_leave_its_answer_to_the_next(tenant: Tenant, preparer: Preparer) -> None:
+    await preparer.start()
+    leaving = asyncio.create_task(preparer.prepare_all(tenant, customers(300)))
+    await asyncio.sleep(0)
+    leaving.cancel()
+
+    prepared = await preparer.prepare_all(tenant, customers(80))
+
+    assert leaving.cancelled()
+    assert sum(isinstance(one, PreparedUpsert) for one in prepared) == len(customers(80).requests) - 1
+
+
 async def test_small_messages_and_a_setting_of_0_start_no_process(tenant: Tenant) -> None:
     few, none = Preparer(Config()), Preparer(Config(prepare_processes=0))
 

@@ -101,6 +101,7 @@ class SideProcesses:
         """Name the work in a word, for logs; with a count of 0 there is no process, and nothing is answered."""
         self._work, self._begin, self._arguments = work, begin, arguments
         self._slots = [_Slot() for _ in range(count)]
+        self._exchanges: set[asyncio.Future[bytes | None]] = set()
         self._is_closed = False
 
     def __len__(self) -> int:
@@ -125,6 +126,13 @@ class SideProcesses:
         if slot.process is None:
             self._start_soon(slot)
             return None
+        exchange = asyncio.ensure_future(self._exchange(slot, message))
+        self._exchanges.add(exchange)
+        exchange.add_done_callback(self._exchanges.discard)
+        # A caller that leaves must not leave its answer to the next one.
+        return await asyncio.shield(exchange)
+
+    async def _exchange(self, slot: _Slot, message: bytes) -> bytes | None:
         slot.waiting += 1
         try:
             async with slot.turn:

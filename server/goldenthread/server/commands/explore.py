@@ -101,10 +101,9 @@ async def get_network(
 
 async def cut_since(reader: Reader, nodes: Iterable[Node], ids: Sequence[bytes]) -> bool:
     """Whether something was deleted of the identities among nodes and ids, or of those of the records among them."""
-    states = await reader.records(list(dict.fromkeys([*(n.id for n in nodes if n.kind is NodeKind.RECORD), *ids])))
-    belongs = [state.identity for state in states.values() if state.identity is not None]
+    belongs = await reader.identities_of(list(dict.fromkeys([*(n.id for n in nodes if n.kind is NodeKind.RECORD), *ids])))
     whole = await reader.identities(
-        list(dict.fromkeys([*(n.id for n in nodes if n.kind is NodeKind.IDENTITY), *belongs, *ids]))
+        list(dict.fromkeys([*(n.id for n in nodes if n.kind is NodeKind.IDENTITY), *belongs.values(), *ids]))
     )
     return any(identity.was_cut for identity in whole.values())
 

@@ -37,14 +37,15 @@ async def families(reader: Reader, ids: Sequence[bytes]) -> dict[bytes, list[byt
     """Get the identities in families, without those whom a steward keeps away; one who is alone is no family."""
     edges = [edge for edge in await live_relates(reader, ids) if edge.weight & FAMILY_BITS]
     named = await reader.records_by_alias(ids) if ids else {}
-    stating = await reader.records(sorted({edge.source for edge in edges})) if edges else {}
+    identity_of = await reader.identities_of(sorted({edge.source for edge in edges})) if edges else {}
     records: dict[bytes, set[bytes]] = defaultdict(set)
     for edge in edges:
         records[edge.target].add(edge.source)
-    identity_of = {state.record.id: state.identity for state in (*named.values(), *stating.values())}
     for alias, state in named.items():
         if alias in records:
             records[alias].add(state.record.id)
+        if state.identity is not None:
+            identity_of[state.record.id] = state.identity
     away = await _kept_away(reader, sorted({record for members in records.values() for record in members}))
     found: dict[bytes, list[bytes]] = {}
     for id, members in records.items():

@@ -333,16 +333,16 @@ async def _family_spans(
     around = await reader.history([*identity.records, *sorted(own)], kinds)
     hubs = sorted({edge.target for edge in around if edge.weight & FAMILY_BITS})
     edges = [edge for edge in await reader.history(hubs, kinds) if edge.weight & FAMILY_BITS] if hubs else []
-    stating = await reader.records(sorted({edge.source for edge in edges}))
+    stating = await reader.identities_of(sorted({edge.source for edge in edges}))
     named = await reader.records_by_alias(hubs)
-    people = {state.identity for state in (*stating.values(), *named.values()) if state.identity is not None}
+    people = {*stating.values(), *(state.identity for state in named.values() if state.identity is not None)}
     seen = await sight.identities(reader, sorted(people - {identity.id}))
     mine: dict[bytes, list[tuple[int, int]]] = {hub: [(0, LIVE)] if hub in own else [] for hub in hubs}
     others: dict[bytes, list[tuple[int, int]]] = {
         hub: [(0, LIVE)] if hub in named and named[hub].identity in seen else [] for hub in hubs
     }
     for edge in edges:
-        who = stating[edge.source].identity if edge.source in stating else None
+        who = stating.get(edge.source)
         if who == identity.id or who in seen:
             (mine if who == identity.id else others)[edge.target].append((edge.recorded_from, edge.recorded_to))
     return {hub: _both(_joined(mine[hub]), _joined(others[hub])) for hub in hubs}

@@ -181,8 +181,7 @@ async def held_components(
 async def _to_settle(reader: Reader, components: Sequence[Component]) -> list[bytes]:
     """Find the records outside of components that are one identity with some inside, by a model used before."""
     inside = {record for component in components for record in component.records}
-    states = await reader.records(sorted(inside))
-    identities = {state.identity for state in states.values() if state.identity is not None}
+    identities = set((await reader.identities_of(sorted(inside))).values())
     stored = await reader.identities(sorted(identities)) if identities else {}
     return sorted({record for identity in stored.values() for record in identity.records} - inside)
 

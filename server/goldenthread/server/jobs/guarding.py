@@ -116,10 +116,10 @@ async def effect_of(engine: Engine, tenant: Tenant, wanted: GuardRails) -> Guard
             after = ids[-1]
             fresh = [id for id in ids if id not in seen]
             groups = await component_groups(reader, supposed, fresh) if fresh else []
-            states = await reader.records([record for group in groups for record in group])
+            identity_of = await reader.identities_of([record for group in groups for record in group])
             for group in groups:
                 seen.update(group)
-                identities = {identity for record in group if (identity := states[record].identity) is not None}
+                identities = {identity_of[record] for record in group if record in identity_of}
                 parted.update(identities)
                 if len(identities) > 1:
                     merged |= identities

@@ -106,8 +106,8 @@ async def plan_link(reader: Reader, tenant: Tenant, ruled: MustLink | CannotLink
 async def _records(reader: Reader, named: Sequence[Named]) -> list[bytes]:
     """Say which records names stand for."""
     records = dict.fromkeys(id for collection, id in named if collection == "records")
-    states = await reader.records(list(records))
-    if any(id not in states or states[id].identity is None for id in records):
+    identity_of = await reader.identities_of(list(records))
+    if any(id not in identity_of for id in records):
         raise NotFound("record")
     for collection, id in named:
         if collection == "identities":

@@ -113,8 +113,7 @@ async def _plan_end(
     if decision.properties["kind"] == "pin":
         (view,) = await open_decisions(tenant, [decision])
         planned.fields = [view.attribute]
-        for state in (await reader.records(records)).values():
-            if state.identity is not None:
-                identity = (await reader.identities([state.identity]))[state.identity]
-                planned = pinned(planned, identity.id, identity.records)
+        own = sorted(set((await reader.identities_of(records)).values()))
+        for identity in (await reader.identities(own)).values():
+            planned = pinned(planned, identity.id, identity.records)
     return planned

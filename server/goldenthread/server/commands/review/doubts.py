@@ -113,8 +113,7 @@ async def weigh_doubts(reader: Reader, tenant: Tenant, pairs: Sequence[Pair]) ->
     wanted = set(pairs)
     link, review = tenant.match_model.link_weight, tenant.match_model.review_weight
     ends = sorted({record for pair in pairs for record in pair})
-    states = await reader.records(ends)
-    identity_of = {record: state.identity for record, state in states.items()}
+    identity_of = await reader.identities_of(ends)
     ruled = _ruled(await reader.bindings(ends))
     found = []
     for edge in await reader.matches(ends, EdgeKind.MATCHES):
@@ -181,8 +180,7 @@ def _is_ruled(ruled: _Sides, one: bytes, other: bytes) -> bool:
 
 
 async def _weigh(reader: Reader, tenant: Tenant, found: Sequence[_Found]) -> list[Doubt]:
-    states = await reader.records(sorted({record for one in found for record in (one.edge.source, one.edge.target)}))
-    identity_of = {record: state.identity for record, state in states.items() if state.identity is not None}
+    identity_of = await reader.identities_of(sorted({r for one in found for r in (one.edge.source, one.edge.target)}))
     found = [one for one in found if one.edge.source in identity_of and one.edge.target in identity_of]
     identities = await reader.identities(sorted({identity_of[r] for one in found for r in (one.edge.source, one.edge.target)}))
     size = {id: len(identity.records) for id, identity in identities.items()}

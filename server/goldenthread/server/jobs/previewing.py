@@ -96,8 +96,7 @@ class PreviewActivation:
             stored = await reader.identities(ids)
             records = frozenset(record for identity in stored.values() for record in identity.records)
             linked = await relink(reader, tenant.under(staged), Change(again=records), now())
-            states = await reader.records(sorted(linked.identity_of))
-        old = {record: state.identity for record, state in states.items() if state.identity is not None}
+        old = {record: identity for record, identity in linked.before.items() if record in linked.identity_of}
         return _changes(old, linked.identity_of, set(ids)), ids[-1]
 
     async def _keep(

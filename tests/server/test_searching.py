@@ -17,7 +17,7 @@ from goldenthread.graph.model import AttributeDefinition, DataModel, SemanticTyp
 from goldenthread.graph.store import Transaction
 from goldenthread.graph.stores.sqlite import SqliteStore
 from goldenthread.graph.vault import open_vault
-from goldenthread.server.commands import Engine
+from goldenthread.server.commands import Engine, tenants
 from goldenthread.server.commands.models import update_data_model
 from goldenthread.server.commands.prepare_record import PreparedUpsert
 from goldenthread.server.commands.tenants import Tenant
@@ -132,6 +132,33 @@ async def test_searching_follows_the_data_model(engine: Engine, tenant: Tenant, 
     await put(engine, tenant, Record("crm", "1", {"work_email": "ada@work.example"}))
 
     assert (await searcher.resolve(tenant, mail)).candidates
+
+
+async def test_profiles_of_an_older_normaliser_are_made_again(
+    engine: Engine, tenant: Tenant, searcher: Searcher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    records = customers(40)
+    await put(engine, tenant, *records)
+    asked = [search(*record.to_proto().attributes) for record in records]
+    before = [await searcher.resolve(tenant, one) for one in asked]
+    monkeypatch.setattr(tenants, "NORMALISER_VERSION", tenants.NORMALISER_VERSION + 1)
+    beside = SqliteStore(tmp_path / "graph", reads_only=True)
+    newer = await Engine.open(beside, await open_vault(tmp_path / "keys"), Config(data=tmp_path, search_processes=0))
+    newer_searcher = Searcher(newer)
+
+    assert [await newer_searcher.resolve(await newer.tenant("test"), one) for one in asked] == before
+    await newer_searcher.close()
+    await newer.close()
+    await beside.close()
+
+
+async def test_what_is_still_starting_ends_with_the_server(engine: Engine) -> None:
+    searcher = Searcher(engine)
+    searcher.start_soon()
+
+    await searcher.close()
+
+    assert not multiprocessing.active_children()
 
 
 async def test_a_setting_of_0_starts_no_process(engine: Engine, tenant: Tenant, tmp_path: Path) -> None:

@@ -84,6 +84,7 @@ class RunningServer:
             "log_level": "debug",
             "log_format": "json",
             "health_interval_seconds": 0.2,
+            "start_processes": False,  # most tests send too little to need them
             **self.settings,
         }
         hearing, telling = _context.Pipe(duplex=False)

@@ -102,6 +102,9 @@ class Config(Struct, frozen=True, kw_only=True):
     search_processes: Annotated[
         int, Meta(ge=0, le=64, description="Processes that search by attributes beside the server; 0 for none.")
     ] = 1
+    start_processes: Annotated[
+        bool, Meta(description="Start these processes with the server, rather than when there is first work for them.")
+    ] = True
     cache_records: Annotated[int, Meta(ge=0, description="Opened records kept in memory; 0 for none.")] = 100_000
     job_workers: Annotated[int, Meta(ge=0, le=64, description="Jobs that this server runs at the same time; 0 for none.")] = 2
     job_look_seconds: Annotated[
@@ -213,7 +216,7 @@ def settings() -> list[Setting]:
     listed = []
     for field, kind in zip(msgspec.structs.fields(Config), _field_types(), strict=True):
         default = field.default
-        shown = "" if default == "" else str(default)
+        shown = str(default).lower() if isinstance(default, bool) else str(default)
         listed.append(Setting(field.name, _PREFIX + field.name.upper(), shown, kind))
     return listed
 

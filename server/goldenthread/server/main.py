@@ -263,6 +263,9 @@ class _EngineApplication:
 
     def add_services(self, server: grpc.aio.Server) -> None:
         add_services(server, self._engine, self._preparer, self._searcher)
+        if self._engine.config.start_processes:
+            self._preparer.start_soon()
+            self._searcher.start_soon()
         self._jobs.start()
         self._keeper.start()
         self._expiry.start()

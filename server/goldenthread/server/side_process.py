@@ -95,7 +95,7 @@ class SideProcess:
 
 
 class SideProcesses:
-    """Processes for one kind of work, started when it first comes and again when one ended."""
+    """Processes for one kind of work, started when it first comes, if not before, and again when one ended."""
 
     def __init__(self, work: str, count: int, begin: Begin, *arguments: object) -> None:
         """Name the work in a word, for logs; with a count of 0 there is no process, and nothing is answered."""
@@ -112,10 +112,14 @@ class SideProcesses:
         """Whether all of them have started."""
         return bool(self._slots) and all(slot.process is not None for slot in self._slots)
 
-    async def start(self) -> None:
-        """Start them and wait until they answer."""
+    def start_soon(self) -> None:
+        """Start them, and don't wait for it."""
         for slot in self._slots:
             self._start_soon(slot)
+
+    async def start(self) -> None:
+        """Start them and wait until they answer."""
+        self.start_soon()
         await asyncio.gather(*(slot.starting for slot in self._slots if slot.starting is not None))
 
     async def ask(self, message: bytes) -> bytes | None:

@@ -36,6 +36,7 @@ __all__ = [
     "block_key",
     "blocks_of_profile",
     "consent_ids",
+    "decode_profile",
     "decode_version",
     "household_key",
     "identifier_key",
@@ -94,7 +95,16 @@ class SealedVersion(Struct, frozen=True, array_like=True, gc=False):
     profile: Profile
 
 
+class SealedProfile(Struct, frozen=True, array_like=True, gc=False):
+    """A SealedVersion whose content is left as it is, for who needs its profile alone."""
+
+    content: msgspec.Raw
+    normaliser: int
+    profile: Profile
+
+
 decode_version = msgspec.msgpack.Decoder(SealedVersion).decode
+decode_profile = msgspec.msgpack.Decoder(SealedProfile).decode
 
 
 class PreparedConsent(Struct, frozen=True, array_like=True, gc=False):

@@ -76,7 +76,8 @@ async def resolve_record(reader: Reader, tenant: Tenant, searches: Sequence[Sear
     keys = list(dict.fromkeys(key for search in searches for key in search.keys))
     postings = {p.key: p.records for p in await reader.candidates(keys, model.generic_limit) if not p.is_generic}
     digests_of = [{r: digest for key in s.keys for r, digest in postings.get(key, ())} for s in searches]
-    profiles = await tenant.profiles_of(reader, list({pair: None for one in digests_of for pair in one.items()}))
+    wanted = list({pair: None for one in digests_of for pair in one.items()})
+    profiles = await tenant.profiles_of(reader, wanted, with_members=False)
     ranked = _rank(tenant, searches, digests_of, profiles)
     # Identities hold a handful of records, so the first chunk nearly always holds candidates enough.
     while open_ones := [one for one in ranked if not one.is_done]:

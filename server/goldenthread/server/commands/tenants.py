@@ -18,10 +18,10 @@ from goldenthread.graph.model import DataModel, Node, NodeKind, RecordContent
 from goldenthread.graph.store import Reader, RecordState
 from goldenthread.graph.vault import TenantVault
 from goldenthread.resolver.guards import GuardRails, Guards
-from goldenthread.resolver.normalise import NORMALISER_VERSION, Profile
+from goldenthread.resolver.normalise import NORMALISER_VERSION, Profile, profile_of
 from goldenthread.server.commands.deployment import Deployment, Generation
 from goldenthread.server.commands.ids import now
-from goldenthread.server.commands.prepare_record import Member, SealedVersion, decode_version, member_of, member_with
+from goldenthread.server.commands.prepare_record import Member, decode_profile, decode_version, member_of, member_with
 
 __all__ = ["Cache", "Deployed", "Tenant"]
 
@@ -143,8 +143,9 @@ class Tenant:
                 found[state.record.id] = member
             elif not state.version.properties["tombstone"]:
                 missing.append(state)
-        for state, sealed in zip(missing, await self._open([s.version for s in missing]), strict=True):
-            if sealed is not None:
+        for state, plain in zip(missing, await self._open([s.version for s in missing]), strict=True):
+            if plain is not None:
+                sealed = decode_version(plain)
                 is_current = sealed.normaliser == NORMALISER_VERSION
                 member = member_of(self, sealed.content, sealed.profile if is_current else None)
                 if self.guards.blocker is not None:
@@ -154,8 +155,13 @@ class Tenant:
                 found[state.record.id] = member
         return found
 
-    async def profiles_of(self, reader: Reader, records: Sequence[tuple[bytes, bytes]]) -> dict[bytes, Profile]:
-        """Get profiles by digest, given (record, digest) pairs that name a record to read each from."""
+    async def profiles_of(
+        self, reader: Reader, records: Sequence[tuple[bytes, bytes]], *, with_members: bool = True
+    ) -> dict[bytes, Profile]:
+        """Get profiles by digest, given (record, digest) pairs that name a record to read each from.
+
+        `with_members` also makes and keeps the members, for who links such records next.
+        """
         found: dict[bytes, Profile] = {}
         missing: dict[bytes, bytes] = {}
         for record, digest in records:
@@ -166,19 +172,43 @@ class Tenant:
                 missing[digest] = record
             else:
                 found[digest] = profile
-        if missing:
-            members = await self.members_of((await reader.records(list(missing.values()))).values())
+        if not missing:
+            return found
+        states = await reader.records(list(missing.values()))
+        if with_members:
+            members = await self.members_of(states.values())
             found.update((member.digest, member.profile) for member in members.values())
+            return found
+        holders = [(digest, states[record].version) for digest, record in missing.items() if record in states]
+        for (digest, _), profile in zip(holders, await self._open_profiles([v for _, v in holders]), strict=True):
+            if profile is not None:
+                found[digest] = profile
+                self.profiles.put(digest, profile)
         return found
+
+    async def _open_profiles(self, versions: Sequence[Node]) -> list[Profile | None]:
+        """Open the profiles of record versions; None for a tombstone and where the key is gone."""
+        blocker = self.guards.blocker
+        profiles: list[Profile | None] = []
+        for plain in await self._open(versions):
+            if plain is None:
+                profiles.append(None)
+                continue
+            kept = decode_profile(plain)
+            profile = kept.profile
+            if kept.normaliser != NORMALISER_VERSION:
+                profile = profile_of(decode_version(plain).content.attributes, self.data_model.default_country)
+            profiles.append(profile if blocker is None else blocker.cleaned(profile))
+        return profiles
 
     async def open_versions(self, versions: Sequence[Node]) -> list[RecordContent | None]:
         """Open the content of record versions; None for a tombstone and where the key is gone."""
-        return [sealed.content if sealed is not None else None for sealed in await self._open(versions)]
+        return [decode_version(plain).content if plain is not None else None for plain in await self._open(versions)]
 
-    async def _open(self, versions: Sequence[Node]) -> list[SealedVersion | None]:
+    async def _open(self, versions: Sequence[Node]) -> list[bytes | None]:
         alive = [v for v in versions if not v.properties["tombstone"]]
         opened = await self.vault.open([(v.id, NodeKind.RECORD_VERSION, _bytes(v, "sealed")) for v in alive])
-        found = {v.id: decode_version(plain) for v, plain in zip(alive, opened, strict=True) if plain is not None}
+        found = {v.id: plain for v, plain in zip(alive, opened, strict=True)}
         return [found.get(v.id) for v in versions]
 
 

@@ -1,8 +1,9 @@
 """Check, type and prepare records, those of large messages in a process of their own.
 
 Preparing needs no store and takes about a third of a record's work, nearly all of it in Python. In the server's own process it
-would compete with committing for the interpreter; in another, it runs beside it. That process is started by the first large
-message, which is prepared here while it starts. It gets the tenant's index key, which blinds and opens nothing.
+would compete with committing for the interpreter; in another, it runs beside it. That process is started with the server,
+or by the first large message when a setting says so; messages are prepared here while it starts. It gets the tenant's index
+key, which blinds and opens nothing.
 """
 
 from __future__ import annotations
@@ -77,6 +78,10 @@ class Preparer:
     def is_running(self) -> bool:
         """Whether the other process has started: large messages are prepared there from now on."""
         return self._beside.is_running
+
+    def start_soon(self) -> None:
+        """Start the processes without waiting; what comes meanwhile is done here."""
+        self._beside.start_soon()
 
     async def start(self) -> None:
         """Start the other process and wait until it runs; without this, the first large message starts it."""

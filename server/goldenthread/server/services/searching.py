@@ -1,8 +1,9 @@
 """Search by attributes: those of concurrent callers in one go, in a process of their own.
 
 A search costs several times what receiving it does, nearly all of it in Python. In the server's own process it would hold up
-every other call; in another, it runs beside them. That process is started by the first search, which is answered here while it
-starts; it reads the store and the keys, writes neither, and ends with the server.
+every other call; in another, it runs beside them. That process is started with the server, or by the first search when a
+setting says so; searches are answered here while it starts. It reads the store and the keys, writes neither, and ends with the
+server.
 """
 
 from __future__ import annotations
@@ -64,6 +65,10 @@ class Searcher:
         self._there = [Together(self._ask, batch=_TOGETHER, linger_ms=0) for _ in range(count)]
         self._here: dict[str, Together[pb.ResolveRecordRequest, pb.ResolveRecordResponse | ServerError]] = {}
         self._asked = 0
+
+    def start_soon(self) -> None:
+        """Start the processes without waiting; what comes meanwhile is done here."""
+        self._beside.start_soon()
 
     async def start(self) -> None:
         """Start the processes and wait until they answer; without this, the first searches start them."""

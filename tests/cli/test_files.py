@@ -205,6 +205,26 @@ def test_sources_are_declared_free_of_duplicates_by_a_flag_or_a_file(tmp_path: P
         assert (declared.facts["identities"], declared.facts["kept_apart"]) == (3, {"duplicate_free": 1})
 
 
+def test_limits_within_days_go_by_the_column_that_says_when_records_were_observed(tmp_path: Path, run: Run) -> None:
+    seen = ["seen", "2026-01-01", "2026-03-01", "2026-03-01"]
+    lines = [f"{line},{day}" for line, day in zip(PEOPLE.replace("ann@", "a@", 1).splitlines(), seen, strict=True)]
+    file = few_customers(tmp_path, "\n".join(lines) + "\n")
+    rails = tmp_path / "rails.yaml"
+    rails.write_text("limits: [{type: email, most: 1, days: 30}]\n", encoding="utf-8")
+    how = ["link", file, "--out", "out.csv", "--guard-rails", rails, "--json"]
+
+    at_once = run(*how)
+    observed = run(*how, "--observed-at", "seen", "--work", tmp_path / "work")
+    again = run(*how, "--observed-at", "seen", "--work", tmp_path / "work")
+    missing = run(*how, "--observed-at", "sen")
+
+    assert (at_once.facts["identities"], at_once.facts["kept_apart"]) == (3, {"email_limit": 1})
+    assert (observed.facts["identities"], observed.facts["kept_apart"]) == (2, {})
+    assert again.facts["identities"] == 2
+    assert missing.code == 1
+    assert "perhaps seen is meant" in missing.err
+
+
 def test_a_slip_in_declaring_sources_is_said(tmp_path: Path, run: Run) -> None:
     file = few_customers(tmp_path, PEOPLE)
     wrong = tmp_path / "wrong.yaml"

@@ -118,6 +118,7 @@ def _cut(tenant: Tenant, members: Mapping[Key, Member], decisions: Sequence[Stew
         [Decision(d.revision, d.must, places(d.left), places(d.right), d.overrides_veto) for d in decisions],
         tenant.clustering,
         tenant.guards.vetoes((key[0], member.profile) for key, member in members.items()),
+        tenant.guards.held_to(profiles, [member.observed_at for member in members.values()], tenant.scorer.weights),
     )
     groups: dict[int, set[Key]] = defaultdict(set)
     for key, label in zip(keys, clustering.labels, strict=True):

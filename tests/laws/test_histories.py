@@ -15,7 +15,7 @@ from laws.running import Running
 
 from goldenthread.graph.model import LIVE, AttributeValue, EdgeKind, NodeKind, PartialDate, SemanticType
 from goldenthread.graph.store import Reader
-from goldenthread.resolver.guards import GuardRails, Guards
+from goldenthread.resolver.guards import GuardRails, Guards, IdentifierLimit
 from goldenthread.server.commands.decisions.create import CannotLink, MustLink, create_decision
 from goldenthread.server.commands.decisions.effects import Decided
 from goldenthread.server.commands.decisions.identities import merge_identities, split_identity
@@ -39,7 +39,12 @@ WALKED = frozenset({NodeKind.RECORD, NodeKind.IDENTIFIER, NodeKind.BLOCK, NodeKi
 
 KEYS: list[Key] = [(source, f"{number}") for source in ("crm", "till") for number in range(7)]
 
-GUARDS = [GuardRails(), GuardRails(duplicate_free=("till",), verifying=("crm",)), GuardRails(never_overlap=(("crm", "till"),))]
+GUARDS = [
+    GuardRails(),
+    GuardRails(duplicate_free=("till",), verifying=("crm",)),
+    GuardRails(never_overlap=(("crm", "till"),)),
+    GuardRails(limits=(IdentifierLimit("email", 1, days=3), IdentifierLimit("phone", 1)), priority=("phone",)),
+]
 
 
 def text(attribute: str, type: SemanticType, value: str) -> AttributeValue:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from goldenthread.graph.model import AttributeValue, SemanticType
 from goldenthread.resolver.blocking import PARTS, BlockingRule, part_values, rule_keys
-from goldenthread.resolver.bulk.cut import cut
+from goldenthread.resolver.bulk.cut import Guarding, cut
 from goldenthread.resolver.bulk.frame import Frame
 from goldenthread.resolver.bulk.levels import ColumnLevels, feature_of
 from goldenthread.resolver.bulk.normalise_columns import normalise_columns
@@ -288,7 +288,15 @@ def test_components_are_cut_as_one_by_one(seed, rows, width, most, rails):
     limits = ClusterSettings(link_weight=2, min_average=-1, max_component=most)
 
     labels, reviews, fired = cut(
-        groups, point_of, frame, TextColumn.of(ids), sources, lambda i, j: matrix[i, j], limits, lambda share: None, guards
+        groups,
+        point_of,
+        frame,
+        TextColumn.of(ids),
+        sources,
+        lambda i, j: matrix[i, j],
+        limits,
+        lambda share: None,
+        Guarding(guards, lambda profiles, left, right: np.zeros(len(left), np.int64)),
     )
 
     expected: set[frozenset[int]] = set()

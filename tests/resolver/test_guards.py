@@ -129,7 +129,7 @@ def test_clean_sources_are_linked_one_to_one_by_the_best_evidence() -> None:
     )
 
     assert found.labels == [0, 1, 2, 0, 1, 2]
-    assert {cut.veto for cut in found.cuts if cut.by == "veto"} == {("duplicate_free", "crm")}
+    assert {cut.subject for cut in found.cuts if cut.by == "veto"} == {("duplicate_free", "crm")}
 
 
 @pytest.mark.parametrize(

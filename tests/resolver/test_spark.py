@@ -38,7 +38,7 @@ from goldenthread.resolver.bulk.spark import (
     tasks,
 )
 from goldenthread.resolver.bulk.spark.link import weigh
-from goldenthread.resolver.guards import GuardRails, Guards
+from goldenthread.resolver.guards import GuardRails, Guards, IdentifierLimit
 from goldenthread.resolver.normalise import Profile, profile_of
 from goldenthread.resolver.scoring import MatchModel, Scorer
 from goldenthread.resolver.scoring.refinement import Interaction, Refinement
@@ -112,9 +112,10 @@ def both(
     types: dict[str, SemanticType | None],
     model: MatchModel | None = None,
     rails: GuardRails | None = None,
+    observed_at: str = "",
 ) -> tuple[LinkResult, LinkResult]:
-    here = link(table, types, model=model, guard_rails=rails)
-    return here, link_on_spark(session, table, types, model=model, guard_rails=rails)
+    here = link(table, types, model=model, guard_rails=rails, observed_at=observed_at)
+    return here, link_on_spark(session, table, types, model=model, guard_rails=rails, observed_at=observed_at)
 
 
 def assert_equal(here: LinkResult, there: LinkResult) -> None:
@@ -180,12 +181,14 @@ def test_guard_rails_keep_the_same_records_apart(spark: SparkSession, learned: b
     crm, shop, *_ = sorted(set(columns["source"]))
     columns["source"] = [shop if i >= table.rows and i % 2 else source for i, source in enumerate(columns["source"])]
     table = Table(columns, len(twice), ("customers",), "source", "record_id")
-    rails = GuardRails(duplicate_free=(crm,), never_overlap=((crm, shop),), verifying=(shop,), single_numbers=("national_id",))
+    columns["seen"] = [f"2026-01-{1 + i % 28:02}" for i in range(len(twice))]
+    limits = (IdentifierLimit("phone", 1, days=7), IdentifierLimit("email", 1))
+    rails = GuardRails((crm,), ((crm, shop),), (shop,), single_numbers=("national_id",), limits=limits)
     model = None if learned else MatchModel.shipped()
 
-    here, there = both(spark, table, types_of(guess), model, rails)
+    here, there = both(spark, table, types_of(guess), model, rails, "seen")
 
-    assert {"duplicate_free", "never_overlap"} <= dict(here.report.guarded).keys()
+    assert {"duplicate_free", "never_overlap", "email_limit", "phone_limit"} <= dict(here.report.guarded).keys()
     assert_equal(here, there)
 
 
@@ -315,6 +318,7 @@ def test_components_are_cut_alike_wherever_batches_end(sizes: list[int]) -> None
             "point": [0, 0, 2, 3, 4, 4, 6],
             "source": ["s"] * 7,
             "record_id": [str(i) for i in range(7)],
+            "observed_at": [0] * 7,
             "profile": pa.array([None if i in (1, 5) else p.encode() for i, p in enumerate(people)], pa.binary()),
         }
     )

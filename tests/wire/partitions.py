@@ -52,12 +52,16 @@ def linked_partition(
             column.append(value)
     columns["source"] = [record.source for record in records]
     columns["record id"] = [record.source_record_id for record in records]
+    observed = [record.observed_at for record in records if record.observed_at is not None]
+    assert len(observed) in (0, len(records))
+    columns["observed"] = [at.isoformat() for at in observed]
     result = link(
         _Table(columns, len(records)),
         dict(types),
         model=model,
         guard_rails=guard_rails,
         default_country=data_model.default_country,
+        observed_at="observed" if observed else "",
     )
     groups: dict[int, set[Key]] = defaultdict(set)
     for record, identity in zip(records, result.identities.tolist(), strict=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
 
@@ -33,6 +34,8 @@ def rails_of(records: Sequence[Record], rng: Random) -> guards.GuardRails:
         verifying=tuple(rng.sample(sources, rng.randrange(len(sources)))),
         single_numbers=("national_id",) if rng.random() < 0.5 else (),
         blocked=tuple(guards.BlockedValue("phone", phone) for phone in set(rng.sample(phones, 5))),
+        limits=(guards.IdentifierLimit("email", rng.randint(1, 2), rng.choice([0, 30])), guards.IdentifierLimit("phone", 1)),
+        priority=("phone",) if rng.random() < 0.5 else (),
     )
 
 
@@ -112,6 +115,34 @@ def test_an_identity_too_large_is_counted_and_stays(client: Client) -> None:
 
     assert len(identities) == 1
     assert {one.guard: one.count for one in client.get_guard_counts().counts}["identity_size"] == 1
+
+
+def test_a_limit_parts_an_identity_counts_it_and_lists_it_for_review_and_days_matter(client: Client) -> None:
+    ages_ago, now = (datetime(2026, month, 1, tzinfo=UTC) for month in (1, 6))
+    for number, seen in (("1001", ages_ago), ("2002", now)):
+        client.upsert_record(Record("crm", number, {**ANN, "loyalty_account": number}, observed_at=seen))
+    limits = [guards.IdentifierLimit("loyalty_account", 1, days) for days in (30, 0)]
+
+    def identities(limit: guards.IdentifierLimit | None) -> dict[str, str]:
+        client.update_guard_rails(guard_rails_message(guards.GuardRails(limits=(limit,) if limit is not None else ())))
+        client.wait_drained(timeout_seconds=60)
+        return {record.source_record_id: record.identity for record in client.list_records()}
+
+    within_days = identities(limits[0])
+    # Said again, and nothing else than when: now both were seen within the days.
+    client.upsert_record(Record("crm", "1001", {**ANN, "loyalty_account": "1001"}, observed_at=now))
+    seen_again = {record.source_record_id: record.identity for record in client.list_records()}
+    ever = identities(limits[1])
+    told = client.explain_match(ever["1001"], ever["2002"]).separation
+    counts = {one.guard: one.count for one in client.get_guard_counts().counts}
+    (item,) = client.list_review_items()
+    free = identities(None)
+
+    assert len(set(within_days.values())) == len(set(free.values())) == 1
+    assert len(set(seen_again.values())) == len(set(ever.values())) == 2
+    assert (told.by, told.guard, told.subject) == ("limit", "loyalty_account_limit", "loyalty_account")
+    assert counts["loyalty_account_limit"] >= 2
+    assert item.kept_apart_by == "limit"
 
 
 def test_a_repeated_update_is_answered_with_its_job(client: Client) -> None:

@@ -167,6 +167,8 @@ def _apart(separation: Separation) -> str:
             return "So many records hang together that weaker links were cut."
         case "veto":
             return f"Two of their records link, but the guard {separation.guard} ({separation.subject}) keeps them apart."
+        case "limit":
+            return f"Two of their records link, but together they would break the {separation.guard} of one identity."
         case by:
             return f"Two of their records link, but a {by} keeps them apart."
 

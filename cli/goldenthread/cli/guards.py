@@ -132,7 +132,7 @@ def counts(
 
 def guard_rails_message(rails: GuardRails) -> Message:
     """Write guard rails as the contract has them."""
-    from goldenthread.client import BlockedValue, SourceSet
+    from goldenthread.client import BlockedValue, IdentifierLimit, SourceSet
     from goldenthread.client import GuardRails as Message
     from goldenthread.v1.record_pb2 import SemanticType
 
@@ -149,12 +149,14 @@ def guard_rails_message(rails: GuardRails) -> Message:
         blocked=[BlockedValue(type=type_of(one.type), value=one.value, digest=one.digest) for one in rails.blocked],
         max_records=rails.max_records,
         max_profiles=rails.max_profiles,
+        limits=[IdentifierLimit(type=type_of(one.type), most=one.most, days=one.days) for one in rails.limits],
+        priority=[type_of(name) for name in rails.priority],
     )
 
 
 def _of_message(message: Message) -> GuardRails:
     """Read guard rails as the contract has them."""
-    from goldenthread.resolver.guards import BlockedValue, GuardRails
+    from goldenthread.resolver.guards import BlockedValue, GuardRails, IdentifierLimit
     from goldenthread.v1.record_pb2 import SemanticType
 
     def name_of(kind: SemanticType.ValueType) -> str:
@@ -170,4 +172,6 @@ def _of_message(message: Message) -> GuardRails:
         blocked=tuple(BlockedValue(name_of(one.type), digest=one.digest) for one in message.blocked),
         max_records=message.max_records,
         max_profiles=message.max_profiles,
+        limits=tuple(IdentifierLimit(name_of(one.type), one.most, one.days) for one in message.limits),
+        priority=tuple(map(name_of, message.priority)),
     )

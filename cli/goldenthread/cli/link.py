@@ -87,6 +87,12 @@ def link(
             "--verifying", help="A source whose birth dates and numbers are verified; repeatable.", show_default=False
         ),
     ] = None,
+    observed_at: Annotated[
+        str | None,
+        typer.Option(
+            "--observed-at", help="The column that says when each record was observed, for limits of days.", show_default=False
+        ),
+    ] = None,
     work: WorkOption = None,
     memory: MemoryOption = None,
     engine: Annotated[Engine, typer.Option("--engine", help="Run on this machine, or on Spark with equal results.")] = (
@@ -129,6 +135,7 @@ def link(
     from goldenthread.cli.guard_rails import check_guard_rails, declared
     from goldenthread.cli.link_here import link_here, meant
     from goldenthread.cli.report_file import check_report, look_again
+    from goldenthread.resolver.guards import GUARDS
     from goldenthread.resolver.scoring import MatchModel
 
     if out.suffix.lower() not in (".parquet", ".csv"):
@@ -153,7 +160,7 @@ def link(
         files, columns, record_id=record_id, source_column=source_column, ignore=ignore or (), skip_ragged=skip_ragged,
     )  # fmt: skip
     contents = [file.read_bytes() if file is not None else None for file in (columns, model)]
-    options = [record_id, source_column, ignore, skip_ragged, rails, *contents]
+    options = [record_id, source_column, ignore, skip_ragged, rails, observed_at, *contents]
     if engine is Engine.MACHINE:
         lean()
     show = partial(_show, quiet=json, guessed=columns is None, write_columns=write_columns)
@@ -164,9 +171,9 @@ def link(
             show(guess, (*table.warnings, *guess.warnings))
             check_guard_rails(rails, meant(table, guess).columns[table.source_column], guess.default_country)
             with output.stages() as tell:
-                result = _link_on_spark(table, guess, given, rails, tell, master, settings)
+                result = _link_on_spark(table, guess, given, rails, tell, master, settings, observed_at or "")
         else:
-            result, guess = link_here(read, show, kept, given, rails)
+            result, guess = link_here(read, show, kept, given, rails, observed_at or "")
     for warning in result.report.warnings:
         output.warn(warning)
     _write(result, out)
@@ -196,8 +203,9 @@ def link(
         f"{report.records:,} records are {report.identities:,} identities "
         f"({report.candidate_pairs:,} pairs compared, {facts['seconds']} s). Wrote {out}."
     )
-    for guard, pairs in report.guarded:
-        output.show(f"The guard {guard} kept {pairs:,} pairs of records apart.")
+    for guard, count in report.guarded:
+        what = f"kept {count:,} pairs of records apart" if guard in GUARDS else f"fired for {count:,} identities"
+        output.show(f"The guard {guard} {what}.")
 
 
 def _show(guess: ColumnGuess, warnings: Sequence[str], *, quiet: bool, guessed: bool, write_columns: Path | None) -> None:
@@ -222,14 +230,17 @@ def _link_on_spark(
     tell: Callable[[str, float], None],
     master: str | None,
     settings: dict[str, str],
+    observed_at: str,
 ) -> LinkResult:
+    from goldenthread.cli.link_here import types_of
     from goldenthread.resolver.bulk.spark import LOCAL, link_on_spark, spark_session
 
-    types = {column.name: column.type for column in guess.attributes}
+    types = types_of(table, guess, observed_at)
     with spark_session(master or LOCAL, settings) as session:
         return link_on_spark(
-            session, table, types, model=model, guard_rails=rails, default_country=guess.default_country, progress=tell
-        )
+            session, table, types, model=model, guard_rails=rails, default_country=guess.default_country, progress=tell,
+            observed_at=observed_at,
+        )  # fmt: skip
 
 
 def _spark_settings(engine: Engine, master: str | None, given: list[str]) -> dict[str, str]:

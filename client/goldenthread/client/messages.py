@@ -18,7 +18,7 @@ from goldenthread.v1.explore_service_pb2 import (
     Subgraph,
 )
 from goldenthread.v1.golden_record_service_pb2 import GoldenRecord, SurvivorshipRules
-from goldenthread.v1.guard_rails_service_pb2 import BlockedValue, GuardRails, SourceSet
+from goldenthread.v1.guard_rails_service_pb2 import BlockedValue, GuardRails, IdentifierLimit, SourceSet
 from goldenthread.v1.job_service_pb2 import Job, JobState
 from goldenthread.v1.model_service_pb2 import AttributeDefinition, DataModel, Model, ModelState
 from goldenthread.v1.record_pb2 import AttributeValue, RelationshipKind
@@ -53,6 +53,7 @@ __all__ = [
     "GuardRails",
     "Household",
     "HouseholdRole",
+    "IdentifierLimit",
     "Identity",
     "IdentityFate",
     "IdentityRelationship",

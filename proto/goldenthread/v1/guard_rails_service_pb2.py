@@ -28,7 +28,7 @@ from goldenthread.v1 import record_pb2 as goldenthread_dot_v1_dot_record__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)goldenthread/v1/guard_rails_service.proto\x12\x0fgoldenthread.v1\x1a\x1b\x62uf/validate/validate.proto\x1a!goldenthread/v1/job_service.proto\x1a\x1cgoldenthread/v1/record.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"1\n\tSourceSet\x12$\n\x07sources\x18\x01 \x03(\tB\x13\xbaH\x10\x92\x01\r\x08\x02\x10\xe8\x07\"\x06r\x04\x10\x01\x18\x64\"\x8a\x01\n\x0c\x42lockedValue\x12\x37\n\x04type\x18\x01 \x01(\x0e\x32\x1d.goldenthread.v1.SemanticTypeB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12\x17\n\x05value\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\xe8\x07\x12(\n\x06\x64igest\x18\x03 \x01(\tB\x18\xbaH\x15r\x13\x32\x11^([0-9a-f]{32})?$\"\xd0\x03\n\nGuardRails\x12\x0c\n\x04name\x18\x01 \x01(\t\x12)\n\x0e\x64uplicate_free\x18\x02 \x03(\tB\x11\xbaH\x0e\x92\x01\x0b\x10\xe8\x07\"\x06r\x04\x10\x01\x18\x64\x12;\n\rnever_overlap\x18\x03 \x03(\x0b\x32\x1a.goldenthread.v1.SourceSetB\x08\xbaH\x05\x92\x01\x02\x10\x64\x12$\n\tverifying\x18\x04 \x03(\tB\x11\xbaH\x0e\x92\x01\x0b\x10\xe8\x07\"\x06r\x04\x10\x01\x18\x64\x12\x1c\n\x14verified_birth_dates\x18\x05 \x01(\x08\x12H\n\x10verified_numbers\x18\x06 \x03(\x0e\x32\x1d.goldenthread.v1.SemanticTypeB\x0f\xbaH\x0c\x92\x01\t\"\x07\x82\x01\x04\x10\x01 \x00\x12\x46\n\x0esingle_numbers\x18\x07 \x03(\x0e\x32\x1d.goldenthread.v1.SemanticTypeB\x0f\xbaH\x0c\x92\x01\t\"\x07\x82\x01\x04\x10\x01 \x00\x12\x39\n\x07\x62locked\x18\x08 \x03(\x0b\x32\x1d.goldenthread.v1.BlockedValueB\t\xbaH\x06\x92\x01\x03\x10\x90N\x12\x1c\n\x0bmax_records\x18\t \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1d\n\x0cmax_profiles\x18\n \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\"0\n\x14GetGuardRailsRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xc8\x01\"[\n\x15GetGuardRailsResponse\x12\x30\n\x0bguard_rails\x18\x01 \x01(\x0b\x32\x1b.goldenthread.v1.GuardRails\x12\x10\n\x08revision\x18\x02 \x01(\x03\"\x87\x01\n\x17UpdateGuardRailsRequest\x12\x38\n\x0bguard_rails\x18\x01 \x01(\x0b\x32\x1b.goldenthread.v1.GuardRailsB\x06\xbaH\x03\xc8\x01\x01\x12\x1b\n\nrequest_id\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x18@\x12\x15\n\rvalidate_only\x18\x03 \x01(\x08\"|\n\x10GuardRailsEffect\x12\x18\n\x10identities_split\x18\x01 \x01(\x03\x12\x19\n\x11identities_merged\x18\x02 \x01(\x03\x12\x19\n\x11identities_before\x18\x03 \x01(\x03\x12\x18\n\x10identities_after\x18\x04 \x01(\x03\"\xb4\x01\n\x18UpdateGuardRailsResponse\x12\x30\n\x0bguard_rails\x18\x01 \x01(\x0b\x32\x1b.goldenthread.v1.GuardRails\x12\x10\n\x08revision\x18\x02 \x01(\x03\x12!\n\x03job\x18\x03 \x01(\x0b\x32\x14.goldenthread.v1.Job\x12\x31\n\x06\x65\x66\x66\x65\x63t\x18\x04 \x01(\x0b\x32!.goldenthread.v1.GuardRailsEffect\"1\n\x15GetGuardCountsRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xc8\x01\"?\n\nGuardCount\x12\r\n\x05guard\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\x12\r\n\x05\x63ount\x18\x03 \x01(\x03\"p\n\x16GetGuardCountsResponse\x12+\n\x06\x63ounts\x18\x01 \x03(\x0b\x32\x1b.goldenthread.v1.GuardCount\x12)\n\x05since\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp2\xbf\x02\n\x11GuardRailsService\x12^\n\rGetGuardRails\x12%.goldenthread.v1.GetGuardRailsRequest\x1a&.goldenthread.v1.GetGuardRailsResponse\x12g\n\x10UpdateGuardRails\x12(.goldenthread.v1.UpdateGuardRailsRequest\x1a).goldenthread.v1.UpdateGuardRailsResponse\x12\x61\n\x0eGetGuardCounts\x12&.goldenthread.v1.GetGuardCountsRequest\x1a\'.goldenthread.v1.GetGuardCountsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)goldenthread/v1/guard_rails_service.proto\x12\x0fgoldenthread.v1\x1a\x1b\x62uf/validate/validate.proto\x1a!goldenthread/v1/job_service.proto\x1a\x1cgoldenthread/v1/record.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"1\n\tSourceSet\x12$\n\x07sources\x18\x01 \x03(\tB\x13\xbaH\x10\x92\x01\r\x08\x02\x10\xe8\x07\"\x06r\x04\x10\x01\x18\x64\"\x8a\x01\n\x0c\x42lockedValue\x12\x37\n\x04type\x18\x01 \x01(\x0e\x32\x1d.goldenthread.v1.SemanticTypeB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12\x17\n\x05value\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\xe8\x07\x12(\n\x06\x64igest\x18\x03 \x01(\tB\x18\xbaH\x15r\x13\x32\x11^([0-9a-f]{32})?$\"|\n\x0fIdentifierLimit\x12\x37\n\x04type\x18\x01 \x01(\x0e\x32\x1d.goldenthread.v1.SemanticTypeB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12\x15\n\x04most\x18\x02 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x01\x12\x19\n\x04\x64\x61ys\x18\x03 \x01(\x05\x42\x0b\xbaH\x08\x1a\x06\x18\xad\x9d\x02(\x00\"\xce\x04\n\nGuardRails\x12\x0c\n\x04name\x18\x01 \x01(\t\x12)\n\x0e\x64uplicate_free\x18\x02 \x03(\tB\x11\xbaH\x0e\x92\x01\x0b\x10\xe8\x07\"\x06r\x04\x10\x01\x18\x64\x12;\n\rnever_overlap\x18\x03 \x03(\x0b\x32\x1a.goldenthread.v1.SourceSetB\x08\xbaH\x05\x92\x01\x02\x10\x64\x12$\n\tverifying\x18\x04 \x03(\tB\x11\xbaH\x0e\x92\x01\x0b\x10\xe8\x07\"\x06r\x04\x10\x01\x18\x64\x12\x1c\n\x14verified_birth_dates\x18\x05 \x01(\x08\x12H\n\x10verified_numbers\x18\x06 \x03(\x0e\x32\x1d.goldenthread.v1.SemanticTypeB\x0f\xbaH\x0c\x92\x01\t\"\x07\x82\x01\x04\x10\x01 \x00\x12\x46\n\x0esingle_numbers\x18\x07 \x03(\x0e\x32\x1d.goldenthread.v1.SemanticTypeB\x0f\xbaH\x0c\x92\x01\t\"\x07\x82\x01\x04\x10\x01 \x00\x12\x39\n\x07\x62locked\x18\x08 \x03(\x0b\x32\x1d.goldenthread.v1.BlockedValueB\t\xbaH\x06\x92\x01\x03\x10\x90N\x12\x1c\n\x0bmax_records\x18\t \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1d\n\x0cmax_profiles\x18\n \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12:\n\x06limits\x18\x0b \x03(\x0b\x32 .goldenthread.v1.IdentifierLimitB\x08\xbaH\x05\x92\x01\x02\x10\x64\x12@\n\x08priority\x18\x0c \x03(\x0e\x32\x1d.goldenthread.v1.SemanticTypeB\x0f\xbaH\x0c\x92\x01\t\"\x07\x82\x01\x04\x10\x01 \x00\"0\n\x14GetGuardRailsRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xc8\x01\"[\n\x15GetGuardRailsResponse\x12\x30\n\x0bguard_rails\x18\x01 \x01(\x0b\x32\x1b.goldenthread.v1.GuardRails\x12\x10\n\x08revision\x18\x02 \x01(\x03\"\x87\x01\n\x17UpdateGuardRailsRequest\x12\x38\n\x0bguard_rails\x18\x01 \x01(\x0b\x32\x1b.goldenthread.v1.GuardRailsB\x06\xbaH\x03\xc8\x01\x01\x12\x1b\n\nrequest_id\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x18@\x12\x15\n\rvalidate_only\x18\x03 \x01(\x08\"|\n\x10GuardRailsEffect\x12\x18\n\x10identities_split\x18\x01 \x01(\x03\x12\x19\n\x11identities_merged\x18\x02 \x01(\x03\x12\x19\n\x11identities_before\x18\x03 \x01(\x03\x12\x18\n\x10identities_after\x18\x04 \x01(\x03\"\xb4\x01\n\x18UpdateGuardRailsResponse\x12\x30\n\x0bguard_rails\x18\x01 \x01(\x0b\x32\x1b.goldenthread.v1.GuardRails\x12\x10\n\x08revision\x18\x02 \x01(\x03\x12!\n\x03job\x18\x03 \x01(\x0b\x32\x14.goldenthread.v1.Job\x12\x31\n\x06\x65\x66\x66\x65\x63t\x18\x04 \x01(\x0b\x32!.goldenthread.v1.GuardRailsEffect\"1\n\x15GetGuardCountsRequest\x12\x18\n\x04name\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xc8\x01\"?\n\nGuardCount\x12\r\n\x05guard\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\x12\r\n\x05\x63ount\x18\x03 \x01(\x03\"p\n\x16GetGuardCountsResponse\x12+\n\x06\x63ounts\x18\x01 \x03(\x0b\x32\x1b.goldenthread.v1.GuardCount\x12)\n\x05since\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp2\xbf\x02\n\x11GuardRailsService\x12^\n\rGetGuardRails\x12%.goldenthread.v1.GetGuardRailsRequest\x1a&.goldenthread.v1.GetGuardRailsResponse\x12g\n\x10UpdateGuardRails\x12(.goldenthread.v1.UpdateGuardRailsRequest\x1a).goldenthread.v1.UpdateGuardRailsResponse\x12\x61\n\x0eGetGuardCounts\x12&.goldenthread.v1.GetGuardCountsRequest\x1a\'.goldenthread.v1.GetGuardCountsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -43,6 +43,12 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_BLOCKEDVALUE'].fields_by_name['value']._serialized_options = b'\272H\005r\003\030\350\007'
   _globals['_BLOCKEDVALUE'].fields_by_name['digest']._loaded_options = None
   _globals['_BLOCKEDVALUE'].fields_by_name['digest']._serialized_options = b'\272H\025r\0232\021^([0-9a-f]{32})?$'
+  _globals['_IDENTIFIERLIMIT'].fields_by_name['type']._loaded_options = None
+  _globals['_IDENTIFIERLIMIT'].fields_by_name['type']._serialized_options = b'\272H\007\202\001\004\020\001 \000'
+  _globals['_IDENTIFIERLIMIT'].fields_by_name['most']._loaded_options = None
+  _globals['_IDENTIFIERLIMIT'].fields_by_name['most']._serialized_options = b'\272H\004\032\002(\001'
+  _globals['_IDENTIFIERLIMIT'].fields_by_name['days']._loaded_options = None
+  _globals['_IDENTIFIERLIMIT'].fields_by_name['days']._serialized_options = b'\272H\010\032\006\030\255\235\002(\000'
   _globals['_GUARDRAILS'].fields_by_name['duplicate_free']._loaded_options = None
   _globals['_GUARDRAILS'].fields_by_name['duplicate_free']._serialized_options = b'\272H\016\222\001\013\020\350\007\"\006r\004\020\001\030d'
   _globals['_GUARDRAILS'].fields_by_name['never_overlap']._loaded_options = None
@@ -59,6 +65,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GUARDRAILS'].fields_by_name['max_records']._serialized_options = b'\272H\004\032\002(\000'
   _globals['_GUARDRAILS'].fields_by_name['max_profiles']._loaded_options = None
   _globals['_GUARDRAILS'].fields_by_name['max_profiles']._serialized_options = b'\272H\004\032\002(\000'
+  _globals['_GUARDRAILS'].fields_by_name['limits']._loaded_options = None
+  _globals['_GUARDRAILS'].fields_by_name['limits']._serialized_options = b'\272H\005\222\001\002\020d'
+  _globals['_GUARDRAILS'].fields_by_name['priority']._loaded_options = None
+  _globals['_GUARDRAILS'].fields_by_name['priority']._serialized_options = b'\272H\014\222\001\t\"\007\202\001\004\020\001 \000'
   _globals['_GETGUARDRAILSREQUEST'].fields_by_name['name']._loaded_options = None
   _globals['_GETGUARDRAILSREQUEST'].fields_by_name['name']._serialized_options = b'\272H\007r\005\020\001\030\310\001'
   _globals['_UPDATEGUARDRAILSREQUEST'].fields_by_name['guard_rails']._loaded_options = None
@@ -71,24 +81,26 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SOURCESET']._serialized_end=238
   _globals['_BLOCKEDVALUE']._serialized_start=241
   _globals['_BLOCKEDVALUE']._serialized_end=379
-  _globals['_GUARDRAILS']._serialized_start=382
-  _globals['_GUARDRAILS']._serialized_end=846
-  _globals['_GETGUARDRAILSREQUEST']._serialized_start=848
-  _globals['_GETGUARDRAILSREQUEST']._serialized_end=896
-  _globals['_GETGUARDRAILSRESPONSE']._serialized_start=898
-  _globals['_GETGUARDRAILSRESPONSE']._serialized_end=989
-  _globals['_UPDATEGUARDRAILSREQUEST']._serialized_start=992
-  _globals['_UPDATEGUARDRAILSREQUEST']._serialized_end=1127
-  _globals['_GUARDRAILSEFFECT']._serialized_start=1129
-  _globals['_GUARDRAILSEFFECT']._serialized_end=1253
-  _globals['_UPDATEGUARDRAILSRESPONSE']._serialized_start=1256
-  _globals['_UPDATEGUARDRAILSRESPONSE']._serialized_end=1436
-  _globals['_GETGUARDCOUNTSREQUEST']._serialized_start=1438
-  _globals['_GETGUARDCOUNTSREQUEST']._serialized_end=1487
-  _globals['_GUARDCOUNT']._serialized_start=1489
-  _globals['_GUARDCOUNT']._serialized_end=1552
-  _globals['_GETGUARDCOUNTSRESPONSE']._serialized_start=1554
-  _globals['_GETGUARDCOUNTSRESPONSE']._serialized_end=1666
-  _globals['_GUARDRAILSSERVICE']._serialized_start=1669
-  _globals['_GUARDRAILSSERVICE']._serialized_end=1988
+  _globals['_IDENTIFIERLIMIT']._serialized_start=381
+  _globals['_IDENTIFIERLIMIT']._serialized_end=505
+  _globals['_GUARDRAILS']._serialized_start=508
+  _globals['_GUARDRAILS']._serialized_end=1098
+  _globals['_GETGUARDRAILSREQUEST']._serialized_start=1100
+  _globals['_GETGUARDRAILSREQUEST']._serialized_end=1148
+  _globals['_GETGUARDRAILSRESPONSE']._serialized_start=1150
+  _globals['_GETGUARDRAILSRESPONSE']._serialized_end=1241
+  _globals['_UPDATEGUARDRAILSREQUEST']._serialized_start=1244
+  _globals['_UPDATEGUARDRAILSREQUEST']._serialized_end=1379
+  _globals['_GUARDRAILSEFFECT']._serialized_start=1381
+  _globals['_GUARDRAILSEFFECT']._serialized_end=1505
+  _globals['_UPDATEGUARDRAILSRESPONSE']._serialized_start=1508
+  _globals['_UPDATEGUARDRAILSRESPONSE']._serialized_end=1688
+  _globals['_GETGUARDCOUNTSREQUEST']._serialized_start=1690
+  _globals['_GETGUARDCOUNTSREQUEST']._serialized_end=1739
+  _globals['_GUARDCOUNT']._serialized_start=1741
+  _globals['_GUARDCOUNT']._serialized_end=1804
+  _globals['_GETGUARDCOUNTSRESPONSE']._serialized_start=1806
+  _globals['_GETGUARDCOUNTSRESPONSE']._serialized_end=1918
+  _globals['_GUARDRAILSSERVICE']._serialized_start=1921
+  _globals['_GUARDRAILSSERVICE']._serialized_end=2240
 # @@protoc_insertion_point(module_scope)

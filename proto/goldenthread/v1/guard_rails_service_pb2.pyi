@@ -76,6 +76,36 @@ class BlockedValue(_message.Message):
 Global___BlockedValue: _TypeAlias = BlockedValue  # noqa: Y015
 
 @_typing.final
+class IdentifierLimit(_message.Message):
+    """How many identifiers of a type one identity may hold."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TYPE_FIELD_NUMBER: _builtins.int
+    MOST_FIELD_NUMBER: _builtins.int
+    DAYS_FIELD_NUMBER: _builtins.int
+    type: _record_pb2.SemanticType.ValueType
+    """EMAIL, PHONE, ADDRESS, or a number of any type. Required."""
+    most: _builtins.int
+    """At most so many. Required."""
+    days: _builtins.int
+    """Only counts those observed within any so many days; 0 counts all."""
+    def __init__(
+        self,
+        *,
+        type: _record_pb2.SemanticType.ValueType = ...,
+        most: _builtins.int = ...,
+        days: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["days", b"days", "most", b"most", "type", b"type"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___IdentifierLimit: _TypeAlias = IdentifierLimit  # noqa: Y015
+
+@_typing.final
 class GuardRails(_message.Message):
     """What must never make two records one person."""
 
@@ -91,6 +121,8 @@ class GuardRails(_message.Message):
     BLOCKED_FIELD_NUMBER: _builtins.int
     MAX_RECORDS_FIELD_NUMBER: _builtins.int
     MAX_PROFILES_FIELD_NUMBER: _builtins.int
+    LIMITS_FIELD_NUMBER: _builtins.int
+    PRIORITY_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Resource name, tenants/{tenant}/guardRails."""
     verified_birth_dates: _builtins.bool
@@ -123,6 +155,18 @@ class GuardRails(_message.Message):
     def blocked(self) -> _containers.RepeatedCompositeFieldContainer[Global___BlockedValue]:
         """Values that make no candidates, are no evidence and no identifiers."""
 
+    @_builtins.property
+    def limits(self) -> _containers.RepeatedCompositeFieldContainer[Global___IdentifierLimit]:
+        """How many identifiers an identity may hold (guards email_limit, device_limit and so on). Where a limit would break, identifiers
+        of lower priority give way: in that identity they are no evidence. What still breaks it is parted at its weakest.
+        """
+
+    @_builtins.property
+    def priority(self) -> _containers.RepeatedScalarFieldContainer[_record_pb2.SemanticType.ValueType]:
+        """Types of identifiers, the one that gives way last first. Those left out follow in this order: NATIONAL_ID, TAX_ID, PASSPORT,
+        DRIVERS_LICENCE, CUSTOMER_ACCOUNT, LOYALTY_ACCOUNT, EMAIL, PHONE, ADDRESS, DEVICE.
+        """
+
     def __init__(
         self,
         *,
@@ -136,10 +180,12 @@ class GuardRails(_message.Message):
         blocked: _abc.Iterable[Global___BlockedValue] | None = ...,
         max_records: _builtins.int = ...,
         max_profiles: _builtins.int = ...,
+        limits: _abc.Iterable[Global___IdentifierLimit] | None = ...,
+        priority: _abc.Iterable[_record_pb2.SemanticType.ValueType] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["blocked", b"blocked", "duplicate_free", b"duplicate_free", "max_profiles", b"max_profiles", "max_records", b"max_records", "name", b"name", "never_overlap", b"never_overlap", "single_numbers", b"single_numbers", "verified_birth_dates", b"verified_birth_dates", "verified_numbers", b"verified_numbers", "verifying", b"verifying"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["blocked", b"blocked", "duplicate_free", b"duplicate_free", "limits", b"limits", "max_profiles", b"max_profiles", "max_records", b"max_records", "name", b"name", "never_overlap", b"never_overlap", "priority", b"priority", "single_numbers", b"single_numbers", "verified_birth_dates", b"verified_birth_dates", "verified_numbers", b"verified_numbers", "verifying", b"verifying"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -337,7 +383,9 @@ class GuardCount(_message.Message):
     description: _builtins.str
     """What it does."""
     count: _builtins.int
-    """Pairs of records that it kept apart, or of identity_size identities that it marked, each time their component was resolved."""
+    """Pairs of records that it kept apart, or identities that a limit parted or identity_size marked, each time their component was
+    resolved.
+    """
     def __init__(
         self,
         *,

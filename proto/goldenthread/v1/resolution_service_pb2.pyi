@@ -627,7 +627,8 @@ class Separation(_message.Message):
     SUBJECT_FIELD_NUMBER: _builtins.int
     by: _builtins.str
     """weight: no two of their records link. blocking: two would, but nothing brought them together. average: too little speaks for
-    all their records together. decision, veto or size: a steward, a rule, or that too many hang together.
+    all their records together. decision, veto, limit or size: a steward, a rule, a limit of identifiers that they would break
+    together, or that too many hang together.
     """
     strongest_weight: _builtins.float
     """Weight of these two, in bits."""
@@ -640,9 +641,11 @@ class Separation(_message.Message):
     missing_weight: _builtins.float
     """By how much the weight (by weight) or the average (by average) falls short, in bits; else 0."""
     guard: _builtins.str
-    """The guard rail that vetoes (by veto), as duplicate_free."""
+    """The guard rail that vetoes (by veto) or limits (by limit), as duplicate_free or email_limit."""
     subject: _builtins.str
-    """Of what their records disagree, where a guard rail vetoes: a source, sources, or a type of number and its issuer."""
+    """Of what their records disagree, where a guard rail vetoes: a source, sources, or a type of number and its issuer. Of what
+    they hold too many, where one limits: a type of identifier.
+    """
     @_builtins.property
     def records(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The two records, one of each, that match best."""

@@ -136,7 +136,7 @@ class ReviewItem(_message.Message):
     reason: Global___ReviewReason.ValueType
     """Why it is asked about."""
     kept_apart_by: _builtins.str
-    """What keeps two linked records apart: average, decision, veto or size."""
+    """What keeps two linked records apart: average, decision, veto, limit or size."""
     chance_wrong: _builtins.float
     """Chance that what the graph says of the pair now is wrong, 0 to 1."""
     records_moved: _builtins.int

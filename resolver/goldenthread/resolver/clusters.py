@@ -14,21 +14,27 @@ Average linkage: Sokal and Michener, "A statistical method for evaluating system
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
+import msgspec
 import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
+from goldenthread.graph.model import SemanticType
 from goldenthread.resolver.constraints import CANNOT, VETO, Atoms, Ruling, bind, gather
+from goldenthread.resolver.limits import Holding, Limit, Limits, Tally
 from goldenthread.resolver.linkage import Entry, Join, Part, components
+from goldenthread.resolver.oversized import parts_that_fit
 from goldenthread.resolver.vetoes import Subject, Vetoes
 
 __all__ = [
     "ClusterSettings",
     "Clustering",
     "Cut",
+    "CutBy",
     "Decision",
     "JoinStep",
     "Links",
@@ -44,8 +50,8 @@ Weights = Callable[[NDArray[np.int32], NDArray[np.int32]], NDArray[np.int64]] | 
 Links = tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int64]]
 """Pairs of member positions that are linked, and their weights."""
 
-_CutBy = Literal["average", "decision", "veto", "size"]
-Review = Literal["component_size", "veto_overridden"]
+CutBy = Literal["average", "decision", "veto", "limit", "size"]
+Review = Literal["component_size", "veto_overridden", "identifier_limit"]
 """Why a steward should look at a component."""
 
 _CHUNK = 1 << 20  # pairs asked for at a time, so that their columns stay small
@@ -84,14 +90,17 @@ class JoinStep(Struct, frozen=True):
 
 
 class Cut(Struct, frozen=True):
-    """Two clusters that a link joins and that were kept apart all the same; by a veto, of which subject they disagree."""
+    """Two clusters that a link joins and that were kept apart all the same.
+
+    By a veto `subject` says of what they disagree, by a limit which one they would break.
+    """
 
     left: int
     right: int
     strongest: tuple[int, int]
     weight: int
-    by: _CutBy
-    veto: Subject | None = None
+    by: CutBy
+    subject: Subject | None = None
 
 
 class Clustering(Struct):
@@ -99,13 +108,15 @@ class Clustering(Struct):
 
     `labels` gives each member's cluster, numbered by smallest order key. `steps` and `cuts` explain it; the steps of one
     cluster are in the order they were taken. `reviews` says why a steward should look at it: the component was too large to
-    be scored whole, or a decision joined members that a veto keeps apart.
+    be scored whole, a decision joined members that a veto keeps apart, or a limit of identifiers parted what would be one.
+    `limited` counts, by guard, the identities that were parted so.
     """
 
     labels: list[int]
     steps: list[JoinStep]
     cuts: list[Cut]
     reviews: tuple[Review, ...]
+    limited: Counter[str] = msgspec.field(default_factory=Counter)
 
     @property
     def needs_review(self) -> bool:
@@ -120,6 +131,7 @@ def cluster(
     decisions: Sequence[Decision],
     settings: ClusterSettings,
     vetoes: Vetoes | None = None,
+    limits: Limits | None = None,
     *,
     links: Links | None = None,
     explain: bool = True,
@@ -127,7 +139,7 @@ def cluster(
     """Cut one component into identities.
 
     Members with equal profile digests are one point of that multiplicity and always together, unless a decision or veto
-    keeps them apart. A must decision that overrides a veto asks for a review.
+    keeps them apart. A must decision that overrides a veto asks for a review, and so does an identity that `limits` part.
     Above `max_component` profiles only links are looked at, to cut the component into parts that fit: all pairs that reach
     `link_weight`, or `links` where given. Whoever must get equal partitions gives it, or leaves it, alike; it plays no part
     in smaller components. Without `explain`, steps and cuts stay empty, and equal profiles are not weighed.
@@ -153,7 +165,7 @@ def cluster(
         size = atoms.size(point_of)
     else:
         atoms, size = gather(point_of, len(number)), len(number)
-    component = _Component(order, point_of, atoms, weights, settings, explain)
+    component = _Component(order, point_of, atoms, weights, settings, limits, explain)
     if size <= settings.max_component:
         component.cut_part(range(len(atoms.groups)))
     else:
@@ -171,10 +183,14 @@ class _Component:
         atoms: Atoms,
         weights: Weights,
         settings: ClusterSettings,
+        limits: Limits | None,
         explain: bool,
     ) -> None:
         self.order, self.point_of, self.atoms = order, point_of, atoms
-        self.weights, self.settings, self.explain = weights, settings, explain
+        self.weights, self.settings, self.limits, self.explain = weights, settings, limits, explain
+        self.limited: Counter[str] = Counter()
+        self.parted: dict[int, tuple[int, Subject]] = {}
+        """Of each atom of a cluster that broke a limit: that cluster, and the limit."""
         self.reviews: tuple[Review, ...] = ("veto_overridden",) if atoms.overruled else ()
         self.cluster_of = list(range(len(atoms.groups)))  # each atom's cluster, known by its smallest atom
         self.steps: list[tuple[int, JoinStep]] = []
@@ -200,15 +216,68 @@ class _Component:
         if len(atoms) > 1:
             barriers, subjects = self.atoms.barriers(atoms)
             joins = part.join(barriers, self.settings.min_average)
-            for stays, goes, _ in joins:
-                self.cluster_of[atoms[goes]] = atoms[stays]
-            # Slots were joined bottom-up, so one pass in ascending order finds each atom's final cluster.
-            for atom in atoms:
-                self.cluster_of[atom] = self.cluster_of[self.cluster_of[atom]]
+            self._take(atoms, joins)
+            if self.limits is not None:
+                joins = self._hold(atoms, joins, self.limits, frozenset())
             if self.explain:
                 self._explain_cuts(atoms, part, barriers, subjects)
         if self.explain:
+            self._explain_atoms(atoms, part)
             self._explain_joins(atoms, part, joins)
+
+    def _take(self, atoms: Sequence[int], joins: Sequence[Join]) -> None:
+        """Put the atoms, ascending, that were joined into clusters."""
+        for stays, goes, _ in joins:
+            self.cluster_of[atoms[goes]] = atoms[stays]
+        # Slots were joined bottom-up, so one pass in ascending order finds each atom's final cluster.
+        for atom in atoms:
+            self.cluster_of[atom] = self.cluster_of[self.cluster_of[atom]]
+
+    def _hold(self, atoms: Sequence[int], joins: Sequence[Join], limits: Limits, gone: frozenset[SemanticType]) -> list[Join]:
+        """Cut the clusters of some atoms again that break a limit; answer the joins that stand."""
+        clusters: dict[int, list[int]] = {}
+        for atom in atoms:
+            clusters.setdefault(self.cluster_of[atom], []).append(atom)
+        broken_by: dict[int, list[Limit]] = {}
+        for cluster, mine in clusters.items():
+            if len(mine) > 1 and (broken := limits.broken([self._holding(atom, limits) for atom in mine])):
+                broken_by[cluster] = broken
+        if not broken_by:
+            return list(joins)
+        standing = [join for join in joins if self.cluster_of[atoms[join[0]]] not in broken_by]
+        for cluster, broken in broken_by.items():
+            if not self.parted.keys() & clusters[cluster]:
+                self.limited.update({limit.guard for limit in broken})
+                subject = min((limit.guard, limit.type.name.lower()) for limit in broken)
+                self.parted.update(dict.fromkeys(clusters[cluster], (cluster, subject)))
+            self._cut_again(clusters[cluster], limits, broken, gone)
+        if "identifier_limit" not in self.reviews:
+            self.reviews = (*self.reviews, "identifier_limit")
+        return standing
+
+    def _cut_again(self, atoms: list[int], limits: Limits, broken: Sequence[Limit], gone: frozenset[SemanticType]) -> None:
+        """Cut one cluster that breaks limits by less evidence, or, where no more can give way, no further than limits let."""
+        members = [[self.order[rank] for rank in self.atoms.groups[atom]] for atom in atoms]
+        yielding = limits.yielding(broken, gone, members)
+        tally = None
+        if yielding is not None:
+            gone |= {yielding}
+        else:
+            tally = Tally(limits.limits, [self._holding(atom, limits) for atom in atoms])
+        weigh = limits.weights_without(gone) if gone else self.weigh
+        entries = [self.entries(self.atoms.groups[atom]) for atom in atoms]
+        part = Part(entries, self.order, weigh, self.settings.link_weight, self_weights=self.explain)
+        for atom in atoms:
+            self.cluster_of[atom] = atom
+        joins = part.join(self.atoms.barriers(atoms)[0], self.settings.min_average, tally)
+        self._take(atoms, joins)
+        if tally is None:
+            joins = self._hold(atoms, joins, limits, gone)
+        if self.explain:
+            self._explain_joins(atoms, part, joins)
+
+    def _holding(self, atom: int, limits: Limits) -> Holding:
+        return limits.holding(self.order[rank] for rank in self.atoms.groups[atom])
 
     def cut_apart(self, links: Links | None) -> None:
         """Raise the link threshold, where too many profiles hang together, until the parts fit; then cut each."""
@@ -264,15 +333,15 @@ class _Component:
                 labels[self.order[rank]] = label
         steps = [step for _, step in sorted(self.steps, key=lambda step: step[0])]
         cuts = [
-            Cut(number[left], number[right], cut.strongest, cut.weight, cut.by, cut.veto)
+            Cut(number[left], number[right], cut.strongest, cut.weight, cut.by, cut.subject)
             for left, right, cut in sorted(self.cuts, key=lambda cut: cut[:2])
         ]
-        return Clustering(labels, steps, cuts, self.reviews)
+        return Clustering(labels, steps, cuts, self.reviews, self.limited)
 
     def _positions(self, ranks: Sequence[int]) -> tuple[int, ...]:
         return tuple(self.order[rank] for rank in ranks)
 
-    def _explain_joins(self, atoms: Sequence[int], part: Part, joins: list[Join]) -> None:
+    def _explain_atoms(self, atoms: Sequence[int], part: Part) -> None:
         home = {self.atoms.groups[atom][0]: atom for atom in atoms}
         atom_of = {rank: atom for atom in home.values() for rank in self.atoms.groups[atom]} if self.atoms.joins else {}
         for left, right, by_decision in self.atoms.joins:
@@ -287,6 +356,8 @@ class _Component:
                     "decision" if by_decision else "match",
                 )
                 self.steps.append((self.cluster_of[atom_of[left[0]]], step))
+
+    def _explain_joins(self, atoms: Sequence[int], part: Part, joins: list[Join]) -> None:
         groups = {slot: self.atoms.groups[atom] for slot, atom in enumerate(atoms)} if joins else {}
         for stays, goes, average in joins:
             left, right = groups[stays], groups.pop(goes)
@@ -320,9 +391,12 @@ class _Component:
             one, other = self.entries(sorted(ranks_of[left])), self.entries(sorted(ranks_of[right]))
             weight, i, j = part.strongest(one, other)
             reason = why.get((left, right), 0)
-            by: _CutBy = "decision" if reason & CANNOT else "veto" if reason & VETO else "average"
-            veto = veto_of[left, right] if by == "veto" else None
-            self.cuts.append((left, right, Cut(left, right, (self.order[i], self.order[j]), weight, by, veto)))
+            by: CutBy = "decision" if reason & CANNOT else "veto" if reason & VETO else "average"
+            subject = veto_of[left, right] if by == "veto" else None
+            parted = self.parted.get(left)
+            if by == "average" and parted is not None and parted == self.parted.get(right):
+                by, subject = "limit", parted[1]
+            self.cuts.append((left, right, Cut(left, right, (self.order[i], self.order[j]), weight, by, subject)))
 
     def _explain_size_cuts(self, a: NDArray[np.int64], b: NDArray[np.int64], links: Links) -> None:
         ends = np.asarray(self.cluster_of)
@@ -340,48 +414,3 @@ class _Component:
                 known.add((left, right))
                 pair = (int(one[i]), int(other[i]))
                 self.cuts.append((left, right, Cut(left, right, pair, int(links[2][i]), "size")))
-
-
-def parts_that_fit(
-    profiles: Sequence[int], left: NDArray[np.int64], right: NDArray[np.int64], weight: NDArray[np.int64], limit: int
-) -> list[list[int]]:
-    """Part atoms of so many profiles each into sets connected by links, each with the lowest threshold at which it fits.
-
-    Links are taken from the strongest down, those of one weight at once. A set that would grow past the limit is closed
-    as it was before, with all that would have joined it: so the result does not depend on the order of links.
-    """
-    k = len(profiles)
-    parent = list(range(k))
-    total = list(profiles)
-    closed = [False] * k
-
-    def root(atom: int) -> int:
-        while parent[atom] != atom:
-            parent[atom] = parent[parent[atom]]
-            atom = parent[atom]
-        return atom
-
-    order = np.argsort(-weight, kind="stable")
-    for level in np.split(order, np.flatnonzero(np.diff(weight[order])) + 1):
-        pairs = {(root(a), root(b)) for a, b in zip(left[level].tolist(), right[level].tolist(), strict=True)}
-        pairs = {(a, b) for a, b in pairs if a != b}
-        if not pairs:
-            continue
-        roots = sorted({end for pair in pairs for end in pair})
-        place = {end: i for i, end in enumerate(roots)}
-        labels = components(len(roots), np.array([place[a] for a, _ in pairs]), np.array([place[b] for _, b in pairs]))
-        together: dict[int, list[int]] = {}
-        for end, label in zip(roots, labels.tolist(), strict=True):
-            together.setdefault(label, []).append(end)
-        for ends in together.values():
-            if any(closed[end] for end in ends) or sum(total[end] for end in ends) > limit:
-                for end in ends:
-                    closed[end] = True
-            else:
-                for end in ends[1:]:
-                    parent[end] = ends[0]
-                    total[ends[0]] += total[end]
-    parts: dict[int, list[int]] = {}
-    for atom in range(k):
-        parts.setdefault(root(atom), []).append(atom)
-    return list(parts.values())

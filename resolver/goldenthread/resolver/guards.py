@@ -17,12 +17,13 @@ import msgspec
 import yaml
 from msgspec import Struct
 
-from goldenthread.graph.model import DOCUMENT_TYPES, SemanticType
+from goldenthread.graph.model import DOCUMENT_TYPES, IDENTIFIER_TYPES, SemanticType
 from goldenthread.resolver.blocked import BLOCKABLE, Blocker, blocked_text
+from goldenthread.resolver.limits import PRIORITY, Limit, Limits, Weigh, held_values
 from goldenthread.resolver.normalise import Profile
 from goldenthread.resolver.vetoes import DUPLICATE_FREE, Claims, Subject, Vetoes
 
-__all__ = ["GUARDS", "IDENTITY_SIZE", "BlockedValue", "GuardRails", "GuardRailsUnreadable", "Guards"]
+__all__ = ["GUARDS", "IDENTITY_SIZE", "BlockedValue", "GuardRails", "GuardRailsUnreadable", "Guards", "IdentifierLimit"]
 
 NEVER_OVERLAP, GOVERNMENT_NUMBER, VERIFIED_BIRTH_DATE = "never_overlap", "government_number", "verified_birth_date"
 
@@ -37,10 +38,14 @@ GUARDS = {
 }
 """Every guard that keeps records apart, by its name, and what it keeps apart."""
 
+_IDENTIFIERS = {kind.name.lower(): kind for kind in IDENTIFIER_TYPES}
 _FORMAT = 1
 _NO_CLAIMS: Claims = {}
 _MOST_SOURCES = 1000
 _MOST_BLOCKED = 10_000
+_MOST_LIMITS = 100
+_DAY = 86_400 * 1_000_000
+_MOST_DAYS = 36_525
 
 
 class GuardRailsUnreadable(ValueError):
@@ -70,6 +75,27 @@ class BlockedValue(Struct, frozen=True, forbid_unknown_fields=True, omit_default
             raise ValueError("a blocked value needs either a value or a digest")
 
 
+class IdentifierLimit(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """At most so many identifiers of a type an identity, within any so many days that they were observed in; 0 days: ever."""
+
+    type: str
+    most: int
+    days: int = 0
+
+    def __post_init__(self) -> None:
+        """Check what types can't say.
+
+        Raises:
+            ValueError: what is wrong.
+        """
+        if self.type not in _IDENTIFIERS:
+            raise ValueError(f"limits name a type that is no identifier: choose of {', '.join(sorted(_IDENTIFIERS))}")
+        if self.most < 1:
+            raise ValueError("a limit of identifiers is below 1")
+        if not 0 <= self.days <= _MOST_DAYS:
+            raise ValueError(f"a limit's days are not between 0 and {_MOST_DAYS}")
+
+
 class GuardRails(Struct, frozen=True, forbid_unknown_fields=True):
     """What a user declares; equal content has an equal `version`.
 
@@ -78,6 +104,9 @@ class GuardRails(Struct, frozen=True, forbid_unknown_fields=True):
     has one number an issuer: two different ones that are verified keep records apart; of `single_numbers` any two do.
     `blocked` values are nobody's: no evidence, no candidates, no identifiers. An identity of more than `max_records` records
     or `max_profiles` distinct profiles is marked for review, and stays as it is; 0 sets no limit.
+    `limits` say how many identifiers of a type an identity may hold. Where one would break, identifiers of lower priority give
+    way: `priority` names types, the one that gives way last first; those that it leaves out follow in the order of
+    `limits.PRIORITY`.
     """
 
     duplicate_free: tuple[str, ...] = ()
@@ -91,6 +120,8 @@ class GuardRails(Struct, frozen=True, forbid_unknown_fields=True):
     blocked: tuple[BlockedValue, ...] = ()
     max_records: int = 0
     max_profiles: int = 0
+    limits: tuple[IdentifierLimit, ...] = ()
+    priority: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Check what types can't say.
@@ -110,6 +141,14 @@ class GuardRails(Struct, frozen=True, forbid_unknown_fields=True):
                 raise ValueError("a set of never_overlap names fewer than two sources")
         if self.max_records < 0 or self.max_profiles < 0:
             raise ValueError("a limit is below 0")
+        if len(self.limits) > _MOST_LIMITS:
+            raise ValueError(f"more than {_MOST_LIMITS} limits are set")
+        if len({(limit.type, limit.days) for limit in self.limits}) < len(self.limits):
+            raise ValueError("limits repeat a type with the same days")
+        if not set(self.priority) <= _IDENTIFIERS.keys():
+            raise ValueError(f"priority names a type that is no identifier: choose of {', '.join(sorted(_IDENTIFIERS))}")
+        if len(set(self.priority)) < len(self.priority):
+            raise ValueError("priority names a type twice")
         if len(self.blocked) > _MOST_BLOCKED:
             raise ValueError(f"more than {_MOST_BLOCKED} values are blocked")
         named = [*self.duplicate_free, *self.verifying, *(s for sources in self.never_overlap for s in sources)]
@@ -188,6 +227,12 @@ class Guards:
         self._named = {kind: kind.name.lower() for kind in self._verified}
         self.sources = frozenset({*self.apart, *self.unique})
         """Sources of which something is declared."""
+        self.limits = tuple(
+            Limit(f"{limit.type}_limit", _IDENTIFIERS[limit.type], limit.most, limit.days * _DAY)
+            for limit in sorted(rails.limits, key=lambda limit: (limit.type, limit.days))
+        )
+        named = [_IDENTIFIERS[name] for name in rails.priority]
+        self._giving_way = tuple(reversed([*named, *(kind for kind in PRIORITY if kind not in named)]))
 
     @staticmethod
     def in_the_clear(rails: GuardRails, default_country: str) -> Guards:
@@ -213,6 +258,16 @@ class Guards:
     def can_bar(self) -> bool:
         """Whether any record can claim anything."""
         return bool(self.sources or self._single or self.verifying)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every guard that may part identities: vetoes, and the limits that are set."""
+        return (*GUARDS, *sorted({limit.guard for limit in self.limits}))
+
+    @property
+    def minds_time(self) -> bool:
+        """Whether it matters when records were observed."""
+        return any(limit.window for limit in self.limits)
 
     @property
     def limits_size(self) -> bool:
@@ -263,4 +318,11 @@ class Guards:
             for subject, values in one.items():
                 if first.setdefault(subject, values) != values:
                     return Vetoes(claims)
+        return None
+
+    def held_to(self, profiles: Sequence[Profile], times: Sequence[int], weigh: Weigh) -> Limits | None:
+        """Say what limits hold the members of a component, given when they were observed; None when it can't break any."""
+        for limit in self.limits:
+            if len({value for profile in profiles for value in held_values(limit.type, profile)}) > limit.most:
+                return Limits(self.limits, self._giving_way, profiles, times, weigh)
         return None

@@ -16,12 +16,14 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from goldenthread.resolver.limits import Tally
+
 __all__ = ["Entry", "Join", "Part", "components", "link_few", "link_many"]
 
 Join = tuple[int, int, int]
 Entry = tuple[int, int, int]
 """A profile's point, how many members of a group have it, and the smallest rank of these."""
-JOINABLE = 1
+JOINABLE, OVER_LIMIT = 1, 8
 FEW = 20  # up to this many groups plain lists are faster than arrays
 
 _UPPER = [tuple(side.astype(np.int32) for side in np.triu_indices(k, 1)) for k in range(FEW + 1)]
@@ -87,11 +89,14 @@ class Part:
             self.matrix[upper, lower] = weights
             self.matrix[lower, upper] = weights
 
-    def join(self, barriers: Sequence[tuple[int, int, int]], min_average: int) -> list[Join]:
-        """Join the atoms, known by their place; a barrier is two places and a state they get beside being linked or not."""
-        return self._join_few(barriers, min_average) if self.few else self._join_many(barriers, min_average)
+    def join(self, barriers: Sequence[tuple[int, int, int]], min_average: int, tally: Tally | None = None) -> list[Join]:
+        """Join the atoms, known by their place; a barrier is two places and a state they get beside being linked or not.
 
-    def _join_few(self, barriers: Sequence[tuple[int, int, int]], min_average: int) -> list[Join]:
+        Of groups that a `tally` counts none join that it does not let.
+        """
+        return self._join_few(barriers, min_average, tally) if self.few else self._join_many(barriers, min_average, tally)
+
+    def _join_few(self, barriers: Sequence[tuple[int, int, int]], min_average: int, tally: Tally | None) -> list[Join]:
         k = len(self.groups)
         sums = [[0] * k for _ in range(k)]
         states = [[0] * k for _ in range(k)]
@@ -116,9 +121,9 @@ class Part:
         for a, b, why in barriers:
             states[a][b] |= why
             states[b][a] |= why
-        return link_few(sums, states, sizes, min_average) if self.linked else []
+        return link_few(sums, states, sizes, min_average, tally) if self.linked else []
 
-    def _join_many(self, barriers: Sequence[tuple[int, int, int]], min_average: int) -> list[Join]:
+    def _join_many(self, barriers: Sequence[tuple[int, int, int]], min_average: int, tally: Tally | None) -> list[Join]:
         starts = np.cumsum([0] + [len(group) for group in self.groups[:-1]])
         rows = np.array([self.row[point] for group in self.groups for point, _, _ in group])
         counts = np.array([count for group in self.groups for _, count, _ in group], dtype=np.int64)
@@ -143,10 +148,11 @@ class Part:
         for places in np.split(by_set, np.flatnonzero(np.diff(connected[by_set])) + 1):
             if len(places) > 1:
                 grid = np.ix_(places, places)
+                own = tally.some(places.tolist()) if tally is not None else None
                 if len(places) <= FEW:
-                    few = link_few(sums[grid].tolist(), states[grid].tolist(), sizes[places].tolist(), min_average)
+                    few = link_few(sums[grid].tolist(), states[grid].tolist(), sizes[places].tolist(), min_average, own)
                 else:
-                    few = link_many(sums[grid], states[grid], sizes[places], min_average)
+                    few = link_many(sums[grid], states[grid], sizes[places], min_average, own)
                 joins += [(int(places[a]), int(places[b]), average) for a, b, average in few]
         return joins
 
@@ -177,7 +183,9 @@ class Part:
         return int(weights[i, j]), left[i][2], right[j][2]
 
 
-def link_few(sums: list[list[int]], states: list[list[int]], sizes: list[int], min_average: int) -> list[Join]:
+def link_few(
+    sums: list[list[int]], states: list[list[int]], sizes: list[int], min_average: int, tally: Tally | None = None
+) -> list[Join]:
     """Join a few groups, in plain lists: O(k³), and much faster than arrays up to some twenty."""
     slots = list(range(len(sizes)))
     joins: list[Join] = []
@@ -192,6 +200,11 @@ def link_few(sums: list[list[int]], states: list[list[int]], sizes: list[int], m
                         best, left, right = average, a, b
         if left < 0:
             return joins
+        if tally is not None:
+            if not tally.lets_join(left, right):
+                states[left][right] = states[right][left] = OVER_LIMIT
+                continue
+            tally.join(left, right)
         joins.append((left, right, best))
         slots.remove(right)
         sizes[left] += sizes[right]
@@ -202,7 +215,9 @@ def link_few(sums: list[list[int]], states: list[list[int]], sizes: list[int], m
                 state[c] = states[c][left] = state[c] | state_gone[c]
 
 
-def link_many(sums: NDArray[np.int64], states: NDArray[np.uint8], sizes: NDArray[np.int64], min_average: int) -> list[Join]:
+def link_many(
+    sums: NDArray[np.int64], states: NDArray[np.uint8], sizes: NDArray[np.int64], min_average: int, tally: Tally | None = None
+) -> list[Join]:
     """Join many groups, in arrays: each row keeps its best partner, and a join renews only the rows it touches."""
     k = len(sizes)
     names = np.arange(k)
@@ -215,6 +230,13 @@ def link_many(sums: NDArray[np.int64], states: NDArray[np.uint8], sizes: NDArray
         if best[a] == _NEVER:
             return joins
         b = int(partner[a])
+        if tally is not None:
+            if not tally.lets_join(int(names[a]), int(names[b])):
+                states[a, b] = states[b, a] = OVER_LIMIT
+                ends = np.array([a, b])
+                best[ends], partner[ends] = _best_partners(sums, states, sizes, ends, min_average)
+                continue
+            tally.join(int(names[a]), int(names[b]))
         joins.append((int(names[a]), int(names[b]), int(best[a])))
         alive[b] = False
         sizes[a] += sizes[b]

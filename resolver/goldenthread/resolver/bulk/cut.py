@@ -14,13 +14,14 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from goldenthread.resolver.bulk.frame import Frame
-from goldenthread.resolver.bulk.guarded import disagreeing
+from goldenthread.resolver.bulk.guarded import disagreeing, over_limits
 from goldenthread.resolver.bulk.text_column import TextColumn, integers
 from goldenthread.resolver.bulk.texts import ranks
 from goldenthread.resolver.clusters import ClusterSettings, cluster, components
 from goldenthread.resolver.guards import Guards
+from goldenthread.resolver.limits import Weigh as WeighProfiles
 
-__all__ = ["Weigh", "component_of_rows", "cut"]
+__all__ = ["Guarding", "Weigh", "component_of_rows", "cut"]
 
 Longs = NDArray[np.int64]
 Weigh = Callable[[NDArray[np.int32], NDArray[np.int32]], Longs]
@@ -55,6 +56,17 @@ def component_of_rows(
     return groups
 
 
+class Guarding(Struct):
+    """Guard rails, and what it takes to hold components to them: how any profiles weigh, and when each row was observed.
+
+    Without times, all rows count as observed at once.
+    """
+
+    guards: Guards
+    weigh_profiles: WeighProfiles
+    observed_at: Longs | None = None
+
+
 class _Members(Struct):
     """The distinct profiles of components: which component, which profile, how many rows."""
 
@@ -72,15 +84,21 @@ def cut(
     weigh: Weigh,
     settings: ClusterSettings,
     report: Callable[[float], None],
-    guards: Guards | None = None,
+    guarding: Guarding | None = None,
 ) -> tuple[Longs, int, Counter[str]]:
     """Cut every component into identities; number them by first row, and count the parts that need a review.
 
     `frame` holds the distinct profiles, `point_of` the number of each row's. The last answer counts, by guard, the pairs of
-    records that it kept apart.
+    records that it kept apart, or of limits the identities that these parted.
     """
-    barred = np.zeros(0, np.int64) if guards is None else disagreeing(guards, groups, point_of, frame, sources)
-    if guards is None or not len(barred):
+    barred = np.zeros(0, np.int64)
+    if guarding is not None:
+        found = (
+            disagreeing(guarding.guards, groups, point_of, frame, sources),
+            over_limits(guarding.guards, groups, point_of, frame),
+        )
+        barred = np.union1d(*found)
+    if guarding is None or not len(barred):
         return *_cut_free(groups, point_of, frame, record_ids, sources, weigh, settings, report), Counter()
     rows = np.flatnonzero(np.isin(groups, barred))
     rows = rows[np.argsort(groups[rows], kind="stable")]
@@ -90,7 +108,7 @@ def cut(
     fired: Counter[str] = Counter()
     starts = np.flatnonzero(np.diff(groups[rows], prepend=-1))
     for done, one in enumerate(np.split(rows, starts[1:]), 1):
-        first, review, counts = _cut_guarded(one, point_of, frame, record_ids, sources, weigh, settings, guards)
+        first, review, counts = _cut_guarded(one, point_of, frame, record_ids, sources, weigh, settings, guarding)
         labels[one] = labels[one[first]]
         reviews += review
         fired += counts
@@ -100,18 +118,22 @@ def cut(
 
 def _cut_guarded(
     rows: Longs, point_of: Longs, frame: Frame, record_ids: Sequence[str], sources: Sequence[str], weigh: Weigh,
-    settings: ClusterSettings, guards: Guards,
+    settings: ClusterSettings, guarding: Guarding,
 ) -> tuple[Longs, bool, Counter[str]]:  # fmt: skip
-    """Cut one component whose records claim different things; answer the place of the first row of each one's identity."""
+    """Cut one component that guard rails touch; answer the place of the first row of each one's identity."""
     points = point_of[rows].astype(np.int32)
     profile_of = {point: frame.profile(point) for point in np.unique(points).tolist()}
     digest_of = {point: profile.encode() for point, profile in profile_of.items()}
     keys = [(sources[row], record_ids[row]) for row in rows.tolist()]
-    vetoes = guards.vetoes((source, profile_of[point]) for (source, _), point in zip(keys, points.tolist(), strict=True))
+    profiles = [profile_of[point] for point in points.tolist()]
+    vetoes = guarding.guards.vetoes((source, profile) for (source, _), profile in zip(keys, profiles, strict=True))
+    times = [0] * len(rows) if guarding.observed_at is None else guarding.observed_at[rows].tolist()
+    limits = guarding.guards.held_to(profiles, times, guarding.weigh_profiles)
     digests = [digest_of[point] for point in points.tolist()]
-    cutting = cluster(keys, digests, lambda i, j: weigh(points[i], points[j]), (), settings, vetoes, explain=False)
+    cutting = cluster(keys, digests, lambda i, j: weigh(points[i], points[j]), (), settings, vetoes, limits, explain=False)
     _, first, inverse = np.unique(cutting.labels, return_index=True, return_inverse=True)
-    return first[inverse], cutting.needs_review, Counter() if vetoes is None else vetoes.fired()
+    fired = cutting.limited if vetoes is None else cutting.limited + vetoes.fired()
+    return first[inverse], cutting.needs_review, fired
 
 
 def _cut_free(

@@ -10,13 +10,16 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
+from goldenthread.graph.model import SemanticType
 from goldenthread.resolver.blocked import Blocker
 from goldenthread.resolver.bulk.frame import Feature, Frame
 from goldenthread.resolver.bulk.text_column import TextColumn
 from goldenthread.resolver.guards import GuardRails, Guards
+from goldenthread.resolver.limits import held_values
+from goldenthread.resolver.normalise import Profile
 from goldenthread.resolver.vetoes import Claims, Subject
 
-__all__ = ["Apart", "apart", "disagreeing", "too_large", "without_blocked"]
+__all__ = ["Apart", "apart", "disagreeing", "over_limits", "too_large", "without_blocked"]
 
 Longs = NDArray[np.int64]
 _ClaimsOf = Callable[[tuple[Hashable, ...]], Claims]
@@ -89,6 +92,35 @@ def disagreeing(guards: Guards, groups: Longs, point_of: Longs, frame: Frame, so
     dates = cast(_ClaimsOf, guards.date_claims)
     found += _disagreeing_values("birth_dates", frame, rows[verified], groups, point_of, dates)
     return np.unique(np.concatenate(found))
+
+
+def over_limits(guards: Guards, groups: Longs, point_of: Longs, frame: Frame) -> Longs:
+    """List the components, ascending, that hold more identifiers of a type than an identity may.
+
+    All components that have to be parted are among them: when records were observed is not looked at.
+    """
+    found = [np.zeros(0, np.int64)]
+    if guards.limits:
+        rows = np.flatnonzero(np.bincount(groups)[groups] > 1)
+        groups, point_of = groups[rows], point_of[rows]
+    for limit in guards.limits:
+        held = frame.derive(partial(_held, limit.type), known_as=f"identifiers {int(limit.type)}")
+        starts, members = held.bounds()
+        codes = held.codes[point_of]
+        _, first = np.unique(groups * held.entries + codes, return_index=True)
+        group, code = groups[first], codes[first]
+        sizes = held.sizes()[code]
+        before = np.cumsum(sizes) - sizes
+        places = np.arange(int(sizes.sum())) + np.repeat(starts[code] - before, sizes)
+        width = len(held.values) + 1
+        pairs = np.unique(np.repeat(group, sizes) * width + members[places])
+        counted, counts = np.unique(pairs // width, return_counts=True)
+        found.append(counted[counts > limit.most])
+    return np.unique(np.concatenate(found))
+
+
+def _held(kind: SemanticType, profile: Profile) -> tuple[Hashable, ...]:
+    return tuple(held_values(kind, profile))
 
 
 def without_blocked(frame: Frame, blocker: Blocker | None) -> Frame:

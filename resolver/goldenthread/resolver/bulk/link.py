@@ -14,17 +14,18 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from goldenthread.graph.model import SemanticType
-from goldenthread.resolver.bulk.cut import component_of_rows, cut
+from goldenthread.resolver.bulk.cut import Guarding, component_of_rows, cut
 from goldenthread.resolver.bulk.frame import Frame
 from goldenthread.resolver.bulk.guarded import Apart, apart, too_large, without_blocked
 from goldenthread.resolver.bulk.learn import learn, sketch_ahead
 from goldenthread.resolver.bulk.normalise_columns import normalise_columns
+from goldenthread.resolver.bulk.observed import observed_times
 from goldenthread.resolver.bulk.pairs import PairCounts, blocks_of, stream_pairs
 from goldenthread.resolver.bulk.weigh import ColumnScorer
 from goldenthread.resolver.bulk.work import Read, Work
 from goldenthread.resolver.guards import IDENTITY_SIZE, GuardRails, Guards
 from goldenthread.resolver.normalise import Profile
-from goldenthread.resolver.scoring import MatchModel
+from goldenthread.resolver.scoring import MatchModel, Scorer
 
 __all__ = [
     "Choice",
@@ -95,7 +96,7 @@ class LinkReport(Struct, frozen=True):
     needs_review: int
     warnings: tuple[str, ...]
     guarded: tuple[tuple[str, int], ...] = ()
-    """By guard, the pairs of records that it kept apart in one component, or the identities that it marked for review."""
+    """By guard, the pairs of records that it kept apart in one component, or the identities that it parted or marked."""
 
 
 class LinkResult(Struct):
@@ -150,15 +151,18 @@ def link(
     default_country: str = "US",
     progress: Progress | None = None,
     seed: int = 0,
+    observed_at: str = "",
 ) -> LinkResult:
     """Link all rows of a table. `columns` types those to look at; others, and those typed None, are ignored.
 
+    `observed_at` names the column that says when rows were observed, which matters to limits within a window of time; without
+    one all count as observed at once.
     With a model exported from a server and its guard rails, the identities are those that the server would make of the same
     records.
     Without, one is learned from the rows; the report warns where that is doubtful.
     """
     with without_collector():
-        read = read_profiles(table, columns, guard_rails or GuardRails(), default_country, progress or silent)
+        read = read_profiles(table, columns, guard_rails or GuardRails(), default_country, progress or silent, observed_at)
         return link_read(
             read, model=model, guard_rails=guard_rails, default_country=default_country, progress=progress, seed=seed
         )
@@ -182,13 +186,15 @@ def read_profiles(
     guard_rails: GuardRails,
     default_country: str,
     report: Progress,
+    observed_at: str = "",
 ) -> Read:
     """Normalise the rows of a table into profiles, without values that guard rails block: the first stage of `link`."""
     report("normalise", 0.0)
+    times = observed_times(table.columns[observed_at], observed_at) if observed_at else None
     frame = normalise_columns(table.columns, columns, default_country, table.rows, lambda share: report("normalise", share))
     point_of, distinct = without_blocked(frame, Guards.in_the_clear(guard_rails, default_country).blocker).distinct()
     report("normalise", 1.0)
-    return Read(distinct, point_of, record_ids_of(table), table.columns[table.source_column])
+    return Read(distinct, point_of, record_ids_of(table), table.columns[table.source_column], times)
 
 
 def link_read(
@@ -230,7 +236,7 @@ def link_read(
     groups = component_of_rows(point_of, distinct.rows, links.left, links.right, links.keyed, scorer.weigh, model.link_weight)
     labels, reviews, fired = cut(
         groups, point_of, distinct, read.record_ids, read.sources, scorer.weigh, model.cluster_settings,
-        lambda share: report("cluster", share), guards,
+        lambda share: report("cluster", share), Guarding(guards, Scorer(model).weights, read.observed_at),
     )  # fmt: skip
     large = too_large(guards.rails, labels, point_of)
     fired += Counter({IDENTITY_SIZE: large})

@@ -27,6 +27,7 @@ __all__ = ["Read", "Work"]
 
 S = TypeVar("S")
 _ABOUT = "about.json"
+_OBSERVED = "observed_at.npy"
 _FORM = 1
 """The form of what is kept; another is not read."""
 
@@ -52,12 +53,16 @@ class _Profiles(Struct):
 
 
 class Read(Struct):
-    """Records that were read and normalised: the distinct profiles, which of them each row has, and where rows are from."""
+    """Records that were read and normalised: the distinct profiles, which of them each row has, and where rows are from.
+
+    `observed_at` says when each row was observed, in microseconds since 1970; None when that is not told.
+    """
 
     distinct: Frame
     point_of: NDArray[np.int64]
     record_ids: Sequence[str]
     sources: Sequence[str]
+    observed_at: NDArray[np.int64] | None = None
 
 
 class Work:
@@ -117,6 +122,8 @@ class Work:
                 np.save(aside / f"{place}.members.npy", feature.members)
             features.append(_Kept(name, is_other, texts is not None, feature.starts is not None))
         np.save(aside / "point_of.npy", read.point_of)
+        if read.observed_at is not None:
+            np.save(aside / _OBSERVED, read.observed_at)
         for name, column in (("record_ids", TextColumn.of(read.record_ids)), ("sources", TextColumn.of(read.sources))):
             np.save(aside / f"{name}.npy", column.codes)
             _write_texts(aside / f"{name}.texts", column.distinct_texts)
@@ -150,7 +157,8 @@ class Work:
             TextColumn(_mapped(folder / f"{name}.npy"), _mapped_texts(folder / f"{name}.texts"))
             for name in ("record_ids", "sources")
         )
-        return Read(Frame(said.rows, fields, others), _mapped(folder / "point_of.npy"), ids, sources)
+        observed_at = _mapped(folder / _OBSERVED) if (folder / _OBSERVED).exists() else None
+        return Read(Frame(said.rows, fields, others), _mapped(folder / "point_of.npy"), ids, sources, observed_at)
 
     def about_read(self, kind: type[S]) -> S:
         """Read the facts about the records that were read."""

@@ -9,6 +9,7 @@ import numpy as np
 from msgspec import Struct
 
 from goldenthread.graph.store import Reader
+from goldenthread.resolver.clusters import Cut, CutBy
 from goldenthread.resolver.vetoes import GroupClaims, Subject, first_disagreement, together
 from goldenthread.server.commands.linking import Part, component_parts, cut_part, vetoes_of
 from goldenthread.server.commands.prepare_record import Member
@@ -16,14 +17,15 @@ from goldenthread.server.commands.tenants import Tenant
 
 __all__ = ["Apart", "ApartBy", "cuts_of", "what_keeps_apart"]
 
-ApartBy = Literal["weight", "blocking", "average", "decision", "veto", "size"]
+ApartBy = Literal["weight", "blocking"] | CutBy
 
 
 class Apart(Struct, frozen=True):
     """Why two groups of records are not one identity.
 
     `missing` is by how much the weight (by `weight`) or the average (by `average`) falls short of what it must reach.
-    `guard` is the guard rail that vetoes (by `veto`), and of what its records disagree, as a source or a type of number.
+    `guard` is the guard rail that vetoes (by `veto`) and of what its records disagree, as a source or a type of number; or the
+    limit that they would break together (by `limit`) and its type of identifier.
     """
 
     by: ApartBy
@@ -34,18 +36,18 @@ class Apart(Struct, frozen=True):
     guard: Subject | None = None
 
 
-def cuts_of(tenant: Tenant, parts: Iterable[Part], pairs: Iterable[tuple[bytes, bytes]]) -> dict[tuple[bytes, bytes], ApartBy]:
+def cuts_of(tenant: Tenant, parts: Iterable[Part], pairs: Iterable[tuple[bytes, bytes]]) -> dict[tuple[bytes, bytes], Cut]:
     """Say of pairs of records what cut apart their clusters, which a link joins; other pairs are left out."""
     part_of = {record: part for part in parts for record in part.records}
-    known: dict[int, tuple[dict[bytes, int], dict[tuple[int, int], ApartBy]]] = {}
-    found: dict[tuple[bytes, bytes], ApartBy] = {}
+    known: dict[int, tuple[dict[bytes, int], dict[tuple[int, int], Cut]]] = {}
+    found: dict[tuple[bytes, bytes], Cut] = {}
     for one, other in pairs:
         part = part_of.get(one)
         if part is None or part is not part_of.get(other):
             continue
         if id(part) not in known:
             clustering = cut_part(tenant, part, vetoes_of(tenant, part), explain=True)
-            cuts: dict[tuple[int, int], ApartBy] = {(cut.left, cut.right): cut.by for cut in clustering.cuts}
+            cuts = {(cut.left, cut.right): cut for cut in clustering.cuts}
             known[id(part)] = (dict(zip(part.records, clustering.labels, strict=True)), cuts)
         labels, cuts = known[id(part)]
         left, right = sorted((labels[one], labels[other]))
@@ -68,11 +70,12 @@ async def what_keeps_apart(
     strongest = (left[best // len(right)], right[best % len(right)])
     weight, average = int(weights[best]), int(weights.sum()) // len(weights)
     parts = await component_parts(reader, tenant, [*left, *right])
-    by = cuts_of(tenant, parts, [(left[0], right[0])]).get((left[0], right[0]))
-    if by is None:
-        by = "blocking" if weight >= settings.link_weight else "weight"
+    cut = cuts_of(tenant, parts, [(left[0], right[0])]).get((left[0], right[0]))
+    by: ApartBy = "blocking" if weight >= settings.link_weight else "weight"
+    if cut is not None:
+        by = cut.by
     missing = settings.link_weight - weight if by == "weight" else settings.min_average - average if by == "average" else 0
-    guard = None
+    guard = cut.subject if cut is not None and by == "limit" else None
     if by == "veto":
         one, other = (_claims(tenant, [members[record] for record in side], side) for side in (left, right))
         guard = first_disagreement(one, other)

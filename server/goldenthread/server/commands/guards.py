@@ -82,7 +82,7 @@ def _cleaned(tenant: Tenant, blocker: Blocker, upsert: PreparedUpsert) -> Prepar
         return upsert
     identifiers, blocks = keys_of_profile(tenant, profile)
     consents = tuple(one if one.point in identifiers else replace(one, point=None) for one in upsert.consents)
-    member = member_with(tenant, upsert.member.order_key, profile)
+    member = member_with(tenant, upsert.member.order_key, profile, upsert.member.observed_at)
     return replace(
         upsert, member=member, identifiers=identifiers, blocks=blocks, consents=consents, generation=tenant.generation
     )

@@ -22,6 +22,7 @@ from goldenthread.graph.model import Edge, EdgeKind, Node, NodeKind
 from goldenthread.graph.store import ChangeSet, Component, EdgeRef, Reader
 from goldenthread.resolver.clusters import Clustering, Decision, Weights, cluster
 from goldenthread.resolver.guards import IDENTITY_SIZE
+from goldenthread.resolver.limits import Limits
 from goldenthread.resolver.normalise import Profile
 from goldenthread.resolver.vetoes import Vetoes
 from goldenthread.server.commands.guards import follow_guards
@@ -319,6 +320,7 @@ def _cut_all(tenant: Tenant, parts: Sequence[Part]) -> tuple[list[list[bytes]], 
             continue
         vetoes = vetoes_of(tenant, part)
         clustering = cut_part(tenant, part, vetoes, matrices.get(id(part)), explain=False)
+        fired += clustering.limited
         if vetoes is not None:
             fired += vetoes.fired()
         if clustering.reviews:
@@ -345,6 +347,14 @@ def vetoes_of(tenant: Tenant, part: Part) -> Vetoes | None:
     return tenant.guards.vetoes((member.order_key[0], member.profile) for member in part.members)
 
 
+def _limits_of(tenant: Tenant, part: Part) -> Limits | None:
+    """Say what limits the records of a component may break; None when they can't."""
+    if not tenant.guards.limits:
+        return None
+    profiles, times = [member.profile for member in part.members], [member.observed_at for member in part.members]
+    return tenant.guards.held_to(profiles, times, tenant.scorer.weights)
+
+
 def cut_part(
     tenant: Tenant, part: Part, vetoes: Vetoes | None, matrix: NDArray[np.int64] | None = None, *, explain: bool
 ) -> Clustering:
@@ -356,6 +366,7 @@ def cut_part(
         part.decisions,
         tenant.clustering,
         vetoes,
+        _limits_of(tenant, part),
         explain=explain,
     )
 

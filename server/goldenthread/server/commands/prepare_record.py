@@ -85,6 +85,7 @@ class Member(Struct, frozen=True, gc=False, array_like=True):
     digest: bytes
     profile: Profile
     households: tuple[tuple[bytes, str], ...]
+    observed_at: int
 
 
 class SealedVersion(Struct, frozen=True, array_like=True, gc=False):
@@ -202,15 +203,15 @@ def member_of(tenant: Preparing, content: RecordContent, profile: Profile | None
     """Say what resolving needs of a record's content; normalise it unless its profile is known."""
     if profile is None:
         profile = profile_of(content.attributes, tenant.data_model.default_country)
-    return member_with(tenant, (content.source, content.source_record_id), profile)
+    return member_with(tenant, (content.source, content.source_record_id), profile, content.observed_at)
 
 
-def member_with(tenant: Preparing, order_key: tuple[str, str], profile: Profile) -> Member:
+def member_with(tenant: Preparing, order_key: tuple[str, str], profile: Profile, observed_at: int) -> Member:
     """Say what resolving needs of a record with a profile."""
     households = tuple((household_key(tenant, key), key.reason) for key in household_keys_of(profile))
     # Equal profiles, and only they, have equal digests; who lacks the key learns nothing from one.
     digest = tenant.vault.digest("profile", profile.encode(), 8)
-    return Member(order_key, digest, profile, households)
+    return Member(order_key, digest, profile, households, observed_at)
 
 
 def prepare(tenant: Preparing, content: RecordContent, has_observed_at: bool, request_id: str, body: bytes) -> PreparedUpsert:

@@ -86,7 +86,10 @@ class Tenant:
         """True of a tenant under guard rails that are only tried: it does not follow those that are stored."""
         self.opened_at = now()
         self.guards_fired: Counter[str] = Counter()
-        """By guard, the pairs of records that it kept apart, each time their component was linked, also to try, since then."""
+        """By guard, the pairs of records that it kept apart, each time their component was linked, also to try, since then.
+
+        Of a limit, and of identity_size, the identities that it parted or marked.
+        """
         self.members: Cache[bytes, Member] = Cache(cache_records)  # by version id
         self.profiles: Cache[bytes, Profile] = Cache(cache_records)  # by digest
         self.artefacts: Cache[bytes, bytes] = Cache(_ARTEFACTS)  # opened bodies by version id
@@ -150,7 +153,11 @@ class Tenant:
                 member = member_of(self, sealed.content, sealed.profile if is_current else None)
                 if self.guards.blocker is not None:
                     profile = self.guards.blocker.cleaned(member.profile)
-                    member = member if profile is member.profile else member_with(self, member.order_key, profile)
+                    member = (
+                        member
+                        if profile is member.profile
+                        else member_with(self, member.order_key, profile, member.observed_at)
+                    )
                 self.remember(state.version.id, member)
                 found[state.record.id] = member
         return found

@@ -87,6 +87,8 @@ async def commit_upserts(
     await _leave_out(transaction, plans)
     changes = ChangeSet()
     moved = [plan for plan in plans if plan.current is not None and not _keeps_profile(plan)]
+    # What is said again may matter by when it is.
+    fresh = plans if tenant.guards.minds_time else moved
     keyed = await _keyed(transaction, moved)
     matching = await match_edges(transaction, tenant, keyed)
     await beside.match(transaction, keyed, changes)
@@ -96,7 +98,7 @@ async def commit_upserts(
     if relates(tenant):
         await relate(transaction, _stating(plans), changes)
     change = Change(
-        fresh={plan.record: plan.current.upsert.member for plan in moved if plan.current is not None},
+        fresh={plan.record: plan.current.upsert.member for plan in fresh if plan.current is not None},
         put_matches=matching.put,
         end_matches=matching.end,
         was_read_locked=True,

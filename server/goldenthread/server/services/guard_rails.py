@@ -6,7 +6,7 @@ import grpc
 
 from goldenthread.graph.model import SemanticType
 from goldenthread.resolver.blocked import BLOCKABLE
-from goldenthread.resolver.guards import GUARDS, IDENTITY_SIZE, BlockedValue, GuardRails
+from goldenthread.resolver.guards import GUARDS, IDENTITY_SIZE, BlockedValue, GuardRails, IdentifierLimit
 from goldenthread.server.access import current_caller
 from goldenthread.server.commands import Engine
 from goldenthread.server.commands.tenants import Tenant
@@ -80,6 +80,8 @@ class GuardRailsService(guard_rails_service_pb2_grpc.GuardRailsServiceServicer):
         tenant = await calling_tenant(self._engine)
         check_parent(tenant, request.name, _SUFFIX, "name")
         described = {**GUARDS, IDENTITY_SIZE: "an identity of more records or profiles than the limit, marked for review"}
+        for limit in tenant.guards.limits:
+            described[limit.guard] = f"an identity of more identifiers than allowed of type {limit.type.name.lower()}, parted"
         return pb.GetGuardCountsResponse(
             counts=[
                 pb.GuardCount(guard=guard, description=told, count=tenant.guards_fired[guard])
@@ -112,6 +114,8 @@ def _rails_of(message: pb.GuardRails) -> GuardRails:
             blocked=tuple(BlockedValue(SemanticType(one.type).name.lower(), one.value, one.digest) for one in message.blocked),
             max_records=message.max_records,
             max_profiles=message.max_profiles,
+            limits=tuple(IdentifierLimit(SemanticType(one.type).name.lower(), one.most, one.days) for one in message.limits),
+            priority=tuple(SemanticType(kind).name.lower() for kind in message.priority),
         )
     except ValueError as error:
         raise InvalidField("guard_rails", f"can't be used: {error}") from None
@@ -131,4 +135,6 @@ def _rails_to(tenant: Tenant, rails: GuardRails) -> pb.GuardRails:
         blocked=[pb.BlockedValue(type=types[one.type], digest=one.digest) for one in rails.blocked],
         max_records=rails.max_records,
         max_profiles=rails.max_profiles,
+        limits=[pb.IdentifierLimit(type=types[one.type], most=one.most, days=one.days) for one in rails.limits],
+        priority=[types[name] for name in rails.priority],
     )

@@ -37,13 +37,14 @@ from goldenthread.resolver.bulk.link import (
     record_ids_of,
     silent,
 )
+from goldenthread.resolver.bulk.observed import observed_times
 from goldenthread.resolver.bulk.pairs import IDENTIFIERS
 from goldenthread.resolver.bulk.spark import tasks
 from goldenthread.resolver.bulk.spark.components import connected_components
 from goldenthread.resolver.bulk.spark.errors import SparkFailed, WorkersDiffer
-from goldenthread.resolver.bulk.text_column import TextColumn
+from goldenthread.resolver.bulk.text_column import TextColumn, integers
 from goldenthread.resolver.clusters import ClusterSettings, cluster
-from goldenthread.resolver.guards import GUARDS, IDENTITY_SIZE, GuardRails, Guards
+from goldenthread.resolver.guards import IDENTITY_SIZE, GuardRails, Guards
 from goldenthread.resolver.normalise import Profile
 from goldenthread.resolver.scoring import MatchModel
 
@@ -70,6 +71,7 @@ def link_on_spark(
     default_country: str = "US",
     progress: Progress | None = None,
     seed: int = 0,
+    observed_at: str = "",
 ) -> LinkResult:
     """Link all rows of a table, with exactly the result of `goldenthread.resolver.bulk.link.link`.
 
@@ -80,7 +82,7 @@ def link_on_spark(
     linking = _Linking(session, Guards.in_the_clear(guard_rails or GuardRails(), default_country), progress or silent)
     with _parted(session, table.rows):
         try:
-            return linking.link(table, columns, model, default_country, seed)
+            return linking.link(table, columns, model, default_country, seed, observed_at)
         finally:
             linking.forget()
 
@@ -127,11 +129,13 @@ class _Linking:
         model: MatchModel | None,
         default_country: str,
         seed: int,
+        observed_at: str,
     ) -> LinkResult:
         sources = table.columns[table.source_column]
         record_ids = record_ids_of(table)
+        times = observed_times(table.columns[observed_at], observed_at) if observed_at else np.zeros(table.rows, np.int64)
         with self.stage("normalise"):
-            rows = _rows(self.session, table, columns, sources, record_ids)
+            rows = _rows(self.session, table, columns, sources, record_ids, times)
             placed = self.keep(self._placed(rows, [(n, k) for n, k in columns.items() if k is not None], default_country))
             again = placed.where("row <> point").select("row", "point").toArrow()
         point_of = np.arange(table.rows, dtype=np.int64)
@@ -179,7 +183,7 @@ class _Linking:
         profiled = _on_executors(
             rows,
             partial(tasks.make_profiles, columns=columns, default_country=default_country, blocker=self.guards.blocker),
-            "row long, high long, low long, source string, record_id string, profile binary",
+            "row long, high long, low long, source string, record_id string, observed_at long, profile binary",
         )
         equal = Window.partitionBy("high", "low").orderBy("row")
         # A frame that runs from the first row to this one is computed in passing, however many rows are equal.
@@ -189,6 +193,7 @@ class _Linking:
             F.lead("row").over(equal).isNotNull().alias("repeated"),
             "source",
             "record_id",
+            "observed_at",
             "profile",
         )
         return placed.withColumn("profile", F.when(F.col("row") == F.col("point"), F.col("profile")))
@@ -286,7 +291,8 @@ class _Linking:
                 of_points = self.keep(labelled)
                 of_points.count()
             with self.stage("cluster"):
-                members = placed.join(of_points, "point").select("component", "row", "point", "source", "record_id", "profile")
+                told = ["component", "row", "point", "source", "record_id", "observed_at", "profile"]
+                members = placed.join(of_points, "point").select(*told)
                 cut = _on_executors(
                     members.repartition("component").sortWithinPartitions("component", "row"),
                     partial(tasks.cut_components, model=carried, guards=self.guards),
@@ -297,7 +303,7 @@ class _Linking:
             is_tied[linked] = False
             reviews = int(cut.column("review").to_numpy(zero_copy_only=False).sum())
             for counts in cut.column("fired").drop_null().to_pylist():
-                fired.update(dict(zip(GUARDS, counts, strict=True)))
+                fired.update(dict(zip(self.guards.names, counts, strict=True)))
         more, counted = self._cut_equal(first_of, np.flatnonzero(is_tied), sources, record_ids)
         return first_of, reviews + more, +(fired + counted)
 
@@ -342,6 +348,7 @@ def _rows(
     columns: Mapping[str, SemanticType | None],
     sources: Sequence[str],
     record_ids: Sequence[str],
+    times: Longs,
 ) -> DataFrame:
     """Hand a table to Spark; columns get numbers for names, because names show in plans."""
     used = [name for name, kind in columns.items() if kind is not None]
@@ -351,6 +358,7 @@ def _rows(
             "row": pa.array(np.arange(table.rows, dtype=np.int64)),
             "source": TextColumn.of(sources).to_arrow(),
             "record_id": TextColumn.of(record_ids).to_arrow(),
+            "observed_at": integers(times),
             **texts,
         }
     )

@@ -25,7 +25,7 @@ from goldenthread.graph.model import AttributeValue, SemanticType
 from goldenthread.resolver.blocked import Blocker
 from goldenthread.resolver.blocking import rule_keys
 from goldenthread.resolver.clusters import cluster
-from goldenthread.resolver.guards import GUARDS, Guards
+from goldenthread.resolver.guards import Guards
 from goldenthread.resolver.normalise import NORMALISER_VERSION, Profile, identifiers, profile_of
 from goldenthread.resolver.scoring import MatchModel, Scorer
 from goldenthread.resolver.scoring.model import library_versions
@@ -111,7 +111,7 @@ def make_profiles(
 
     What is blocked is left out.
 
-    Row, source and record id pass through.
+    Row, source, record id and when it was observed pass through.
     """
     remembered: list[dict[str, AttributeValue]] = [{} for _ in columns]
     for batch in batches:
@@ -139,6 +139,7 @@ def make_profiles(
                 "low": low,
                 "source": batch.column("source"),
                 "record_id": batch.column("record_id"),
+                "observed_at": batch.column("observed_at"),
                 "profile": pa.array(encoded, pa.binary()),
             }
         )
@@ -306,7 +307,8 @@ def cut_components(batches: Batches, model: ModelBytes, guards: Guards) -> Batch
     """Cut components, their rows given sorted by component and row: each row gets the first row of its identity.
 
     A point's profile is with its first row alone. `review` is true on the first row of a component that a steward should see,
-    where `fired` tells, by guard in the order of GUARDS, the pairs of rows that it kept apart.
+    where `fired` tells, by guard in the order of `guards.names`, the pairs of rows that it kept apart, or of a limit the
+    identities that it parted.
     """
     scorer = _scorer(model.value)
     held: list[pa.RecordBatch] = []
@@ -333,6 +335,7 @@ def _cut(parts: Sequence[pa.RecordBatch], scorer: Scorer, guards: Guards) -> pa.
     table = pa.Table.from_batches(parts)
     component, row, point = (table.column(name).to_numpy() for name in ("component", "row", "point"))
     sources, record_ids = table.column("source").to_pylist(), table.column("record_id").to_pylist()
+    times: list[int] = table.column("observed_at").to_pylist()
     encoded: list[bytes | None] = table.column("profile").to_pylist()
     first_row = np.empty(len(row), np.int64)
     review = np.zeros(len(row), np.bool_)
@@ -352,6 +355,7 @@ def _cut(parts: Sequence[pa.RecordBatch], scorer: Scorer, guards: Guards) -> pa.
             return scorer.weights(members, i, j)
 
         vetoes = guards.vetoes((sources[r], profile) for r, profile in zip(rows, members, strict=True))
+        limits = guards.held_to(members, times[start:end], scorer.weights)
         cutting = cluster(
             [(sources[r], record_ids[r]) for r in rows],
             [text for text, _ in known],
@@ -359,11 +363,12 @@ def _cut(parts: Sequence[pa.RecordBatch], scorer: Scorer, guards: Guards) -> pa.
             (),
             scorer.model.cluster_settings,
             vetoes,
+            limits,
             explain=False,
         )
-        if vetoes is not None:
-            counts = vetoes.fired()
-            fired[start] = [counts[guard] for guard in GUARDS]
+        if vetoes is not None or limits is not None:
+            counts = cutting.limited if vetoes is None else cutting.limited + vetoes.fired()
+            fired[start] = [counts[guard] for guard in guards.names]
         first_of: dict[int, int] = {}
         for place, label in enumerate(cutting.labels, start):
             first_row[place] = first_of.setdefault(label, int(row[place]))

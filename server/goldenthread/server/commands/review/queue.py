@@ -271,7 +271,7 @@ class ReviewQueue:
                     pair,
                     (states[left].identity or b"", states[right].identity or b""),
                     doubt,
-                    cuts.get(pair, ""),
+                    cuts[pair].by if pair in cuts else "",
                     tenant.scorer.explain(members[left].profile, members[right].profile),
                     standing,
                     standing.needs_second_opinion(doubt.value if doubt is not None else 0.0, threshold),

@@ -24,6 +24,7 @@ from goldenthread.server.commands.decisions.create import CannotLink, MustLink, 
 from goldenthread.server.commands.decisions.identities import merge_identities, split_identity
 from goldenthread.server.commands.decisions.kept import DecisionTerms
 from goldenthread.server.commands.decisions.read import DecisionFilter, get_decision, list_decisions, state_of
+from goldenthread.server.commands.decisions.taught import taught_pairs
 from goldenthread.server.commands.decisions.undo import expire_decisions, undo_decision
 from goldenthread.server.commands.golden_record import get_golden_record
 from goldenthread.server.commands.idempotency import Request
@@ -297,3 +298,34 @@ async def test_a_decision_joins_what_a_guard_keeps_apart_only_when_it_says_so(bo
     assert len(apart) == 2
     assert list(joined.values()) == [frozenset({one, other})]
     assert await book.groups() == apart
+
+
+async def test_decisions_teach_while_they_hold(book: Book) -> None:
+    ada, late, grace, _ = await book.put(customer(0, 0), customer(1, 1), customer(2, 1), customer(3, 1))
+    due = now() + DAY
+
+    async def taught() -> dict[frozenset[bytes], bool]:
+        async with book.engine.reader(book.tenant) as reader:
+            return {frozenset(pair): same for pair, same in (await taught_pairs(reader, book.tenant)).items()}
+
+    nothing = await taught()
+    identity_of = {record: id for id, members in (await book.groups()).items() for record in members}
+    split = await split_identity(book.engine, book.tenant, identity_of[late], [late], TERMS, NO_REQUEST, preview=False)
+    parted = await taught()
+    ids = list(dict.fromkeys(id for id, members in (await book.groups()).items() if {ada, late} & members))
+    await merge_identities(book.engine, book.tenant, ids, DecisionTerms("steward", "one", due), NO_REQUEST, preview=False)
+    merged = await taught()
+    await book.undo(split.decision)
+    undone = await taught()
+    await expire_decisions(book.engine, book.tenant, due + 1_000)
+    expired = await taught()
+    await book.rule(MustLink([("records", grace)], [("records", ada)]))
+    await book.rule(CannotLink([("records", grace)], [("records", ada)]))
+    overruled = await taught()
+
+    assert nothing == expired == {}
+    # Of the two that the one was split from, which say as much, the first counts.
+    assert parted == {frozenset({late, grace}): False}
+    assert merged == {**parted, frozenset({ada, late}): True}
+    assert undone == {frozenset({ada, late}): True}
+    assert overruled == {frozenset({grace, ada}): False}

@@ -30,7 +30,7 @@ LabelsOption = Annotated[
     Path | None,
     typer.Option("--labels", help="CSV of pairs labelled 1 or 0, as `goldenthread label` writes it.", show_default=False),
 ]
-StewardsOption = Annotated[bool, typer.Option("--with-stewards-labels", help="Also use what stewards answered of pairs.")]
+StewardsOption = Annotated[bool, typer.Option("--with-stewards-labels", help="Also use what stewards answered and decided.")]
 WaitOption = Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until it is done, with a bar on a terminal.")]
 
 model = typer.Typer(help="Show, export and change models.", no_args_is_help=True)

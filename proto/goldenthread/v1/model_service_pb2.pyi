@@ -671,7 +671,7 @@ class TrainModelRequest(_message.Message):
     display_name: _builtins.str
     """What to call the model."""
     with_stewards_labels: _builtins.bool
-    """Also learn from what stewards answered of pairs."""
+    """Also learn from what stewards answered of pairs, and from their merges, splits, must-links and cannot-links that hold."""
     seed: _builtins.int
     """Another seed learns from other samples."""
     request_id: _builtins.str
@@ -735,7 +735,7 @@ class EvaluateModelRequest(_message.Message):
     name: _builtins.str
     """tenants/{tenant}/models/{version}. Required."""
     with_stewards_labels: _builtins.bool
-    """Also measure against what stewards answered of pairs."""
+    """Also measure against what stewards answered of pairs, and their merges, splits, must-links and cannot-links that hold."""
     request_id: _builtins.str
     """Makes the call idempotent."""
     @_builtins.property

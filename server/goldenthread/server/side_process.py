@@ -1,4 +1,4 @@
-"""Run work in processes beside the server: messages of bytes go there, one at a time to each, and are answered.
+"""Run work in processes beside the server: messages of bytes go there, a few at a time to each, and are answered.
 
 Python runs one thread at a time, so work that would hold up every caller gets an interpreter of its own. The two speak over a
 socket pair; when one of them is gone, however it ended, the other sees the end of it: the process ends with the server.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import itertools
 import signal
 import socket
 import sys
@@ -18,11 +19,14 @@ from multiprocessing.context import SpawnProcess
 
 from goldenthread.server.logs import logger
 
-__all__ = ["Answering", "Begin", "SideProcess", "SideProcessEnded", "SideProcesses"]
+__all__ = ["AT_A_TIME", "Answering", "Begin", "SideProcess", "SideProcessEnded", "SideProcesses"]
 
 _log = logger()
 
 _SIZE_BYTES = 4
+_NUMBER_BYTES = 8
+AT_A_TIME = 2
+"""Messages that a process has at the same time: while one of them waits for a store, the other is worked on."""
 _GC_THRESHOLD = 200_000
 """As in the server: next to nothing of what is allocated here is cyclic."""
 
@@ -31,16 +35,23 @@ Answering = Callable[[bytes], Awaitable[bytes]]
 Begin = Callable[..., Awaitable[Answering]]
 """Opens what answering needs, in the process that answers."""
 
+_GONE = (OSError, asyncio.IncompleteReadError)
+"""What says that the other side is gone."""
+
 
 class SideProcessEnded(Exception):
     """The process ended, and with it what it was asked; ask again elsewhere."""
 
 
 class SideProcess:
-    """One process beside the server. `ask` may be called by one task at a time."""
+    """One process beside the server."""
 
     def __init__(self, process: SpawnProcess, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._process, self._reader, self._writer = process, reader, writer
+        self._numbers = itertools.count()
+        self._asked: dict[int, asyncio.Future[bytes]] = {}
+        self._has_ended = False
+        self._listening = asyncio.create_task(self._listen())
 
     @classmethod
     async def start(cls, begin: Begin, *arguments: object) -> SideProcess:
@@ -55,14 +66,14 @@ class SideProcess:
         process = get_context("spawn").Process(target=_live, args=(theirs, begin, arguments), daemon=True)
         await asyncio.to_thread(process.start)
         theirs.close()
-        streams = await asyncio.open_connection(sock=_socket_of(ours))
-        side = cls(process, *streams)
+        reader, writer = await asyncio.open_connection(sock=_socket_of(ours))
         try:
-            await side._receive()
-        except SideProcessEnded:
-            await side.close()
-            raise
-        return side
+            await _receive(reader)
+        except _GONE:
+            writer.close()
+            await _joined(process)
+            raise SideProcessEnded from None
+        return cls(process, reader, writer)
 
     async def ask(self, message: bytes) -> bytes:
         """Send a message and wait for its answer.
@@ -70,28 +81,42 @@ class SideProcess:
         Raises:
             SideProcessEnded: the process ended before it answered.
         """
+        if self._has_ended:
+            raise SideProcessEnded
+        number = next(self._numbers)
+        answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self._asked[number] = answer
         try:
-            await _send(self._writer, message)
+            await _send(self._writer, number, message)
+            return await answer
         except OSError:
             raise SideProcessEnded from None
-        return await self._receive()
+        finally:
+            del self._asked[number]
 
     async def close(self) -> None:
         """End the process and wait for it."""
         self._writer.close()
-        await asyncio.to_thread(self._process.join)
-        self._process.close()
+        await asyncio.wait([self._listening])
+        await _joined(self._process)
 
     async def kill(self) -> None:
         """End the process at once, whatever it is doing."""
         self._process.kill()
         await self.close()
 
-    async def _receive(self) -> bytes:
+    async def _listen(self) -> None:
+        """Hand every answer to who waits for it, until the process is gone."""
         try:
-            return await _receive(self._reader)
-        except (OSError, asyncio.IncompleteReadError):
-            raise SideProcessEnded from None
+            while True:
+                number, message = await _receive(self._reader)
+                if (answer := self._asked.get(number)) is not None and not answer.done():
+                    answer.set_result(message)
+        except _GONE:
+            self._has_ended = True
+            for answer in self._asked.values():
+                if not answer.done():
+                    answer.set_exception(SideProcessEnded())
 
 
 class SideProcesses:
@@ -146,9 +171,10 @@ class SideProcesses:
                 try:
                     return await process.ask(message)
                 except SideProcessEnded:
-                    _log.warning("a process beside the server ended; another is started", work=self._work)
-                    slot.process = slot.starting = None
-                    await process.close()
+                    if slot.process is process:
+                        _log.warning("a process beside the server ended; another is started", work=self._work)
+                        slot.process = slot.starting = None
+                        await process.close()
                     return None
         finally:
             slot.waiting -= 1
@@ -159,10 +185,11 @@ class SideProcesses:
         for slot in self._slots:
             if slot.starting is not None:
                 await slot.starting
-            async with slot.turn:
-                if slot.process is not None:
-                    await slot.process.close()
-                    slot.process = None
+            if self._exchanges:
+                await asyncio.wait(self._exchanges)
+            if slot.process is not None:
+                await slot.process.close()
+                slot.process = None
 
     def _start_soon(self, slot: _Slot) -> None:
         if slot.starting is None:
@@ -181,7 +208,7 @@ class _Slot:
     def __init__(self) -> None:
         self.process: SideProcess | None = None
         self.starting: asyncio.Task[None] | None = None
-        self.turn = asyncio.Lock()
+        self.turn = asyncio.Semaphore(AT_A_TIME)
         self.waiting = 0
 
 
@@ -201,12 +228,22 @@ def _live(connection: Connection, begin: Begin, arguments: tuple[object, ...]) -
 async def _answer_all(connection: Connection, begin: Begin, arguments: tuple[object, ...]) -> None:
     reader, writer = await asyncio.open_connection(sock=_socket_of(connection))
     answer = await begin(*arguments)
+
+    async def reply(number: int, message: bytes) -> None:
+        await _send(writer, number, await answer(message))
+
     try:
-        await _send(writer, b"")
-        while True:
-            await _send(writer, await answer(await _receive(reader)))
-    except (OSError, asyncio.IncompleteReadError):
-        return  # the server is gone or wants no more
+        await _send(writer, 0, b"")
+        async with asyncio.TaskGroup() as replies:
+            while True:
+                replies.create_task(reply(*await _receive(reader)))
+    except* _GONE:
+        pass  # the server is gone or wants no more
+
+
+async def _joined(process: SpawnProcess) -> None:
+    await asyncio.to_thread(process.join)
+    process.close()
 
 
 def _socket_of(connection: Connection) -> socket.socket:
@@ -216,11 +253,12 @@ def _socket_of(connection: Connection) -> socket.socket:
     return taken
 
 
-async def _send(writer: asyncio.StreamWriter, message: bytes) -> None:
-    writer.write(len(message).to_bytes(_SIZE_BYTES, "big") + message)
+async def _send(writer: asyncio.StreamWriter, number: int, message: bytes) -> None:
+    head = len(message).to_bytes(_SIZE_BYTES, "big") + number.to_bytes(_NUMBER_BYTES, "big")
+    writer.write(head + message)
     await writer.drain()
 
 
-async def _receive(reader: asyncio.StreamReader) -> bytes:
-    size = int.from_bytes(await reader.readexactly(_SIZE_BYTES), "big")
-    return await reader.readexactly(size)
+async def _receive(reader: asyncio.StreamReader) -> tuple[int, bytes]:
+    head = await reader.readexactly(_SIZE_BYTES + _NUMBER_BYTES)
+    return int.from_bytes(head[_SIZE_BYTES:], "big"), await reader.readexactly(int.from_bytes(head[:_SIZE_BYTES], "big"))

@@ -27,7 +27,7 @@ from goldenthread.server.logs import configure_logs, logger
 from goldenthread.server.services.callers import check_parent
 from goldenthread.server.services.edge import check
 from goldenthread.server.services.translate import attributes_of, match_to, moment_of, reading
-from goldenthread.server.side_process import Answering, SideProcesses
+from goldenthread.server.side_process import AT_A_TIME, Answering, SideProcesses
 from goldenthread.server.stores import open_store
 from goldenthread.v1 import resolution_service_pb2 as pb
 
@@ -62,7 +62,8 @@ class Searcher:
         self._engine = engine
         count = engine.config.search_processes
         self._beside = SideProcesses("searching", count, _begin, engine.config)
-        self._there = [Together(self._ask, batch=_TOGETHER, linger_ms=0) for _ in range(count)]
+        # While one batch is answered there, the next gathers and leaves.
+        self._there = [Together(self._ask, batch=_TOGETHER, linger_ms=0) for _ in range(count * AT_A_TIME)]
         self._here: dict[str, Together[pb.ResolveRecordRequest, pb.ResolveRecordResponse | ServerError]] = {}
         self._asked = 0
 

@@ -133,6 +133,21 @@ def test_starting_up_imports_nothing_heavy(heavy: str) -> None:
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
 
+def test_linking_files_takes_no_time_for_pandas(tmp_path: Path) -> None:
+    file, out = tmp_path / "people.csv", tmp_path / "out.parquet"
+    rows = [f"{i},Ann{'x' * (i // 2)},Smith,1980-01-{i // 2 + 1:02},ann{i // 2}@x.org,415-555-26{i // 2:02}" for i in range(20)]
+    file.write_text("\n".join(["record_id,first_name,surname,dob,email,phone", *rows]))
+    program = (
+        f"import sys; sys.argv = ['goldenthread', 'link', {str(file)!r}, '--out', {str(out)!r}]\n"
+        "from goldenthread.cli.main import main\n"
+        "try: main()\nfinally: assert 'pandas' not in sys.modules"
+    )
+
+    subprocess.run([sys.executable, "-c", program], check=True, capture_output=True)
+
+    assert out.exists()
+
+
 def test_output_that_nobody_reads_to_the_end_is_no_failure() -> None:
     ran = subprocess.run(
         f"{sys.executable} -m goldenthread.cli.main --help | head -1; echo ${{PIPESTATUS[0]}}",

@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from goldenthread.resolver.bulk.text_column import integers, numbers
 from goldenthread.resolver.bulk.texts import Texts, codes_of
 from goldenthread.resolver.normalise import Profile
 
@@ -316,8 +317,8 @@ def pack(columns: Sequence[tuple[NDArray[np.integer], int]], rows: int) -> Keys:
         if width < 2:
             continue
         if size * width >= 1 << _WIDEST:
-            uniques, inverse = np.unique(keys, return_inverse=True)
-            keys, size = inverse, len(uniques)
+            keys, first = factorise(keys)
+            size = len(first)
         keys = keys * width + codes
         size *= width
     return keys
@@ -325,8 +326,8 @@ def pack(columns: Sequence[tuple[NDArray[np.integer], int]], rows: int) -> Keys:
 
 def factorise(keys: Keys) -> tuple[Keys, Keys]:
     """Number keys by first appearance: the number of each row's, and the first row of each."""
-    _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
-    order = np.argsort(first)
-    rank = np.empty(len(first), np.int64)
-    rank[order] = np.arange(len(first))
-    return rank[inverse], first[order]
+    encoded = integers(keys).dictionary_encode()  # hashing beats sorting here by far
+    number = numbers(encoded.indices)
+    first = np.empty(len(encoded.dictionary), np.int64)
+    first[number[::-1]] = np.arange(len(keys) - 1, -1, -1)
+    return number.astype(np.int64), first

@@ -53,7 +53,7 @@ _MOST_PAIRS = 3_000_000
 _MOST_RULES = 16
 _GENERIC_LIMIT = 100
 _LEAST_GENERIC_LIMIT = 10
-_SAMPLED = 300_000
+_SAMPLED = 60_000
 """Distinct profiles above which learning looks at a random sample."""
 
 _SAMPLED_SHARE = 8

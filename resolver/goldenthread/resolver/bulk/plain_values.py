@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from goldenthread.resolver.bulk.text_column import strings
+from goldenthread.resolver.bulk.text_column import strings, truths
 from goldenthread.resolver.bulk.texts import mask_of
 from goldenthread.resolver.normalise.contacts import GUESSABLE, NORTH_AMERICA, PLACEHOLDER_USERS
 from goldenthread.resolver.normalise.names import TITLES
@@ -44,7 +44,9 @@ def plain_phones(texts: pa.Array, default_country: str) -> tuple[pa.Array, Mask]
     if default_country not in NORTH_AMERICA:
         american &= mask_of(pc.starts_with(told, "+1"))
     plus, nothing = strings(["+1", ""])
-    written = pc.if_else(international, texts, pc.fill_null(pc.binary_join_element_wise(plus, x, y, z, nothing), nothing))
+    written = pc.if_else(
+        truths(international), texts, pc.fill_null(pc.binary_join_element_wise(plus, x, y, z, nothing), nothing)
+    )
     return written, (international | american) & ~mask_of(pc.is_in(written, value_set=_made_up()))
 
 

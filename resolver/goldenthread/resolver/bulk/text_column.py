@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-__all__ = ["TextColumn", "integers", "numbers", "strings"]
+__all__ = ["TextColumn", "integers", "numbers", "strings", "truths"]
 
 
 def strings(values: Sequence[str]) -> pa.Array:
@@ -35,6 +35,11 @@ def integers(values: NDArray[np.integer]) -> pa.Array:
     """Make an Arrow array of the integers of an array, of int64 or int32, without a copy; see `strings`."""
     kind = pa.int32() if values.dtype == np.int32 else pa.int64()
     return pa.Array.from_buffers(kind, len(values), [None, pa.py_buffer(np.ascontiguousarray(values))])
+
+
+def truths(values: NDArray[np.bool_]) -> pa.Array:
+    """Make an Arrow array of truths; see `strings`."""
+    return pa.Array.from_buffers(pa.bool_(), len(values), [None, pa.py_buffer(np.packbits(values, bitorder="little"))])
 
 
 class TextColumn(Sequence[str]):

@@ -156,3 +156,17 @@ def test_ids_that_repeat_are_told_and_not_used(run: Run) -> None:
     assert "id is named like a record id but is not unique" in ran.err.replace("\n", " ")
     with Path("out.csv").open(encoding="utf-8", newline="") as file:
         assert [row["record_id"] for row in csv.DictReader(file)] == [str(i + 1) for i in range(400)]
+
+
+def test_ids_that_are_missing_are_told_as_such(run: Run) -> None:
+    ran = linked(run, {"id": ["" if i % 4 == 0 else str(i) for i in range(400)], **twice(people(300), 100)})
+
+    assert "id is named like a record id but is empty in 100 records" in ran.err.replace("\n", " ")
+
+
+def test_a_parquet_file_that_is_none_is_told(run: Run) -> None:
+    Path("fake.parquet").write_text("record_id,name\n1,Ann\n", encoding="utf-8")
+
+    ran = run("link", "fake.parquet", "--out", "out.csv")
+
+    assert (ran.code, "no Parquet file" in ran.err) == (1, True)

@@ -85,6 +85,27 @@ def test_lists_are_cut_at_their_limit(run: Run) -> None:
     assert run("identities").code == run("records").code == 0
 
 
+def test_a_list_that_was_cut_says_that_there_is_more(run: Run) -> None:
+    cut, whole = run("identities", "--limit", "7"), run("records", "--limit", "1000")
+
+    assert "There are more than these 7; --limit" in cut.err
+    assert whole.err == ""
+
+
+def test_who_is_looked_up_by_what_identifies_nobody_is_told_why(world: World, run: Run) -> None:
+    assert "one that stands for nobody" in run("identity", "nobody@example.org").err
+    assert run("identity", "given_name=Ann").code == 2
+    assert "32 hexadecimal digits" in run("identity", "7f3a").err
+    assert "the same single record" in run("why", world.pair[0], world.pair[0]).err
+
+
+def test_a_misspelt_attribute_of_a_search_is_told(world: World, run: Run) -> None:
+    ran = run("resolve", f"emial={world.email}")
+
+    assert ran.code == 0
+    assert "perhaps email is meant" in ran.err
+
+
 def test_why_adds_up_and_says_so(world: World, run: Run) -> None:
     shown, read = run("why", *world.pair), run("why", *world.pair, "--json")
 
@@ -129,7 +150,18 @@ def test_survivorship_rules_are_written_previewed_and_replaced(world: World, run
     assert "the data model decides" in empty.out
     assert dry.facts["sampled"]
     assert (updated.code, written.code, run("golden", "update-rules", bad).code) == (0, 0, 1)
-    assert yaml.safe_load((tmp_path / "now.yaml").read_text())["rules"][0]["name"] == "longest"
+    assert yaml.safe_load((tmp_path / "now.yaml").read_text())["rules"][0]["criteria"] == ["longest"]
+    assert "none so far" in run("golden", world.identity, "--purpose", "advertising").err
+
+
+@pytest.mark.parametrize("command", [("golden", "update-rules"), ("guards", "update")])
+def test_an_empty_file_does_not_lift_all_rules(command: tuple[str, str], run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "empty.yaml"
+    file.touch()
+
+    ran = run(*command, file)
+
+    assert (ran.code, "is empty" in ran.err) == (1, True)
 
 
 def test_guard_rails_are_written_tried_replaced_and_counted(world: World, run: Run, tmp_path: Path) -> None:
@@ -239,7 +271,7 @@ def test_a_steward_decides_lists_and_undoes(world: World, run: Run) -> None:
     assert "What would change" in apart.out
     assert "undo" in history.out
     assert run("decisions", "list", "--state", "undone", "--json").items[0]["name"] == name
-    assert run("decisions", "list", "--state", "odd").code == 2
+    assert run("decisions", "list", "--state", "odd").code == run("decisions", "list", "--kind", "odd").code == 2
     assert run("decisions", "pin", world.stranger, "surname", "--reason", "checked").code == 0
 
 

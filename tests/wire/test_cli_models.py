@@ -42,7 +42,7 @@ def test_a_model_is_changed_and_taken_back_from_the_command_line(
     trained = run("model", "train", "--labels", str(labels), "--name", "ours", "--json").facts
     version = str(facts(trained["result"])["version"])
     measured = facts(run("model", "evaluate", version, "--labels", str(labels), "--json").facts["result"])
-    run("model", "stage", version)
+    run("model", "stage", "ours")
     preview = run("model", "preview", version, "--json").facts
     activated = run("model", "activate", version, "--no-wait", "--json").facts
     run("jobs", "wait", str(activated["name"]))
@@ -58,4 +58,7 @@ def test_a_model_is_changed_and_taken_back_from_the_command_line(
     assert "activate-model" in run("jobs", "show", str(activated["name"])).out
     failed = run_main(capsys, ("jobs", "cancel", str(activated["name"])))
     assert failed.code == 1
+    assert "No model is named theirs." in run_main(capsys, ("model", "activate", "theirs")).err
+    labels.write_text("label,left_source,left_record_id,right_source,right_record_id\n")
+    assert "has no label yet" in run_main(capsys, ("model", "train", "--labels", str(labels))).err
     assert "succeeded" in failed.err

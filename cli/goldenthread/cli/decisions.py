@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-from itertools import islice
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -112,6 +111,8 @@ def list_(
     from goldenthread.client import DecisionState, to_dict
 
     known = {name.removeprefix("DECISION_STATE_").lower(): number for name, number in DecisionState.items() if number}
+    if kind and kind not in _KINDS:
+        raise UsageError(f"{kind} is no kind of decision.", f"Use one of {', '.join(_KINDS)}.")
     if state and state not in known:
         raise UsageError(f"{state} is no state of a decision.", f"Use one of {', '.join(known)}.")
     with connect(server, token, tenant, tls_ca, data) as client:
@@ -120,10 +121,10 @@ def list_(
             kind=kind,
             state=known.get(state, DecisionState.DECISION_STATE_UNSPECIFIED),
             actor=actor,
-            page_size=min(limit, 1000),
+            page_size=min(limit + 1, 1000),
             as_of=parse_as_of(as_of),
         )
-        found = list(islice(wanted, limit))
+        found = output.limited(wanted, limit)
     if json:
         output.print_json([to_dict(one) for one in found])
         return
@@ -316,13 +317,14 @@ def pin(
 
 def _show_made(answer: CreateDecisionResponse, *, dry_run: bool, json: bool) -> None:
     from goldenthread.cli import output
+    from goldenthread.cli.keys import short
     from goldenthread.client import to_dict
 
     if json:
         output.print_json(to_dict(answer))
         return
     if not dry_run:
-        output.show(f"Decided: {answer.decision.name}")
+        output.show(f"Decided: {short(answer.decision.name)}")
     show_effect(answer.effect, dry_run=dry_run)
 
 
@@ -339,8 +341,8 @@ def _show(decision: Decision, *, json: bool) -> None:
         ("state", _state(decision)),
         ("by", decision.actor),
         ("why", decision.reason),
-        ("made", f"{decision.create_time.ToJsonString()} at revision {decision.revision}"),
-        ("expires", decision.expire_time.ToJsonString() if decision.HasField("expire_time") else ""),
+        ("made", f"{output.time_text(decision.create_time)} at revision {decision.revision}"),
+        ("expires", output.time_text(decision.expire_time) if decision.HasField("expire_time") else ""),
         ("overrides vetoes", "yes" if decision.overrides_veto else ""),
         ("left", ", ".join(short(name) for name in decision.left)),
         ("right", ", ".join(short(name) for name in decision.right)),
@@ -350,7 +352,7 @@ def _show(decision: Decision, *, json: bool) -> None:
     if decision.HasField("end"):
         end = decision.end
         facts += [
-            ("ended", f"{end.end_time.ToJsonString()} at revision {end.revision}"),
+            ("ended", f"{output.time_text(end.end_time)} at revision {end.revision}"),
             ("undone by", end.actor),
             ("undone because", end.reason),
         ]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json as jsonlib
 import sys
 from collections.abc import Iterable, Iterator
-from itertools import islice
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -123,7 +122,7 @@ def list_(
 
     wanted = _following(type, identity, cursor)
     with connect(server, token, tenant, tls_ca, data) as client:
-        found = list(islice(client.list_events(wanted, page_size=min(limit, 1000)), limit))
+        found = output.limited(client.list_events(wanted, page_size=min(limit + 1, 1000)), limit)
     if json:
         output.print_json([to_dict(event) for event in found])
         return
@@ -159,6 +158,8 @@ def ack(
         output.print_json(to_dict(kept))
         return
     _show([kept])
+    if kept.cursor != cursor.rpartition("/")[2] and not rewind:
+        output.note(f"It had come further, so it stays at {kept.cursor}; --rewind sets it back.")
 
 
 @events.command("subscriptions")
@@ -208,7 +209,7 @@ def dead_letters(
     from goldenthread.client import to_dict
 
     with connect(server, token, tenant, tls_ca, data) as client:
-        found = list(islice(client.list_dead_letters(sink, page_size=min(limit, 1000)), limit))
+        found = output.limited(client.list_dead_letters(sink, page_size=min(limit + 1, 1000)), limit)
     if json:
         output.print_json([to_dict(letter) for letter in found])
         return

@@ -81,7 +81,7 @@ def why(
     if answer.history_was_cut:
         output.note("Part of what was asked for has been deleted since.")
     for decision in answer.decisions:
-        output.show(f"A {decision.kind} decision at revision {decision.revision} binds them.")
+        output.show(f"The {decision.kind} decision {short(decision.name)}, of revision {decision.revision}, binds them.")
 
 
 def how(
@@ -141,13 +141,17 @@ def how(
         for part in _strongest_first(step.strongest):
             branch.add(Text(part))
     for decision in answer.decisions:
-        tree.add(Text(f"a {decision.kind} decision at revision {decision.revision} binds its records", style="magenta"))
+        said = f"the {decision.kind} decision {short(decision.name)}, of revision {decision.revision}, binds its records"
+        tree.add(Text(said, style="magenta"))
     output.show(tree)
     for bridge in answer.bridges[:_BRIDGES_SHOWN]:
         output.show(_bridge(bridge))
     if answer.would_be:
         groups = [f"{short(g.identity) if g.identity else 'a new identity'} of {_count(g.records)}" for g in answer.would_be]
-        output.show(f"There would be {len(groups)}: {', '.join(groups)}.")
+        those = "identity" if len(groups) == 1 else "identities"
+        output.show(f"Without that, there would be {len(groups)} {those}: {', '.join(groups)}.")
+    elif without or without_decision:
+        output.show("Without that, there would be no identity.")
     if answer.history_was_cut:
         output.note("Part of what was asked for has been deleted since.")
 

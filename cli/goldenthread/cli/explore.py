@@ -161,8 +161,10 @@ def _label(node: GraphNode) -> Text:
     from goldenthread.client import NodeKind
 
     kind = NodeKind.Name(node.kind).removeprefix("NODE_KIND_").lower()
-    facts = ", ".join(f"{name} {value}" for name, value in sorted(node.facts.items()) if name != "revision")
-    shown = f" {node.label}" if node.label not in ("", kind) else ""
+    facts = ", ".join(
+        f"{name} {value}" for name, value in sorted(node.facts.items()) if name != "revision" and value not in node.label
+    )
+    shown = f" {node.label.removesuffix(f' {kind}')}" if node.label not in ("", kind) else ""
     return Text.assemble(
         (kind, _STYLES.get(kind, "")), shown, (f"  {facts}" if facts else "", "dim"), (f"  {short(node.name)}", "dim")
     )

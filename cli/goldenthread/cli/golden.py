@@ -115,14 +115,12 @@ def rules(
 
     from goldenthread.cli import output
     from goldenthread.cli.moments import parse_as_of
-    from goldenthread.client import to_dict
+    from goldenthread.client import plain_survivorship_rules, to_dict
 
     moment = parse_as_of(as_of)
     with connect(server, token, tenant, tls_ca, data) as client:
         answer = client.get_survivorship_rules(as_of=moment)
-    plain = to_dict(answer.survivorship_rules)
-    if isinstance(plain, dict):
-        plain.pop("name", None)
+    plain = plain_survivorship_rules(answer.survivorship_rules)
     written = yaml.safe_dump(plain, sort_keys=False, allow_unicode=True)
     if out is not None:
         out.write_text(written, encoding="utf-8")
@@ -184,15 +182,17 @@ def _read_rules(file: Path) -> SurvivorshipRules:
     from goldenthread.client import survivorship_rules
 
     try:
-        plain = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+        plain = yaml.safe_load(file.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError):
         raise CommandError(f"{file} is not YAML.", "Start from what `goldenthread golden rules --out` writes.") from None
+    if plain is None:
+        raise CommandError(f"{file} is empty.", "Write {} into it to have no rules.")
     if not isinstance(plain, dict):
         raise CommandError(f"{file} has no rules.", "Start from what `goldenthread golden rules --out` writes.")
     try:
         return survivorship_rules(plain)
     except ValueError as error:
-        raise CommandError(f"{file} can't be read as rules: {error}", "See docs/topics/golden-record.md.") from None
+        raise CommandError(f"{file} can't be read as rules: {error}.", "See docs/topics/golden-record.md.") from None
 
 
 def golden_table(record: GoldenRecord, *, losers: bool) -> RenderableType:

@@ -22,7 +22,10 @@ def read_guard_rails(file: Path) -> GuardRails:
     from goldenthread.resolver.guards import GuardRails, GuardRailsUnreadable
 
     try:
-        return GuardRails.read(file.read_text(encoding="utf-8"))
+        text = file.read_text(encoding="utf-8")
+        if not text.strip():
+            raise CommandError(f"{file} is empty.", "Write {} into it to have no guard rails.")
+        return GuardRails.read(text)
     except OSError as error:
         raise CommandError(f"{file} can't be read ({error.strerror}).", "Give another file.") from None
     except (GuardRailsUnreadable, UnicodeDecodeError) as error:

@@ -81,6 +81,7 @@ def update(
     from goldenthread.cli.errors import UsageError
     from goldenthread.cli.guard_rails import read_guard_rails
     from goldenthread.cli.jobs import follow
+    from goldenthread.cli.keys import short
     from goldenthread.client import to_dict
 
     if dry_run and wait:
@@ -100,7 +101,8 @@ def update(
             f"{effect.identities_after:,} instead of {effect.identities_before:,}."
         )
         return
-    output.show(f"They hold from revision {answer.revision}; {answer.job.name} resolves again what they touch.")
+    what = "all identities follow them" if wait else f"{short(answer.job.name)} resolves again what they touch"
+    output.show(f"They hold from revision {answer.revision}; {what}.")
 
 
 @guards.command("counts")

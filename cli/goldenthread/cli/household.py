@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import islice
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -100,7 +99,7 @@ def households(
 
     moment = parse_as_of(as_of)
     with connect(server, token, tenant, tls_ca, data) as client:
-        found = list(islice(client.list_households(page_size=min(limit, 1000), as_of=moment), limit))
+        found = output.limited(client.list_households(page_size=min(limit + 1, 1000), as_of=moment), limit)
     if json:
         output.print_json([to_dict(each) for each in found])
     elif not found:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import islice
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -105,7 +104,7 @@ def identities(
     from goldenthread.client import to_dict
 
     with connect(server, token, tenant, tls_ca, data) as client:
-        found = list(islice(client.list_identities(min_records=min_records, page_size=min(limit, 1000)), limit))
+        found = output.limited(client.list_identities(min_records=min_records, page_size=min(limit + 1, 1000)), limit)
     if json:
         output.print_json([to_dict(each) for each in found])
         return
@@ -153,7 +152,7 @@ def lineage(
     rows = [
         [
             str(step.revision),
-            step.time.ToJsonString(),
+            output.time_text(step.time),
             IdentityFate.Name(step.fate).removeprefix("IDENTITY_FATE_").lower(),
             f"+{len(step.records_added)} −{len(step.records_removed)}",  # noqa: RUF001 - a minus sign
             ", ".join(short(other) for other in step.gained_from),
@@ -244,7 +243,7 @@ def split(
     if json:
         output.print_json(to_dict(answer))
         return
-    rows = [[short(each.name), str(len(each.records))] for each in answer.identities]
+    rows = [[short(each.name) if each.name else "(new)", str(len(each.records))] for each in answer.identities]
     title = "They would be" if dry_run else "They are now"
     output.show(output.table(title, ["identity", "records"], rows, numbers=["records"]))
     show_effect(answer.effect, dry_run=dry_run)

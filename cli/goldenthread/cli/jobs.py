@@ -201,8 +201,10 @@ def _progress(job: Job) -> str:
 
 
 def _facts(job: Job) -> list[tuple[str, str]]:
+    from goldenthread.cli.output import time_text
+
     def when(name: Literal["created_at", "due_at", "started_at", "ended_at"]) -> str:
-        return getattr(job, name).ToJsonString() if job.HasField(name) else ""
+        return time_text(getattr(job, name)) if job.HasField(name) else ""
 
     return [
         ("type", job.type),
@@ -218,4 +220,8 @@ def _facts(job: Job) -> list[tuple[str, str]]:
 
 
 def _plain(value: object) -> str:
+    if isinstance(value, list):
+        return "; ".join(map(_plain, value)) or "none"
+    if isinstance(value, float):
+        return f"{value:,.1f}" if abs(value) >= 100 else f"{value:.4g}"
     return f"{value:,}" if isinstance(value, int) else str(value)

@@ -31,6 +31,20 @@ __all__ = [
     "short",
 ]
 
+_IDENTIFIERS = (
+    "email",
+    "phone",
+    "address",
+    "national_id",
+    "tax_id",
+    "passport",
+    "drivers_licence",
+    "customer_account",
+    "loyalty_account",
+    "device",
+)
+"""Types by which somebody can be looked up."""
+
 _COLLECTIONS = ("identities", "records", "households", "identifiers", "sources")
 
 
@@ -57,11 +71,9 @@ def parse_key(text: str, collection: str = "identities") -> Name | SourceKey | I
     kind, equals, value = text.partition("=")
     source, colon, record_id = text.partition(":")
     if equals and value and ":" not in kind:
-        try:
-            return IdentifierKey(SemanticType[kind.upper().replace("-", "_")], value)
-        except KeyError:
-            names = ", ".join(t.name.lower() for t in SemanticType if t not in (SemanticType.UNSPECIFIED, SemanticType.FREE))
-            raise UsageError(f"{kind} is no type of identifier.", f"Use one of {names}.") from None
+        if kind.lower().replace("-", "_") not in _IDENTIFIERS:
+            raise UsageError(f"{kind} is no type of identifier.", f"Use one of {', '.join(_IDENTIFIERS)}.")
+        return IdentifierKey(SemanticType[kind.upper().replace("-", "_")], value)
     if colon and source and record_id:
         return SourceKey(source, record_id)
     if "@" in text:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -21,16 +22,17 @@ from goldenthread.cli.connect import (
 from goldenthread.cli.jobs import follow, show_job
 
 if TYPE_CHECKING:
-    from goldenthread.client import PairLabel
+    from goldenthread.client import Client, PairLabel
 
 __all__ = ["add_commands"]
 
-VersionArgument = Annotated[str, typer.Argument(help="Version of the model, or its name.", show_default=False)]
+VersionArgument = Annotated[str, typer.Argument(help="Version of the model, or the name it was given.", show_default=False)]
 LabelsOption = Annotated[
     Path | None,
     typer.Option("--labels", help="CSV of pairs labelled 1 or 0, as `goldenthread label` writes it.", show_default=False),
 ]
 StewardsOption = Annotated[bool, typer.Option("--with-stewards-labels", help="Also use what stewards answered and decided.")]
+_VERSION = re.compile(r"[0-9a-f]{16}")
 WaitOption = Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until it is done, with a bar on a terminal.")]
 
 model = typer.Typer(help="Show, export and change models.", no_args_is_help=True)
@@ -171,7 +173,7 @@ def list_(
             one.display_name,
             ModelState.Name(one.state).removeprefix("MODEL_STATE_").lower(),
             one.origin,
-            one.created_at.ToJsonString(),
+            output.time_text(one.created_at),
         ]
         for one in found
     ]
@@ -259,7 +261,7 @@ def evaluate(
     """
     told = _read_labels(labels)
     with connect(server, token, tenant, tls_ca, data) as client:
-        job = client.evaluate_model(version, told, with_stewards_labels=with_stewards_labels)
+        job = client.evaluate_model(_named(client, version), told, with_stewards_labels=with_stewards_labels)
         show_job(follow(client, job.name) if wait else job, json=json)
 
 
@@ -281,7 +283,7 @@ def stage(
       goldenthread model stage 0123456789abcdef
     """
     with connect(server, token, tenant, tls_ca, data) as client:
-        job = client.stage_model(version)
+        job = client.stage_model(_named(client, version))
         show_job(follow(client, job.name) if wait else job, json=json)
 
 
@@ -309,7 +311,7 @@ def preview(
     from goldenthread.client import to_dict
 
     with connect(server, token, tenant, tls_ca, data) as client:
-        job = follow(client, client.preview_activation(version).name)
+        job = follow(client, client.preview_activation(_named(client, version)).name)
         listed = list(islice(client.list_activation_changes(job.name), changes))
     if json:
         output.print_json({**loads(job.result), "job": job.name, "listed": [to_dict(one) for one in listed]})
@@ -341,7 +343,7 @@ def activate(
       goldenthread model activate 0123456789abcdef
     """
     with connect(server, token, tenant, tls_ca, data) as client:
-        job = client.activate_model(version)
+        job = client.activate_model(_named(client, version))
         show_job(follow(client, job.name) if wait else job, json=json)
 
 
@@ -366,14 +368,35 @@ def rollback(
         show_job(follow(client, job.name) if wait else job, json=json)
 
 
+def _named(client: Client, text: str) -> str:
+    """Find the version of the model that somebody means: a version and a resource name are taken at their word.
+
+    Raises CommandError when no model, or more than one, was given that name.
+    """
+    from goldenthread.cli.errors import CommandError
+
+    if "/" in text or _VERSION.fullmatch(text):
+        return text
+    versions = [one.version for one in client.list_models() if one.display_name == text]
+    if len(versions) == 1:
+        return versions[0]
+    if versions:
+        raise CommandError(f"{len(versions)} models are named {text}.", f"Give one of the versions {', '.join(versions)}.")
+    raise CommandError(f"No model is named {text}.", "Give a version or a name that `goldenthread model list` shows.")
+
+
 def _read_labels(file: Path | None) -> list[PairLabel]:
-    """Read labelled pairs; those without a label are left out."""
+    """Read labelled pairs; those without a label are left out.
+
+    Raises CommandError when none has a label: to learn without labels nobody gives a file of them.
+    """
+    from goldenthread.cli.errors import CommandError
     from goldenthread.cli.pair_labels import labelled_pairs
     from goldenthread.client import SourceKey
 
     if file is None:
         return []
-    return [
+    found = [
         (
             SourceKey(row["left_source"], row["left_record_id"]),
             SourceKey(row["right_source"], row["right_record_id"]),
@@ -382,3 +405,6 @@ def _read_labels(file: Path | None) -> list[PairLabel]:
         for _, row, is_match in labelled_pairs(file, "goldenthread label")
         if is_match is not None
     ]
+    if not found:
+        raise CommandError(f"{file} has no label yet.", "Write 1 for one person and 0 for two into the column label.")
+    return found

@@ -8,14 +8,30 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from itertools import islice
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
+    from google.protobuf.timestamp_pb2 import Timestamp
     from rich.console import Console, RenderableType
 
-__all__ = ["error_console", "heading", "note", "print_json", "progress", "show", "stages", "table", "warn"]
+__all__ = [
+    "error_console",
+    "heading",
+    "limited",
+    "note",
+    "print_json",
+    "progress",
+    "show",
+    "stages",
+    "table",
+    "time_text",
+    "warn",
+]
+
+T = TypeVar("T")
 
 WIDTH = 120
 """Columns of what is not written to a terminal."""
@@ -70,6 +86,19 @@ def warn(text: str) -> None:
     error_console().print(Text.assemble(("warning: ", "yellow"), text), soft_wrap=True)
 
 
+def limited(found: Iterable[T], limit: int) -> list[T]:
+    """Take so many of what is listed, and say on standard error when there are more."""
+    taken = list(islice(found, limit + 1))
+    if len(taken) > limit:
+        note(f"There are more than these {limit:,}; --limit shows them.")
+    return taken[:limit]
+
+
+def time_text(moment: Timestamp) -> str:
+    """Write a time for people, in UTC to the second; empty when there is none."""
+    return f"{moment.ToDatetime():%Y-%m-%d %H:%M:%S}" if moment.seconds else ""
+
+
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, numbers: Sequence[str] = ()) -> RenderableType:
     """Lay rows out as a table; columns named in `numbers` stand to the right."""
     from rich import box
@@ -81,6 +110,8 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, 
         laid.add_column(column, justify="right" if column in numbers else "left", overflow="fold")
     for row in rows:
         laid.add_row(*[Text(cell) for cell in row])
+    if not rows:
+        laid.add_row(Text("none", style="dim"))
     return laid
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import islice
 from typing import Annotated
 
 import typer
@@ -93,7 +92,7 @@ def records(
     from goldenthread.client import to_dict
 
     with connect(server, token, tenant, tls_ca, data) as client:
-        found = list(islice(client.list_records(source=source, page_size=min(limit, 1000)), limit))
+        found = output.limited(client.list_records(source=source, page_size=min(limit + 1, 1000)), limit)
     if json:
         output.print_json([to_dict(each) for each in found])
         return

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -92,8 +91,8 @@ def list_(
     wanted = [_reason(one) for one in reason or ()]
     with connect(server, token, tenant, tls_ca, data) as client:
         identity = find_identity_name(client, key) if key else ""
-        found = client.list_review_items(reasons=wanted, identity=identity, min_value=min_value, page_size=min(limit, 1000))
-        items = list(islice(found, limit))
+        found = client.list_review_items(reasons=wanted, identity=identity, min_value=min_value, page_size=min(limit + 1, 1000))
+        items = output.limited(found, limit)
     if json:
         output.print_json([to_dict(item) for item in items])
         return

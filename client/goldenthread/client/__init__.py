@@ -52,7 +52,6 @@ from goldenthread.client.messages import (
     Subscription,
     SurvivorshipRules,
     attribute_definition,
-    survivorship_rules,
     to_dict,
     value_text,
 )
@@ -77,6 +76,7 @@ from goldenthread.client.record import (
 )
 from goldenthread.client.requests import AsOf
 from goldenthread.client.retry import Retry
+from goldenthread.client.survivorship import plain_survivorship_rules, survivorship_rules
 from goldenthread.client.sync_client import Client
 from goldenthread.client.window import UpsertResult
 
@@ -153,6 +153,7 @@ __all__ = [
     "Value",
     "attribute_definition",
     "is_ended",
+    "plain_survivorship_rules",
     "survivorship_rules",
     "tenant_of",
     "to_dict",

@@ -78,7 +78,6 @@ __all__ = [
     "Subscription",
     "SurvivorshipRules",
     "attribute_definition",
-    "survivorship_rules",
     "to_dict",
     "value_text",
 ]
@@ -100,37 +99,6 @@ def attribute_definition(plain: dict[str, Json]) -> AttributeDefinition:
         return json_format.ParseDict(plain, AttributeDefinition())
     except json_format.ParseError:
         raise ValueError("A field or a word of the definition is not known.") from None
-
-
-def survivorship_rules(plain: dict[str, Json]) -> SurvivorshipRules:
-    """Read survivorship rules from plain values, as `to_dict` writes them; enums by name, whole or without prefix, or number.
-
-    Raises ValueError, with what is wrong, when a field or a word is not known.
-    """
-    try:
-        return json_format.ParseDict({name: _with_prefixes(value) for name, value in plain.items()}, SurvivorshipRules())
-    except json_format.ParseError as error:
-        raise ValueError(str(error)) from None
-
-
-_PREFIXES = {
-    "criteria": "CRITERION_",
-    "parties": "PARTY_",
-    "forbidden_parties": "PARTY_",
-    "types": "SEMANTIC_TYPE_",
-    "aggregate": "AGGREGATE_",
-}
-
-
-def _with_prefixes(plain: Json, prefix: str = "") -> Json:
-    """Complete the words of enums."""
-    if isinstance(plain, dict):
-        return {name: _with_prefixes(value, _PREFIXES.get(name, "")) for name, value in plain.items()}
-    if isinstance(plain, list):
-        return [_with_prefixes(value, prefix) for value in plain]
-    if prefix and isinstance(plain, str):
-        return prefix + plain.upper().removeprefix(prefix)
-    return plain
 
 
 def value_text(value: AttributeValue) -> str:

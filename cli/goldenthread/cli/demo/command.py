@@ -36,6 +36,8 @@ class Findings:
     records: int
     people: int
     identities: list[Identity]
+    right: list[Identity]
+    """Those whose records are all of one person, by the generator's truth."""
     households: int
     accuracy: Evaluation
     load_seconds: float
@@ -137,6 +139,7 @@ def _load(client: Client, count: int, seed: int) -> Findings:
         records=len(truth),
         people=len(set(truth.values())),
         identities=[identity for identity in identities if any(record in truth for record in identity.records)],
+        right=[identity for identity in identities if len({truth.get(record) for record in identity.records}) == 1],
         households=sum(members > 1 for members in Counter(h for i in identities for h in i.households).values()),
         accuracy=evaluate([str(person) for person in truth.values()], [linked[record] for record in truth]),
         load_seconds=seconds,
@@ -180,7 +183,7 @@ def _show(client: Client, findings: Findings) -> None:
         ["loaded and resolved in", f"{findings.load_seconds:.1f} s, {findings.records / findings.load_seconds:,.0f} a second"],
     ]
     output.show(output.table("What was found", ["", "count"], rows, numbers=["count"]))
-    chosen = _telling_identity(client, findings.identities)
+    chosen = _telling_identity(client, findings.right or findings.identities)
     output.heading("One golden record, each value with where it comes from")
     output.show(golden_table(client.get_golden_record(chosen.name).golden_record, losers=True))
     steps = client.explain_identity(chosen.name).steps

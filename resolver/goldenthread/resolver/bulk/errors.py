@@ -83,7 +83,7 @@ class RowsRagged(ReadError):
         super().__init__(
             f"{f'rows {named}{more} do' if count > 1 else f'row {named} does'} not have {expected} fields as the header does "
             f"(row {self.rows[0]} has {found})",
-            'look for unquoted separators or an unclosed quote there, or skip such rows with on_ragged="skip"',
+            "look for unquoted separators or an unclosed quote there, or have such rows left out (--skip-ragged)",
             file=file,
         )
         self.row = self.rows[0]

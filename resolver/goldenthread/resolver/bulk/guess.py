@@ -295,7 +295,15 @@ def _record_id(table: Table, filled: dict[str, int], distinct: dict[str, int], w
             return name
     named = [name for rank, _, name in ranked if rank < 8]
     if named:
-        warnings.append(f"Column {named[0]} is named like a record id but is not unique; records are numbered by their place.")
+        empty = table.rows - filled[named[0]]
+        pairs = set(zip(table.columns[table.source_column], table.columns[named[0]], strict=True))
+        repeated = filled[named[0]] - sum(id != "" for _, id in pairs)
+        faults = [f"is not unique ({repeated:,} records repeat an id)"] if repeated else []
+        faults += [f"is empty in {empty:,} records"] if empty else []
+        warnings.append(
+            f"Column {named[0]} is named like a record id but {' and '.join(faults)}; records are numbered by their place. "
+            "Correct it to find its ids in the output."
+        )
     else:
         warnings.append("No column is a record id; records are numbered by their place.")
     return ""

@@ -137,6 +137,10 @@ def _read_file(file: Path, on_ragged: Literal["error", "skip"], warnings: list[s
         columns, skipped = _read_parquet(file, raw, warnings), 0
     elif raw.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0")):
         raise FileUnreadable("it is a spreadsheet or an archive", "save the records as CSV or Parquet", file=file.name)
+    elif kind == "parquet":
+        raise FileUnreadable(
+            "it is no Parquet file, or was cut short", "write it again, or name it as what it is", file=file.name
+        )
     elif kind in ("jsonl", "ndjson", "json"):
         columns, skipped = _read_json(file, raw, warnings), 0
     else:

@@ -20,7 +20,7 @@ from goldenthread.server.commands.linking import component_parts, cut_part, veto
 from goldenthread.server.commands.prepare_record import Member
 from goldenthread.server.commands.tenants import Tenant
 from goldenthread.server.commands.what_if import WouldBe, if_decision_undone, if_records_removed
-from goldenthread.server.errors import NotFound
+from goldenthread.server.errors import InvalidField, NotFound
 
 __all__ = ["IdentityExplained", "MatchExplained", "Step", "explain_identity", "explain_match"]
 
@@ -71,6 +71,7 @@ async def explain_match(
 
     Raises:
         NotFound: one side does not exist.
+        InvalidField: both sides are one record.
     """
     async with read_at(engine, tenant, moment) as reader:
         ours, theirs = await _records_of(reader, left), await _records_of(reader, right)
@@ -105,8 +106,10 @@ def _closest(
     tenant: Tenant, members: Mapping[bytes, Member], ours: Sequence[bytes], theirs: Sequence[bytes]
 ) -> tuple[bytes, bytes]:
     pairs = [(a, b) for a in ours for b in theirs if a != b and a in members and b in members]
+    if not pairs and ours == theirs:
+        raise InvalidField("right", "names the same single record as left; name another one")
     if not pairs:
-        raise NotFound("record" if len(ours) == len(theirs) == 1 and ours != theirs else "pair of records")
+        raise NotFound("record")
     place = {record: i for i, record in enumerate(members)}
     weights = tenant.scorer.weights(
         [member.profile for member in members.values()],

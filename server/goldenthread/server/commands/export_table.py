@@ -127,7 +127,7 @@ def _csv_cell(cell: Cell) -> str:
 
 def _masked(type: SemanticType, text: str) -> str:
     """Mask a value: of an identifier enough to tell two apart, of anything else nothing."""
-    return mask(type, text) if type in IDENTIFIER_TYPES else "…"
+    return mask(type, text) if type in IDENTIFIER_TYPES and type is not SemanticType.ADDRESS else "…"
 
 
 def text_of(value: Value) -> str:

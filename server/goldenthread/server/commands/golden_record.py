@@ -52,7 +52,8 @@ async def golden_view(reader: Reader, tenant: Tenant, moment: Moment | None, pur
     """
     rules, _ = await read_rules(reader, tenant)
     if purpose and rules.limit(purpose) is None:
-        raise InvalidField("purpose", "must be one of the purposes of the survivorship rules")
+        listed = ", ".join(sorted(one.purpose for one in rules.purposes)) or "none so far"
+        raise InvalidField("purpose", f"must be one of the purposes of the survivorship rules: {listed}")
     if moment is None:
         return GoldenView(tenant.data_model, rules, purpose, now())
     data_model, _ = await read_data_model(reader, tenant.vault)

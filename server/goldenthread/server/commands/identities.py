@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from goldenthread.graph.model import NodeKind, SemanticType
+from goldenthread.graph.model import IDENTIFIER_TYPES, NodeKind, SemanticType
 from goldenthread.graph.store import Reader, StoredIdentity
 from goldenthread.resolver.normalise import identifier_of
 from goldenthread.server.commands.as_of import Moment, read_at
@@ -97,13 +97,22 @@ async def living(reader: Reader, id: bytes) -> FoundIdentity:
 async def _by_identifier(reader: Reader, tenant: Tenant, key: ByIdentifier) -> FoundIdentity:
     identifier = identifier_of(key.type, key.value, key.issuer, tenant.data_model.default_country)
     if identifier is None:
-        raise InvalidField("identifier.value", f"can't be read as {key.type.name}")
+        raise InvalidField("identifier.value", _no_identifier(key.type))
     blind = identifier_key(tenant, identifier)
     ids = (await reader.identities_with([blind])).get(blind, ())
     if not ids:
         raise NotFound("identity")
     best, *others = sorted((await reader.identities(ids)).values(), key=_most_records_first)
     return FoundIdentity(best, [other.id for other in others])
+
+
+def _no_identifier(type: SemanticType) -> str:
+    """Say why a value of a type is nobody's identifier."""
+    if type not in IDENTIFIER_TYPES:
+        return (
+            f"is looked for as {type.name}, which identifies nobody; give an email, a phone, an address or a document's number"
+        )
+    return f"is no {type.name} that anybody could have, or one that stands for nobody, as nobody@example.org does; give another"
 
 
 def _most_records_first(identity: StoredIdentity) -> tuple[int, bytes]:

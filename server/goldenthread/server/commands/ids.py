@@ -47,7 +47,7 @@ def parse_name(tenant: str, name: str, *collections: str, field: str = "name") -
     match = _NAME.fullmatch(name)
     if match is None or match[2] not in collections:
         wanted = " or ".join(f"tenants/{{tenant}}/{collection}/{{id}}" for collection in collections)
-        raise InvalidField(field, f"must be a name of the form {wanted}")
+        raise InvalidField(field, f"must be a whole name as answers give it, {wanted} with an id of 32 hexadecimal digits")
     if match[1] != tenant:
         raise NotFound(match[2].removesuffix("s") if match[2] != "identities" else "identity")
     return match[2], bytes.fromhex(match[3])

@@ -94,7 +94,7 @@ async def cancel_job(engine: Engine, tenant: Tenant, id: bytes, request: Request
 
     def cancelled(job: Job, at: int) -> Job:
         if not job.state.is_open:
-            raise FailedPrecondition(f"the job is {job.state.name.lower()}")
+            raise FailedPrecondition(f"the job has ended before, as {job.state.name.lower()}")
         if job.state is JobState.QUEUED:
             return replace(job, state=JobState.CANCELLED, ended_at=at)
         return replace(job, is_cancelling=True)

@@ -154,15 +154,18 @@ def _of_generation(tenant: Tenant, upsert: PreparedUpsert) -> PreparedUpsert:
 
 
 class Beside:
-    """Keep up the generation that is staged, if there is one."""
+    """Keep up the generation that is staged, if there is one.
+
+    When it changes before the commit, what was done is done again: until then it stays the one that there was first.
+    """
 
     def __init__(self, tenant: Tenant) -> None:
-        self._tenant = tenant
+        self._tenant, self._staged = tenant, tenant.staged
         self._blocks_of: dict[bytes, tuple[bytes, ...]] = {}
 
     def blocks(self, members: Iterable[Member]) -> list[bytes]:
         """Give all blocking keys of members under the staged model; only these can be matched."""
-        staged = self._tenant.staged
+        staged = self._staged
         if staged is None:
             return []
         profiles = {member.digest: member.profile for member in members}
@@ -174,7 +177,7 @@ class Beside:
 
     async def match(self, transaction: Transaction, keyed: Sequence[Keyed], changes: ChangeSet) -> None:
         """Put the staged keys and match edges of records."""
-        staged = self._tenant.staged
+        staged = self._staged
         if staged is None:
             return
         beside = []

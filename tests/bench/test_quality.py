@@ -86,7 +86,7 @@ def test_a_program_that_does_not_end_is_ended() -> None:
 
 
 def test_memory_of_children_counts() -> None:
-    child = "import time; held = bytearray(200 << 20); time.sleep(0.5)"
+    child = "import time; held = bytearray(200 << 20); time.sleep(2)"
     parent = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}])"
 
     assert run_program([sys.executable, "-c", parent], timeout=60).peak_mib > 200

@@ -127,7 +127,7 @@ async def test_a_call_whose_time_is_up_is_cancelled(start_server: StartServer) -
         server.application.records.behaviour = wait_for_ever
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await pb_grpc.RecordServiceStub(channel).GetRecord(pb.GetRecordRequest(), metadata=server.authorized(), timeout=0.2)
-        await asyncio.wait_for(cancelled.wait(), 5)
+        await asyncio.wait_for(cancelled.wait(), 60)
 
     assert caught.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED
 
@@ -202,7 +202,7 @@ async def absent_store(monkeypatch: pytest.MonkeyPatch) -> AbsentStore:
 
 
 async def next_status(watch: grpc.aio.UnaryStreamCall) -> int:
-    return (await asyncio.wait_for(anext(aiter(watch)), 10)).status
+    return (await asyncio.wait_for(anext(aiter(watch)), 60)).status
 
 
 async def test_with_the_store_away_the_server_starts_and_says_so_and_serves_once_it_is_back(
@@ -279,7 +279,7 @@ async def test_stopping_lets_a_call_in_flight_end(start_server: StartServer) -> 
 
 
 async def test_stopping_answers_what_a_stream_has_sent_and_then_ends_it(start_server: StartServer) -> None:
-    async with start_server() as server, grpc.aio.insecure_channel(server.started.address) as channel:
+    async with start_server(shutdown_grace_seconds=120) as server, grpc.aio.insecure_channel(server.started.address) as channel:
         stream = pb_grpc.RecordServiceStub(channel).BatchUpsertRecords(metadata=server.authorized())
         await stream.write(pb.BatchUpsertRecordsRequest(requests=[pb.UpsertRecordRequest()] * 3))
         answered = await stream.read()
@@ -287,20 +287,20 @@ async def test_stopping_answers_what_a_stream_has_sent_and_then_ends_it(start_se
         server.stop.set()
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await stream.read()
-        await asyncio.wait_for(server.ended, 4)
+        await asyncio.wait_for(server.ended, 60)
 
     assert len(answered.results) == 3
     assert reason_of(caught.value) == "SHUTTING_DOWN"
 
 
 async def test_a_watcher_of_health_does_not_hold_the_server(start_server: StartServer) -> None:
-    async with start_server() as server, grpc.aio.insecure_channel(server.started.address) as channel:
+    async with start_server(shutdown_grace_seconds=120) as server, grpc.aio.insecure_channel(server.started.address) as channel:
         watch = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest())
         await next_status(watch)
 
         server.stop.set()
 
-        await asyncio.wait_for(server.ended, 4)
+        await asyncio.wait_for(server.ended, 60)
 
 
 async def test_health_says_not_serving_while_calls_in_flight_end(start_server: StartServer) -> None:
@@ -466,10 +466,12 @@ async def test_metrics_count_calls_by_code_and_records_by_outcome(start_server: 
         with pytest.raises(grpc.aio.AioRpcError):
             await pb_grpc.RecordServiceStub(channel).GetRecord(pb.GetRecordRequest())
 
-        text = await scrape(server.started.metrics_address)
+        refused = 'code="UNAUTHENTICATED",method="/goldenthread.v1.RecordService/GetRecord"} 1.0'
+        async with asyncio.timeout(60):  # a call is counted once it was answered
+            while refused not in (text := await scrape(server.started.metrics_address)):
+                pass
 
     assert 'goldenthread_records_total{outcome="changed"} 3.0' in text
-    assert 'code="UNAUTHENTICATED",method="/goldenthread.v1.RecordService/GetRecord"} 1.0' in text
     assert "goldenthread_serving 1.0" in text
 
 

@@ -70,10 +70,10 @@ class Receiver:
         """Wait until enough has come.
 
         Raises:
-            TimeoutError: it did not within half a minute.
+            TimeoutError: it did not within two minutes.
         """
         with self._news:
-            if not self._news.wait_for(lambda: is_enough(self), 30):
+            if not self._news.wait_for(lambda: is_enough(self), 120):
                 raise TimeoutError(f"{len(self.taken)} of {len(self.requests)} requests were taken")
 
     def close(self) -> None:

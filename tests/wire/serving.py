@@ -10,12 +10,15 @@ import multiprocessing
 import os
 import resource
 import signal
+import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
+from typing import TypeVar
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -26,14 +29,16 @@ from goldenthread.server.access import Role, make_token, signing_key
 from goldenthread.server.config import load_config
 from goldenthread.server.main import Started, serve
 
-__all__ = ["NO_RETRY", "RunningServer", "ServerEnded", "rpc_failure"]
+__all__ = ["NO_RETRY", "RunningServer", "ServerEnded", "never_whole", "rpc_failure"]
+
+T = TypeVar("T")
 
 NO_RETRY = Retry(attempts=1)
 """Shows a test the first failure as it is."""
 
-START_SECONDS = 60
-STOP_SECONDS = 30
-HEALTH_SECONDS = 60
+START_SECONDS = 120
+STOP_SECONDS = 60
+HEALTH_SECONDS = 120
 
 _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(["wire.serving", "goldenthread.server.main"])
@@ -183,6 +188,21 @@ def rpc_failure(call: Callable[[], object]) -> GoldenThreadError:
         trailing = [(str(key), value) for key, value in error.trailing_metadata() or ()]
         return from_rpc(error.code(), error.details() or "", trailing)
     raise AssertionError("the call did not fail")
+
+
+@contextmanager
+def never_whole(messages: Sequence[T]) -> Iterator[Iterator[T]]:
+    """Give messages to stream, the last of them never: else a fast server may have answered them all before it is ended."""
+    ended = threading.Event()
+
+    def all_but_the_last() -> Iterator[T]:
+        yield from messages[:-1]
+        ended.wait()
+
+    try:
+        yield all_but_the_last()
+    finally:
+        ended.set()
 
 
 def _serve(settings: dict[str, object], log_file: str, telling: Connection, file_bytes: int | None) -> None:

@@ -141,7 +141,7 @@ def test_a_decision_ends_by_itself_when_its_time_is_up(make_server: StartServer,
     with server.client() as client:
         first, other = put(client, ada("1"), grace("2"))
         before = people(client)
-        soon = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=1)
+        soon = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=2)
 
         made = client.link_records([first], [other], reason="for a moment", expire_time=soon)
         told = (event for events in client.subscribe(Following()) for event in events.events)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import select
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from random import Random
 
@@ -12,7 +12,7 @@ import grpc
 import pytest
 from wire.conftest import StartServer
 from wire.partitions import difference, linked_partition, partition_of
-from wire.serving import RunningServer, rpc_failure
+from wire.serving import RunningServer, never_whole, rpc_failure
 
 from goldenthread.client import Client, Record, SourceKey
 from goldenthread.resolver.scoring import MatchModel
@@ -35,16 +35,16 @@ def requests_of(records: Sequence[Record]) -> list[pb.UpsertRecordRequest]:
     ]
 
 
-def messages_of(requests: Sequence[pb.UpsertRecordRequest]) -> Iterator[pb.BatchUpsertRecordsRequest]:
-    for at in range(0, len(requests), RECORDS_A_MESSAGE):
-        yield pb.BatchUpsertRecordsRequest(requests=requests[at : at + RECORDS_A_MESSAGE])
+def messages_of(requests: Sequence[pb.UpsertRecordRequest]) -> list[pb.BatchUpsertRecordsRequest]:
+    places = range(0, len(requests), RECORDS_A_MESSAGE)
+    return [pb.BatchUpsertRecordsRequest(requests=requests[at : at + RECORDS_A_MESSAGE]) for at in places]
 
 
 def put_until_killed(server: RunningServer, requests: Sequence[pb.UpsertRecordRequest], kill_after: int) -> Answers:
     """Stream requests, kill the server when so many messages are answered, and return what was acknowledged by the end."""
     answers: Answers = {}
-    with server.channel() as channel:
-        stream = pb_grpc.RecordServiceStub(channel).BatchUpsertRecords(messages_of(requests), metadata=server.authorized())
+    with server.channel() as channel, never_whole(messages_of(requests)) as messages:
+        stream = pb_grpc.RecordServiceStub(channel).BatchUpsertRecords(messages, metadata=server.authorized())
 
         def read() -> None:
             for count, answer in enumerate(stream, 1):
@@ -59,7 +59,8 @@ def put_until_killed(server: RunningServer, requests: Sequence[pb.UpsertRecordRe
 def put_all(server: RunningServer, requests: Sequence[pb.UpsertRecordRequest]) -> Answers:
     answers: Answers = {}
     with server.channel() as channel:
-        stream = pb_grpc.RecordServiceStub(channel).BatchUpsertRecords(messages_of(requests), metadata=server.authorized())
+        messages = iter(messages_of(requests))
+        stream = pb_grpc.RecordServiceStub(channel).BatchUpsertRecords(messages, metadata=server.authorized())
         for answer in stream:
             take(answer, requests, answers)
     return answers
@@ -185,6 +186,6 @@ def test_no_process_outlives_a_server_that_is_killed(make_server: StartServer) -
 
     assert helpers
     for handle in watched:
-        ended, _, _ = select.select([handle], [], [], 30)
+        ended, _, _ = select.select([handle], [], [], 120)
         assert ended
         os.close(handle)

@@ -159,7 +159,7 @@ def kill_while_activating(server: RunningServer, records: Sequence[Record], kill
         put(client, records[at:])
         assert client.wait_job(job, timeout_seconds=120).state == JobState.JOB_STATE_SUCCEEDED
         assert difference(partition_of(client), bulk(client, records, loose())) == [[], []]
-        assert client.wait_drained(timeout_seconds=10)
+        assert client.wait_drained(timeout_seconds=120)
 
 
 def test_an_activation_that_is_killed_goes_on_where_it_was(make_server: StartServer) -> None:

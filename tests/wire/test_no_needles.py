@@ -18,7 +18,7 @@ import pytest
 from needle_scanner import MIN_CHARACTERS, Finding, Needles
 from neo4j import GraphDatabase
 from wire.conftest import OwnNeo4j, StartServer
-from wire.serving import NO_RETRY, RunningServer, rpc_failure
+from wire.serving import NO_RETRY, RunningServer, never_whole, rpc_failure
 
 from goldenthread.client import (
     AttributeDefinition,
@@ -218,8 +218,8 @@ def load_and_kill(server: RunningServer, records: Sequence[Record]) -> None:
     """Load records, killing the server on the way, then delete some."""
     half = len(records) // 2
     requests = [pb.UpsertRecordRequest(record=record.to_proto()) for record in records[:half]]
-    with server.channel() as channel:
-        messages = (pb.BatchUpsertRecordsRequest(requests=requests[at : at + 50]) for at in range(0, half, 50))
+    sent = [pb.BatchUpsertRecordsRequest(requests=requests[at : at + 50]) for at in range(0, half, 50)]
+    with server.channel() as channel, never_whole(sent) as messages:
         stream = pb_grpc.RecordServiceStub(channel).BatchUpsertRecords(messages, metadata=server.authorized())
 
         def read() -> None:

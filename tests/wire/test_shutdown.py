@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 import grpc
 from wire.conftest import StartServer
-from wire.serving import RunningServer, rpc_failure
+from wire.serving import RunningServer, never_whole, rpc_failure
 
 from goldenthread.client import Record, Retry
 from goldenthread.v1 import record_service_pb2 as pb
@@ -22,10 +22,10 @@ def test_a_stream_during_a_shutdown_is_answered_or_told_to_come_again(
 ) -> None:
     server = make_server(store=store_url)
     requests = [pb.UpsertRecordRequest(record=record.to_proto()) for record in customers(3000)]
+    sent = [pb.BatchUpsertRecordsRequest(requests=requests[at : at + 50]) for at in range(0, len(requests), 50)]
     acknowledged: list[str] = []
 
-    with server.channel() as channel:
-        messages = (pb.BatchUpsertRecordsRequest(requests=requests[at : at + 50]) for at in range(0, len(requests), 50))
+    with server.channel() as channel, never_whole(sent) as messages:
         stream = pb_grpc.RecordServiceStub(channel).BatchUpsertRecords(messages, metadata=server.authorized())
 
         def read() -> None:

@@ -17,7 +17,7 @@ _PAUSE = 0.02
 
 
 class Failed(Exception):
-    """A program that was measured ended in error or took too long; says how in one line."""
+    """A program that was measured ended in error or took too long; says how."""
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
 
+from bench.measure import Failed
 from goldenthread.cli.demo import shuffled, simulate_records
 from goldenthread.client import AsyncClient, Record
 from goldenthread.graph.stores.neo4j.local import LocalNeo4j
@@ -61,20 +62,28 @@ class Figures:
 
 @contextmanager
 def running_server(data: Path, store: str) -> Iterator[tuple[subprocess.Popen[str], str, str]]:
-    """Run a real server; give its process, address and a token."""
+    """Run a real server; give its process, address and a token.
+
+    Raises:
+        Failed: the server ended before it served; says what the server said.
+    """
     environ = {**os.environ, "GOLDENTHREAD_DATA": str(data), "GOLDENTHREAD_LISTEN": "127.0.0.1:0"}
     if store:
         environ |= {"GOLDENTHREAD_STORE": store, "GOLDENTHREAD_DEFAULT_TENANT": f"bench-{time.time_ns()}"}
-    with (data / "server.log").open("w") as log:
-        command = [sys.executable, "-c", _SERVE]
-        server = subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, stderr=log, text=True)
+    log = data / "server.log"
+    command = [sys.executable, "-c", _SERVE]
+    with (
+        log.open("w") as output,
+        subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, stderr=output, text=True) as server,
+    ):
         try:
             assert server.stdout is not None
             address = server.stdout.readline().strip()
+            if not address:
+                raise Failed(f"The server ended with {server.wait(60)} before it served:\n{log.read_text().strip()}")
             yield server, address, (data / "token").read_text().strip()
         finally:
             server.terminate()
-            server.wait(60)
 
 
 def cpu_seconds(pid: int) -> float:
@@ -181,7 +190,11 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--json", action="store_true", help="print JSON")
     chosen = parser.parse_args(arguments)
     for store in ("sqlite", "neo4j") if chosen.store == "both" else (chosen.store,):
-        figures = asdict(run(store, chosen.records, chosen.calls))
+        try:
+            figures = asdict(run(store, chosen.records, chosen.calls))
+        except Failed as failed:
+            print(failed, file=sys.stderr)
+            return 1
         if chosen.json:
             print(json.dumps(figures))
             continue

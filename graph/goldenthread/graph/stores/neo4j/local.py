@@ -13,6 +13,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -53,6 +54,13 @@ db.tx_log.preallocate=false
 db.tx_log.rotation.size=64M
 db.tx_log.rotation.retention_policy=128M size
 db.checkpoint.interval.time=5m
+"""
+
+_END_WITH_PARENT = """
+import ctypes, os, signal, sys
+ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG, which lasts when another program takes this process over
+if os.getppid() == int(sys.argv[1]):  # else the parent ended before
+    os.execv(sys.argv[2], sys.argv[2:])
 """
 
 
@@ -157,6 +165,7 @@ class LocalNeo4j:
         """Start a server on a folder and wait until it answers Bolt.
 
         Without a password anyone on this machine may connect: fit for tests, not for personal data.
+        On Linux a server started by the main thread ends with this process, even when that is killed.
 
         Raises:
             LocalNeo4jError: Java or Maven is missing, the server ended, or it did not answer in time.
@@ -178,7 +187,7 @@ class LocalNeo4j:
         with console.open("wb") as output:
             process = subprocess.Popen(  # noqa: S603 - our own arguments, no shell
                 # a session of its own: an interrupt at the terminal reaches us, and we stop the server in order
-                command,
+                _ending_with_us(command),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -245,6 +254,16 @@ class LocalNeo4j:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.stop()
+
+
+def _ending_with_us(command: Sequence[str]) -> list[str]:
+    """Wrap a command so that it ends with this process, where that can be had; the process stays the command's own.
+
+    To Linux, the parent is the thread that starts a process: one started by a thread that may end earlier is left alone.
+    """
+    if sys.platform != "linux" or threading.current_thread() is not threading.main_thread():
+        return list(command)
+    return [sys.executable, "-IS", "-c", _END_WITH_PARENT, str(os.getpid()), *command]
 
 
 def _set_first_password(driver: Driver, password: str) -> bool:

@@ -161,9 +161,11 @@ async def test_matches_of_both_directions_come_once(world: World) -> None:
     async with world.reader() as reader:
         found = await reader.matches([world.id("a"), world.id("b")])
         of_c = await reader.matches([world.id("c")])
+        of_another_kind = await reader.matches([world.id("a")], EdgeKind.DISPUTED)
 
     assert sorted(edge.weight for edge in found) == [-4, 3]
     assert [edge.weight for edge in of_c] == [-4]
+    assert list(of_another_kind) == []
     assert all(edge.source < edge.target for edge in found)
 
 

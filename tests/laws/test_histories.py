@@ -43,7 +43,7 @@ GUARDS = [
     GuardRails(),
     GuardRails(duplicate_free=("till",), verifying=("crm",)),
     GuardRails(never_overlap=(("crm", "till"),)),
-    GuardRails(limits=(IdentifierLimit("email", 1, days=3), IdentifierLimit("phone", 1)), priority=("phone",)),
+    GuardRails(limits=(IdentifierLimit("email", 1, days=3), IdentifierLimit("phone", 1)), priority=("phone",), max_records=2),
 ]
 
 

@@ -9,8 +9,10 @@ from contextlib import ExitStack
 import pytest
 from wire.serving import NO_RETRY, RunningServer
 
+from goldenthread.cli.guards import guard_rails_message
 from goldenthread.client import Client, Record, ReviewAnswer, ReviewItem, ReviewReason, ReviewState, SourceKey
 from goldenthread.client.errors import FailedPrecondition, InvalidField, NotFound, PermissionDenied
+from goldenthread.resolver.guards import GuardRails
 
 StartServer = Callable[..., RunningServer]
 ReviewerOf = Callable[[str], Client]
@@ -21,6 +23,8 @@ CANNOT_SAY = ReviewAnswer.REVIEW_ANSWER_CANNOT_SAY
 NEARLY = ReviewReason.REVIEW_REASON_NEARLY_LINKED
 BARELY = ReviewReason.REVIEW_REASON_BARELY_LINKED
 APART = ReviewReason.REVIEW_REASON_KEPT_APART
+TOO_LARGE = ReviewReason.REVIEW_REASON_IDENTITY_SIZE
+OVERRIDDEN = ReviewReason.REVIEW_REASON_VETO_OVERRIDDEN
 
 
 @pytest.fixture
@@ -85,6 +89,50 @@ def test_pairs_are_asked_about_for_three_reasons_with_levels_and_without_values(
     assert match.prior + sum(part.weight for part in match.contributions) == pytest.approx(match.weight)
     assert "Springfield" not in str(items)
     assert "Ada" not in str(items)
+
+
+def test_an_identity_too_large_is_asked_about_bridge_by_bridge(client: Client) -> None:
+    client.update_guard_rails(guard_rails_message(GuardRails(max_records=2)))
+    left, right = barely("Quillfeather")
+    put(client, left, right, Record("crm", "again", {**left.attributes, "email": "ada@example.org"}))
+
+    first = [item for item in queue(client) if item.reason == TOO_LARGE]
+    client.decide_review_item(first[0].name, SAME)
+    second = [item for item in queue(client) if item.reason == TOO_LARGE]
+    client.decide_review_item(second[0].name, SAME)
+    confirmed = [item for item in queue(client) if item.reason == TOO_LARGE]
+    client.undo_review_decision(second[0].name)
+    asked_again = [item.name for item in queue(client) if item.reason == TOO_LARGE]
+    client.decide_review_item(second[0].name, DIFFERENT)
+
+    assert [len(items) for items in (first, second)] == [1, 1]
+    assert first[0].name != second[0].name
+    assert {*first[0].records, *second[0].records} == {one.name for one in client.list_records()}
+    assert confirmed == []
+    assert asked_again == [second[0].name]
+    assert len({one.identity for one in client.list_records()}) == 2
+    assert [item for item in queue(client) if item.reason == TOO_LARGE] == []
+
+
+def test_a_decision_that_overrode_a_guard_is_asked_about_until_somebody_answers(client: Client) -> None:
+    client.update_guard_rails(guard_rails_message(GuardRails(duplicate_free=("crm",))))
+    put(client, *(Record("crm", id, dict(nearly("Lovelace")[0].attributes)) for id in "12"))
+    apart = {one.identity for one in client.list_records()}
+    client.merge_identities(sorted(apart), reason="seen both", overrides_veto=True)
+
+    item = only(client)
+    claimed = client.claim_review_items()
+    client.decide_review_item(item.name, DIFFERENT)
+    parted = {one.identity for one in client.list_records()}
+    gone = queue(client)
+    client.undo_review_decision(item.name)
+    back = only(client)
+    client.decide_review_item(item.name, SAME)
+
+    assert item.reason == back.reason == OVERRIDDEN
+    assert [one.name for one in claimed] == [item.name]
+    assert parted == apart
+    assert gone == queue(client) == []
 
 
 def test_the_pair_on_which_more_records_hang_comes_first(client: Client) -> None:

@@ -317,7 +317,7 @@ class EdgeKind(IntEnum):
     NAMES = 16  # Relation -> Record: the record that is named, once it is there
     LABELLED = 17  # Record -> Label: what somebody said of this record and another
     STAGED = 21  # Record -> Record, as MATCHES, by a model that is not in use yet; property `weight`
-    DISPUTED = 19  # Record -> Record, the smaller id first: they are linked and kept apart all the same; property `weight`
+    DISPUTED = 19  # Record -> Record, the smaller id first: linked yet apart, or one yet questioned; property `weight`
     BINDS = 14  # Record -> Decision: one that says something of the record but links nothing
 
 

@@ -186,7 +186,7 @@ class Reader(Protocol):
         ...
 
     async def matches(self, records: Sequence[bytes], kind: EdgeKind = EdgeKind.MATCHES) -> Sequence[Edge]:
-        """Get the MATCHES or STAGED edges with an end among the records, each once."""
+        """Get the MATCHES, STAGED or DISPUTED edges with an end among the records, each once."""
         ...
 
     async def band(self, band: Band) -> Sequence[Edge]:

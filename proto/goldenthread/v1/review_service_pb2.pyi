@@ -35,6 +35,12 @@ class _ReviewReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ReviewRe
     """It is one identity by a weight that is barely enough."""
     REVIEW_REASON_KEPT_APART: _ReviewReason.ValueType  # 3
     """It links by itself, and its two identities are kept apart all the same; `kept_apart_by` says by what."""
+    REVIEW_REASON_IDENTITY_SIZE: _ReviewReason.ValueType  # 4
+    """Its identity is larger than guard rails let pass (guard identity_size), and this is its weakest bridge. An answer that they are
+    one person leads to the next bridge.
+    """
+    REVIEW_REASON_VETO_OVERRIDDEN: _ReviewReason.ValueType  # 5
+    """A decision made it one identity although a guard rail keeps it apart: a second look at that decision."""
 
 class ReviewReason(_ReviewReason, metaclass=_ReviewReasonEnumTypeWrapper):
     """Why a pair is asked about."""
@@ -47,6 +53,12 @@ REVIEW_REASON_BARELY_LINKED: ReviewReason.ValueType  # 2
 """It is one identity by a weight that is barely enough."""
 REVIEW_REASON_KEPT_APART: ReviewReason.ValueType  # 3
 """It links by itself, and its two identities are kept apart all the same; `kept_apart_by` says by what."""
+REVIEW_REASON_IDENTITY_SIZE: ReviewReason.ValueType  # 4
+"""Its identity is larger than guard rails let pass (guard identity_size), and this is its weakest bridge. An answer that they are
+one person leads to the next bridge.
+"""
+REVIEW_REASON_VETO_OVERRIDDEN: ReviewReason.ValueType  # 5
+"""A decision made it one identity although a guard rail keeps it apart: a second look at that decision."""
 Global___ReviewReason: _TypeAlias = ReviewReason  # noqa: Y015
 
 class _ReviewState:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import product
 
 import numpy as np
@@ -25,6 +25,7 @@ from goldenthread.resolver.guards import IDENTITY_SIZE
 from goldenthread.resolver.limits import Limits
 from goldenthread.resolver.normalise import Profile
 from goldenthread.resolver.vetoes import Vetoes
+from goldenthread.server.commands.asked_pairs import disagreeing_pairs, weakest_bridge
 from goldenthread.server.commands.guards import follow_guards
 from goldenthread.server.commands.prepare_record import Member, keys_of_profile
 from goldenthread.server.commands.succession import membership_changes, succeed
@@ -85,10 +86,14 @@ class Linked(Struct, kw_only=True):
 
 
 class NeedsReview(Struct, frozen=True):
-    """Records that a steward should look at, and why: a component, or for `identity_size` an identity."""
+    """Records that a steward should look at, and why: a component, or for `identity_size` an identity.
+
+    `asked` are the pairs of one identity, with their weights, that the review queue asks about.
+    """
 
     records: tuple[bytes, ...]
     reasons: tuple[str, ...]
+    asked: tuple[tuple[bytes, bytes, int], ...] = ()
 
 
 class Part(Struct):
@@ -141,7 +146,8 @@ async def relink(reader: Reader, tenant: Tenant, change: Change, at: int) -> Lin
     identity_of, retired = succession.identity_of, succession.retired
     retired |= {identity: [] for identity in gone_from if identity not in set(identity_of.values()) and identity not in retired}
     changes = membership_changes(succession, old)
-    _dispute_changes(parts, identity_of, [edge for component in components for edge in component.disputed], changes)
+    asked = {(one, other): weight for review in reviews for one, other, weight in review.asked}
+    _dispute_changes(parts, identity_of, [edge for component in components for edge in component.disputed], asked, changes)
     away = _kept_away(decisions, rulings)
     await _household_changes(reader, members, identity_of, old, retired, away, changes)
     for identity in sorted(gone_from):  # each deletion leaves its own mark, so that any past moment knows of later ones
@@ -324,22 +330,54 @@ def _cut_all(tenant: Tenant, parts: Sequence[Part]) -> tuple[list[list[bytes]], 
         if vetoes is not None:
             fired += vetoes.fired()
         if clustering.reviews:
-            reviews.append(NeedsReview(tuple(part.records), clustering.reviews))
-        found: dict[int, list[bytes]] = defaultdict(list)
-        for record, label in zip(part.records, clustering.labels, strict=True):
-            found[label].append(record)
-        groups.extend(found.values())
+            asked = _overruled(tenant, part, vetoes, clustering) if vetoes is not None else ()
+            reviews.append(NeedsReview(tuple(part.records), clustering.reviews, tuple(asked)))
+        found = _places_of(clustering)
+        groups.extend([part.records[place] for place in places] for places in found)
         if tenant.guards.limits_size:
-            large = _too_large(tenant, part, found.values())
-            reviews += [NeedsReview(tuple(group), (IDENTITY_SIZE,)) for group in large]
+            large = [places for places in found if _is_too_large(tenant, part, places)]
+            reviews += [_too_large(tenant, part, places, matrices.get(id(part))) for places in large]
             fired[IDENTITY_SIZE] += len(large)
     return groups, reviews, +fired
 
 
-def _too_large(tenant: Tenant, part: Part, groups: Iterable[list[bytes]]) -> list[list[bytes]]:
-    """Choose the identities that are larger than guard rails let pass without a review."""
-    digest_of = {record: member.digest for record, member in zip(part.records, part.members, strict=True)}
-    return [group for group in groups if tenant.guards.is_too_large(len(group), len({digest_of[r] for r in group}))]
+def _places_of(clustering: Clustering) -> list[list[int]]:
+    """List the places of each identity's records."""
+    found: dict[int, list[int]] = defaultdict(list)
+    for place, label in enumerate(clustering.labels):
+        found[label].append(place)
+    return list(found.values())
+
+
+def _is_too_large(tenant: Tenant, part: Part, places: Sequence[int]) -> bool:
+    """Whether an identity is larger than guard rails let pass without a review."""
+    return tenant.guards.is_too_large(len(places), len({part.members[place].digest for place in places}))
+
+
+def _too_large(tenant: Tenant, part: Part, places: Sequence[int], matrix: NDArray[np.int64] | None) -> NeedsReview:
+    """Mark an identity that is too large, and ask about its weakest bridge."""
+    weights = _weigher(tenant, part, remember=True) if matrix is None else matrix
+
+    def weigh(left: NDArray[np.int32], right: NDArray[np.int32]) -> NDArray[np.int64]:
+        return weights[left, right] if isinstance(weights, np.ndarray) else weights(left, right)
+
+    pair = weakest_bridge(places, part.members, part.decisions, weigh)
+    asked = _weighed(tenant, part, [pair]) if pair is not None else ()
+    return NeedsReview(tuple(part.records[place] for place in places), (IDENTITY_SIZE,), tuple(asked))
+
+
+def _overruled(tenant: Tenant, part: Part, vetoes: Vetoes, clustering: Clustering) -> list[tuple[bytes, bytes, int]]:
+    """Ask about what a decision put together although a veto keeps it apart."""
+    pairs = [pair for places in _places_of(clustering) if len(places) > 1 for pair in disagreeing_pairs(places, vetoes)]
+    return _weighed(tenant, part, pairs)
+
+
+def _weighed(tenant: Tenant, part: Part, pairs: Sequence[tuple[int, int]]) -> list[tuple[bytes, bytes, int]]:
+    """Name pairs of places by their records, the smaller id first, with their weights."""
+    left, right = (np.array(side, np.int32) for side in zip(*pairs, strict=True)) if pairs else (np.zeros(0, np.int32),) * 2
+    weights = tenant.scorer.weights([member.profile for member in part.members], left, right).tolist() if pairs else []
+    named = [sorted((part.records[i], part.records[j])) for i, j in pairs]
+    return [(one, other, weight) for (one, other), weight in zip(named, weights, strict=True)]
 
 
 def vetoes_of(tenant: Tenant, part: Part) -> Vetoes | None:
@@ -432,10 +470,14 @@ def _kept_away(decisions: Sequence[Edge], rulings: Mapping[bytes, Node]) -> dict
 
 
 def _dispute_changes(
-    parts: Sequence[Part], identity_of: Mapping[bytes, bytes], before: Sequence[Edge], changes: ChangeSet
+    parts: Sequence[Part],
+    identity_of: Mapping[bytes, bytes],
+    before: Sequence[Edge],
+    asked: Mapping[tuple[bytes, bytes], int],
+    changes: ChangeSet,
 ) -> None:
-    """Mark, for any two identities that a link joins, the strongest pair between them, for the review queue."""
-    wanted: dict[tuple[bytes, bytes], int] = {}
+    """Mark for the review queue, beside what is asked of identities, the strongest pair between any two that a link joins."""
+    wanted = dict(asked)
     for part in parts:
         if len({identity_of[record] for record in part.records}) == 1:
             continue

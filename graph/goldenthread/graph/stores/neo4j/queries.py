@@ -139,7 +139,7 @@ WITH r, collect(CASE WHEN e IS NOT NULL THEN [type(e), startNode(e) = r, o.key, 
 RETURN collect([r.key, edges])"""
 
 
-MATCHES = {kind: _matches(kind) for kind in (EdgeKind.MATCHES, EdgeKind.STAGED)}
+MATCHES = {kind: _matches(kind) for kind in (EdgeKind.MATCHES, EdgeKind.STAGED, EdgeKind.DISPUTED)}
 COMPONENT_STEP = {kind: _component_step(kind) for kind in (EdgeKind.MATCHES, EdgeKind.STAGED)}
 
 _TOGETHER = f"""EXISTS {{

@@ -107,7 +107,7 @@ class Reads:
         return {id_of(key): is_shared for key, is_shared in cast("list[tuple[str, bool]]", rows)}
 
     async def matches(self, records: Sequence[bytes], kind: EdgeKind = EdgeKind.MATCHES) -> Sequence[Edge]:
-        """Get the MATCHES or STAGED edges with an end among the records, each once."""
+        """Get the MATCHES, STAGED or DISPUTED edges with an end among the records, each once."""
         found: dict[tuple[bytes, bytes], Edge] = {}
         rows = await self._by_keys(queries.MATCHES[kind], records, _first)
         for key, outward, inward in cast("list[tuple[str, list[_OutEdge], list[_OutEdge]]]", rows):

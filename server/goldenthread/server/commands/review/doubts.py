@@ -1,7 +1,8 @@
 """Find the pairs of records that are doubtful, and rank them by what an answer is worth.
 
 Nothing is kept for this: the doubts of a revision follow from its matches, identities, decisions and labels. A doubt is a match
-near the weight at which pairs link, or a link between two records that are kept apart all the same.
+near the weight at which pairs link, a link between two records that are kept apart all the same, or a pair of one identity that
+a guard questions: the weakest bridge of one that is too large, or two that a decision put together against a veto.
 
 What an answer is worth is the expected number of records that it puts right: the chance that what the graph says of the pair
 is wrong, times the records that would move to another identity. That is the expected value of perfect information about the
@@ -51,6 +52,11 @@ class Reason(IntEnum):
     NEARLY_LINKED = 1
     BARELY_LINKED = 2
     KEPT_APART = 3
+    IDENTITY_SIZE = 4
+    VETO_OVERRIDDEN = 5
+
+
+_QUESTIONED = (Reason.IDENTITY_SIZE, Reason.VETO_OVERRIDDEN)
 
 
 class Doubt(Struct, frozen=True):
@@ -89,22 +95,24 @@ async def find_doubts(reader: Reader, tenant: Tenant, window: int) -> Doubts:
     bands = [
         (Reason.NEARLY_LINKED, Band(EdgeKind.MATCHES, review, link, False, heaviest_first=True, limit=window)),
         (Reason.BARELY_LINKED, Band(EdgeKind.MATCHES, link, 2 * link - review, True, heaviest_first=False, limit=window)),
-        (Reason.KEPT_APART, Band(EdgeKind.DISPUTED, -_HEAVIEST, _HEAVIEST, None, heaviest_first=True, limit=window)),
+        (Reason.KEPT_APART, Band(EdgeKind.DISPUTED, -_HEAVIEST, _HEAVIEST, False, heaviest_first=True, limit=window)),
+        (Reason.IDENTITY_SIZE, Band(EdgeKind.DISPUTED, -_HEAVIEST, _HEAVIEST, True, heaviest_first=False, limit=window)),
     ]
-    found: list[_Found] = []
+    by_pair: dict[Pair, _Found] = {}
     is_cut = False
     for reason, band in bands:
-        edges, there_is_more = await _open_edges(reader, band)
-        found += [_Found(edge, reason) for edge in edges]
+        # A decision that overrode a veto rules its pair, and is questioned all the same.
+        edges, there_is_more = await _open_edges(reader, band, are_ruled_too=reason is Reason.IDENTITY_SIZE)
+        by_pair |= {(edge.source, edge.target): _Found(edge, reason) for edge in edges}
         is_cut |= there_is_more
-    doubts = await _weigh(reader, tenant, found)
+    doubts = await _weigh(reader, tenant, list(by_pair.values()))
     members = await tenant.members_of((await reader.records(sorted({r for d in doubts for r in d.pair}))).values())
     whole = [doubt for doubt in doubts if doubt.pair[0] in members and doubt.pair[1] in members]
     order = {d.pair: sorted((members[d.pair[0]].order_key, members[d.pair[1]].order_key)) for d in whole}
     whole.sort(key=lambda doubt: (-doubt.value, order[doubt.pair]))
-    best: dict[tuple[bytes, bytes], Doubt] = {}
+    best: dict[tuple[bytes, bytes, bool], Doubt] = {}
     for doubt in whole:
-        best.setdefault((min(doubt.identities), max(doubt.identities)), doubt)
+        best.setdefault((min(doubt.identities), max(doubt.identities), doubt.reason in _QUESTIONED), doubt)
     return Doubts(reader.revision.number, list(best.values()), is_cut)
 
 
@@ -115,17 +123,21 @@ async def weigh_doubts(reader: Reader, tenant: Tenant, pairs: Sequence[Pair]) ->
     ends = sorted({record for pair in pairs for record in pair})
     identity_of = await reader.identities_of(ends)
     ruled = _ruled(await reader.bindings(ends))
-    found = []
+    found: dict[Pair, _Found] = {}
     for edge in await reader.matches(ends, EdgeKind.MATCHES):
         pair = (edge.source, edge.target)
         if pair not in wanted or _is_ruled(ruled, *pair):
             continue
         together = identity_of.get(pair[0]) == identity_of.get(pair[1])
         if not together and edge.weight >= review:
-            found.append(_Found(edge, Reason.KEPT_APART if edge.weight >= link else Reason.NEARLY_LINKED))
+            found[pair] = _Found(edge, Reason.KEPT_APART if edge.weight >= link else Reason.NEARLY_LINKED)
         elif together and link <= edge.weight < 2 * link - review:
-            found.append(_Found(edge, Reason.BARELY_LINKED))
-    return {doubt.pair: doubt for doubt in await _weigh(reader, tenant, found)}
+            found[pair] = _Found(edge, Reason.BARELY_LINKED)
+    for edge in await reader.matches(ends, EdgeKind.DISPUTED):
+        pair = (edge.source, edge.target)
+        if pair in wanted and identity_of.get(pair[0]) == identity_of.get(pair[1]):
+            found[pair] = _Found(edge, Reason.IDENTITY_SIZE)
+    return {doubt.pair: doubt for doubt in await _weigh(reader, tenant, list(found.values()))}
 
 
 def opinions_by_pair(labels: Iterable[Label]) -> dict[Pair, list[Label]]:
@@ -141,8 +153,11 @@ def is_settled(labels: Sequence[Label]) -> bool:
     return any(label.decision for label in labels)
 
 
-async def _open_edges(reader: Reader, band: Band) -> tuple[list[Edge], bool]:
-    """Read a band until as many open pairs are found as wanted; also say whether it holds more."""
+async def _open_edges(reader: Reader, band: Band, *, are_ruled_too: bool) -> tuple[list[Edge], bool]:
+    """Read a band until as many open pairs are found as wanted; also say whether it holds more.
+
+    Open are those that no answer settled and, unless asked for too, no other decision rules.
+    """
     wanted, limit = band.limit, band.limit
     for _ in range(_MOST_TURNS):
         edges = await reader.band(Band(band.kind, band.low, band.high, band.together, band.heaviest_first, limit))
@@ -152,7 +167,8 @@ async def _open_edges(reader: Reader, band: Band) -> tuple[list[Edge], bool]:
         found = [
             edge
             for edge in edges
-            if not _is_ruled(ruled, edge.source, edge.target) and not is_settled(answered.get((edge.source, edge.target), ()))
+            if (are_ruled_too or not _is_ruled(ruled, edge.source, edge.target))
+            and not is_settled(answered.get((edge.source, edge.target), ()))
         ]
         if len(edges) < limit or len(found) >= wanted:
             return found[:wanted], len(edges) >= limit
@@ -187,6 +203,8 @@ async def _weigh(reader: Reader, tenant: Tenant, found: Sequence[_Found]) -> lis
     joined = [one.edge for one in found if identity_of[one.edge.source] == identity_of[one.edge.target]]
     large = {(e.source, e.target): size[identity_of[e.source]] for e in joined if size[identity_of[e.source]] > 2}
     moved = await _moved_by_cutting(reader, tenant, large)
+    questioned = [(one.edge.source, one.edge.target) for one in found if one.reason is Reason.IDENTITY_SIZE]
+    disagree = await _disagreeing(reader, tenant, questioned) if questioned else set()
     doubts = []
     for one in found:
         pair = (one.edge.source, one.edge.target)
@@ -196,8 +214,21 @@ async def _weigh(reader: Reader, tenant: Tenant, found: Sequence[_Found]) -> lis
             chance, records = 1.0 - probability, moved.get(pair, 1)
         else:
             chance, records = probability, min(size[left], size[right])
-        doubts.append(Doubt(pair, one.reason, one.edge.weight, (left, right), chance, records, chance * records))
+        reason = Reason.VETO_OVERRIDDEN if pair in disagree else one.reason
+        doubts.append(Doubt(pair, reason, one.edge.weight, (left, right), chance, records, chance * records))
     return doubts
+
+
+async def _disagreeing(reader: Reader, tenant: Tenant, pairs: Sequence[Pair]) -> set[Pair]:
+    """Choose the pairs that a veto keeps apart, but for the decision that put them together."""
+    members = await tenant.members_of((await reader.records(sorted({record for pair in pairs for record in pair}))).values())
+    return {
+        (one, other)
+        for one, other in pairs
+        if one in members
+        and other in members
+        and tenant.guards.vetoes([(members[r].order_key[0], members[r].profile) for r in (one, other)]) is not None
+    }
 
 
 async def _moved_by_cutting(reader: Reader, tenant: Tenant, size_of: Mapping[Pair, int]) -> dict[Pair, int]:

@@ -119,6 +119,7 @@ def _cut(tenant: Tenant, members: Mapping[Key, Member], decisions: Sequence[Stew
         tenant.clustering,
         tenant.guards.vetoes((key[0], member.profile) for key, member in members.items()),
         tenant.guards.held_to(profiles, [member.observed_at for member in members.values()], tenant.scorer.weights),
+        information=lambda at: tenant.scorer.information([profiles[i] for i in at.tolist()]),
     )
     groups: dict[int, set[Key]] = defaultdict(set)
     for key, label in zip(keys, clustering.labels, strict=True):

@@ -44,8 +44,11 @@ def groups_of(labels: list[int]) -> set[frozenset[int]]:
     return {frozenset(i for i, label in enumerate(labels) if label == one) for one in set(labels)}
 
 
-def reference(weights: NDArray[np.int64], profiles: list[bytes], chosen: ClusterSettings) -> set[frozenset[int]]:
-    """Average linkage as its definition says, all pairs of members summed anew each time."""
+def reference(
+    weights: NDArray[np.int64], profiles: list[bytes], chosen: ClusterSettings, counts: list[int] | None = None
+) -> set[frozenset[int]]:
+    """Average linkage as its definition says, all pairs of members summed anew each time, as often as both count."""
+    says = counts or [1] * len(profiles)
     equal: dict[bytes, list[int]] = {}
     for i, profile in enumerate(profiles):
         equal.setdefault(profile, []).append(i)
@@ -56,7 +59,8 @@ def reference(weights: NDArray[np.int64], profiles: list[bytes], chosen: Cluster
             for right in groups:
                 if min(left) < min(right):
                     between = [int(weights[i, j]) for i in left for j in right]
-                    average = sum(between) // len(between)
+                    total = sum(int(weights[i, j]) * says[i] * says[j] for i in left for j in right)
+                    average = total // (sum(says[i] for i in left) * sum(says[j] for j in right))
                     if average >= chosen.min_average and max(between) >= chosen.link_weight:
                         options.append((-average, min(left), min(right), left, right))
         if not options:
@@ -86,6 +90,30 @@ def test_it_equals_the_definition(world: tuple[NDArray[np.int64], list[bytes]]) 
 
     assert groups_of(found.labels) == reference(weights, profiles, SETTINGS)
     assert not found.needs_review
+
+
+@given(worlds(), st.data())
+def test_who_knows_more_counts_for_more(world: tuple[NDArray[np.int64], list[bytes]], data: st.DataObject) -> None:
+    weights, profiles = world
+    said = {profile: data.draw(st.integers(1, 5)) for profile in sorted(set(profiles))}
+    counts = [said[profile] for profile in profiles]
+
+    found = cluster(
+        keys(len(profiles)), profiles, weights, (), SETTINGS, information=lambda at: np.array([counts[i] for i in at.tolist()])
+    )
+
+    assert groups_of(found.labels) == reference(weights, profiles, SETTINGS, counts)
+
+
+def test_a_father_and_a_son_stay_apart_whom_a_record_that_knows_neither_resembles() -> None:
+    father, son, either = 0, 1, 2
+    weights = matrix(3, {(father, son): -8 * BIT, (father, either): 11 * BIT, (son, either): 10 * BIT}, 0)
+
+    outvoted = cluster(keys(3), distinct(3), weights, (), SETTINGS)
+    found = cluster(keys(3), distinct(3), weights, (), SETTINGS, information=lambda at: np.array([16, 16, 4])[at])
+
+    assert groups_of(outvoted.labels) == {frozenset({father, son, either})}
+    assert groups_of(found.labels) == {frozenset({father, either}), frozenset({son})}
 
 
 @given(worlds(), st.randoms(use_true_random=False), st.data())

@@ -282,6 +282,7 @@ def test_components_are_cut_as_one_by_one(seed, rows, width, most, rails):
     guards = Guards(rails)
     matrix = np.array([[random.randint(-8, 8) for _ in range(points)] for _ in range(points)])
     matrix = np.minimum(matrix, matrix.T)
+    count_of = np.array([random.randint(1, 4) for _ in range(points)])
     groups = (point_of * 7919 % (width + 1)).astype(np.int64)
     ids = [str(random.randrange(rows)) for _ in range(rows)]
     sources = [random.choice("abc") for _ in range(rows)]
@@ -294,6 +295,7 @@ def test_components_are_cut_as_one_by_one(seed, rows, width, most, rails):
         TextColumn.of(ids),
         sources,
         lambda i, j: matrix[i, j],
+        lambda i: count_of[i],
         limits,
         lambda share: None,
         Guarding(guards, lambda profiles, left, right: np.zeros(len(left), np.int64)),
@@ -307,7 +309,8 @@ def test_components_are_cut_as_one_by_one(seed, rows, width, most, rails):
         vetoes = guards.vetoes((sources[r], frame.profile(int(point_of[r]))) for r in mine)
         cutting = cluster(
             [(sources[r], ids[r]) for r in mine], [frame.profile(p).encode() for p in at.tolist()],
-            lambda i, j, at=at: matrix[at[i], at[j]], (), limits, vetoes, explain=False,
+            lambda i, j, at=at: matrix[at[i], at[j]], (), limits, vetoes, information=lambda i, at=at: count_of[at[i]],
+            explain=False,
         )  # fmt: skip
         expected |= {
             frozenset(r for r, x in zip(mine, cutting.labels, strict=True) if x == label) for label in set(cutting.labels)

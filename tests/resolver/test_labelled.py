@@ -48,6 +48,9 @@ class Codes:
             found.append(Feature(build_comparison(kind, name), agreeing, [1.0, 0.0, 0.0, 0.0, 0.0]))
         return found
 
+    def known(self) -> np.ndarray:
+        return np.ones(self.codes.shape, np.bool_)
+
     def levels(self, left: np.ndarray, right: np.ndarray) -> np.ndarray:
         same = self.codes[left] == self.codes[right]
         last = np.array([len(feature.comparison.levels) - 1 for feature in self.features])

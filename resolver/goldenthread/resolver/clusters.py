@@ -2,7 +2,8 @@
 
 Groups are joined, best first, while the average weight of *all* pairs between two groups is high enough and at least one of
 those pairs is a link by itself. Strangers are therefore not chained through one weak link, as transitive closure would, and
-pairs that blocking missed count as well.
+pairs that blocking missed count as well. Who knows more counts for more (see `scoring.information`), so that records that could
+not tell two people apart do not outvote those that do.
 
 Everything is a pure function of its arguments and does not depend on the order in which members are given: members are
 ranked by their order key (source, source record id), and every tie goes to the smaller rank. Weights are fixed-point
@@ -36,6 +37,7 @@ __all__ = [
     "Cut",
     "CutBy",
     "Decision",
+    "Informations",
     "JoinStep",
     "Links",
     "Review",
@@ -46,6 +48,9 @@ __all__ = [
 
 Weights = Callable[[NDArray[np.int32], NDArray[np.int32]], NDArray[np.int64]] | NDArray[np.int64]
 """Weights of pairs of members: a function of two columns of positions, or the full symmetric matrix."""
+
+Informations = Callable[[NDArray[np.int32]], NDArray[np.int64]]
+"""What members count by what they know of their person, a whole number from 1: a function of a column of positions."""
 
 Links = tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int64]]
 """Pairs of member positions that are linked, and their weights."""
@@ -133,13 +138,15 @@ def cluster(
     vetoes: Vetoes | None = None,
     limits: Limits | None = None,
     *,
+    information: Informations | None = None,
     links: Links | None = None,
     explain: bool = True,
 ) -> Clustering:
     """Cut one component into identities.
 
     Members with equal profile digests are one point of that multiplicity and always together, unless a decision or veto
-    keeps them apart. A must decision that overrides a veto asks for a review, and so does an identity that `limits` part.
+    keeps them apart. With `information` a pair of members counts in averages as often as what both know multiplied, else once.
+    A must decision that overrides a veto asks for a review, and so does an identity that `limits` part.
     Above `max_component` profiles only links are looked at, to cut the component into parts that fit: all pairs that reach
     `link_weight`, or `links` where given. Whoever must get equal partitions gives it, or leaves it, alike; it plays no part
     in smaller components. Without `explain`, steps and cuts stay empty, and equal profiles are not weighed.
@@ -165,7 +172,7 @@ def cluster(
         size = atoms.size(point_of)
     else:
         atoms, size = gather(point_of, len(number)), len(number)
-    component = _Component(order, point_of, atoms, weights, settings, limits, explain)
+    component = _Component(order, point_of, atoms, weights, information, settings, limits, explain)
     if size <= settings.max_component:
         component.cut_part(range(len(atoms.groups)))
     else:
@@ -182,12 +189,14 @@ class _Component:
         point_of: list[int],
         atoms: Atoms,
         weights: Weights,
+        information: Informations | None,
         settings: ClusterSettings,
         limits: Limits | None,
         explain: bool,
     ) -> None:
         self.order, self.point_of, self.atoms = order, point_of, atoms
-        self.weights, self.settings, self.limits, self.explain = weights, settings, limits, explain
+        self.weights, self.information, self.settings = weights, information, settings
+        self.limits, self.explain = limits, explain
         self.limited: Counter[str] = Counter()
         self.parted: dict[int, tuple[int, Subject]] = {}
         """Of each atom of a cluster that broke a limit: that cluster, and the limit."""
@@ -211,7 +220,7 @@ class _Component:
         if len(atoms) == 1 and not (self.explain and self.atoms.joins):
             return
         entries = [self.entries(self.atoms.groups[atom]) for atom in atoms]
-        part = Part(entries, self.order, self.weigh, self.settings.link_weight, self_weights=self.explain)
+        part = Part(entries, self.order, self.weigh, self.information, self.settings.link_weight, self_weights=self.explain)
         joins: list[Join] = []
         if len(atoms) > 1:
             barriers, subjects = self.atoms.barriers(atoms)
@@ -266,7 +275,7 @@ class _Component:
             tally = Tally(limits.limits, [self._holding(atom, limits) for atom in atoms])
         weigh = limits.weights_without(gone) if gone else self.weigh
         entries = [self.entries(self.atoms.groups[atom]) for atom in atoms]
-        part = Part(entries, self.order, weigh, self.settings.link_weight, self_weights=self.explain)
+        part = Part(entries, self.order, weigh, self.information, self.settings.link_weight, self_weights=self.explain)
         for atom in atoms:
             self.cluster_of[atom] = atom
         joins = part.join(self.atoms.barriers(atoms)[0], self.settings.min_average, tally)

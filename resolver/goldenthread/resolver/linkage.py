@@ -1,10 +1,10 @@
 """Weigh the pairs of a part of a component, and join its groups by average linkage: always the two with the best average.
 
 In `link_few` and `link_many` groups are slots 0…k-1 in order of rank. `sums` holds the summed weight of all pairs between
-two groups, `states` what is known between them (two may join only in state 1: linked, and barred by nothing), `sizes` their
-numbers of members. All are consumed. Joins come back as (slot that stays, slot that goes, average), the smaller slot
-staying, so that a slot always has the rank of its group's smallest member. Of equal averages the smallest pair of slots
-is joined.
+two groups, each as often as its two members count, `states` what is known between them (two may join only in state 1: linked,
+and barred by nothing), `sizes` what their members count together. All are consumed. Joins come back as (slot that stays, slot
+that goes, average), the smaller slot staying, so that a slot always has the rank of its group's smallest member. Of equal
+averages the smallest pair of slots is joined.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ __all__ = ["Entry", "Join", "Part", "components", "link_few", "link_many"]
 
 Join = tuple[int, int, int]
 Entry = tuple[int, int, int]
-"""A profile's point, how many members of a group have it, and the smallest rank of these."""
+"""A profile's point, how many members of a group have it (or what these count), and the smallest rank of these."""
 JOINABLE, OVER_LIMIT = 1, 8
 FEW = 20  # up to this many groups plain lists are faster than arrays
 
@@ -44,7 +44,8 @@ def components(n: int, left: NDArray[np.integer], right: NDArray[np.integer]) ->
 class Part:
     """Some atoms of a component, with the weights of all pairs of their profiles.
 
-    `groups` gives the entries of each atom, smallest rank first; `position_of` the member that stands for a rank.
+    `groups` gives the entries of each atom, smallest rank first; `position_of` the member that stands for a rank. Where three
+    profiles or more meet, each of the pairs counts by what its two members know, which `information` says.
     With `self_weights` equal profiles are weighed too, which only explanations need.
     """
 
@@ -53,11 +54,12 @@ class Part:
         groups: list[list[Entry]],
         position_of: Sequence[int],
         weigh: Callable[[NDArray[np.int32], NDArray[np.int32]], NDArray[np.int64]],
+        information: Callable[[NDArray[np.int32]], NDArray[np.int64]] | None,
         link_weight: int,
         *,
         self_weights: bool,
     ) -> None:
-        self.groups, self.link_weight = groups, link_weight
+        self.link_weight = link_weight
         self.row: dict[int, int] = {}
         members: list[int] = []
         multiple: list[int] = []
@@ -73,6 +75,10 @@ class Part:
         k = len(members)
         self.few = k <= FEW and len(groups) <= FEW
         stand_ins = np.array(members, dtype=np.int32)
+        # Between two profiles there is nothing to outvote, and the average is the same whatever each counts.
+        is_asked = information is not None and (len(groups) > 2 or any(len(group) > 1 for group in groups))
+        self.count_of = information(stand_ins).tolist() if information is not None and is_asked else [1] * k
+        self.groups = [self.counted(group) for group in groups]
         if self.few:
             upper, lower = _UPPER[k]
         else:
@@ -88,6 +94,10 @@ class Part:
             self.matrix = np.zeros((k, k), dtype=np.int64)
             self.matrix[upper, lower] = weights
             self.matrix[lower, upper] = weights
+
+    def counted(self, entries: Sequence[Entry]) -> list[Entry]:
+        """Turn the numbers of members of entries into what these count."""
+        return [(point, count * self.count_of[self.row[point]], rank) for point, count, rank in entries]
 
     def join(self, barriers: Sequence[tuple[int, int, int]], min_average: int, tally: Tally | None = None) -> list[Join]:
         """Join the atoms, known by their place; a barrier is two places and a state they get beside being linked or not.
@@ -170,6 +180,7 @@ class Part:
     def average(self, left: Sequence[Entry], right: Sequence[Entry]) -> int:
         """Average the weights between two groups, rounded down."""
         weights = self.lists if self.few else self.matrix
+        left, right = self.counted(left), self.counted(right)
         total = sum(int(weights[self.row[p]][self.row[q]]) * count * other for p, count, _ in left for q, other, _ in right)
         return total // (sum(count for _, count, _ in left) * sum(count for _, count, _ in right))
 

@@ -21,11 +21,14 @@ from goldenthread.resolver.clusters import ClusterSettings, cluster, components
 from goldenthread.resolver.guards import Guards
 from goldenthread.resolver.limits import Weigh as WeighProfiles
 
-__all__ = ["Guarding", "Weigh", "component_of_rows", "cut"]
+__all__ = ["Guarding", "Inform", "Weigh", "component_of_rows", "cut"]
 
 Longs = NDArray[np.int64]
 Weigh = Callable[[NDArray[np.int32], NDArray[np.int32]], Longs]
 """Weigh pairs of distinct profiles by number."""
+
+Inform = Callable[[NDArray[np.integer]], Longs]
+"""Say what distinct profiles, by number, count by what they know."""
 
 _MOST_TOGETHER = 12
 """Profiles of a component up to which those of one size are joined together."""
@@ -82,6 +85,7 @@ def cut(
     record_ids: Sequence[str],
     sources: Sequence[str],
     weigh: Weigh,
+    inform: Inform,
     settings: ClusterSettings,
     report: Callable[[float], None],
     guarding: Guarding | None = None,
@@ -99,16 +103,18 @@ def cut(
         )
         barred = np.union1d(*found)
     if guarding is None or not len(barred):
-        return *_cut_free(groups, point_of, frame, record_ids, sources, weigh, settings, report), Counter()
+        return *_cut_free(groups, point_of, frame, record_ids, sources, weigh, inform, settings, report), Counter()
     rows = np.flatnonzero(np.isin(groups, barred))
     rows = rows[np.argsort(groups[rows], kind="stable")]
     alone = groups.copy()
     alone[rows] = groups.max() + 1 + np.arange(len(rows))
-    labels, reviews = _cut_free(alone, point_of, frame, record_ids, sources, weigh, settings, lambda share: report(share / 2))
+    labels, reviews = _cut_free(
+        alone, point_of, frame, record_ids, sources, weigh, inform, settings, lambda share: report(share / 2)
+    )
     fired: Counter[str] = Counter()
     starts = np.flatnonzero(np.diff(groups[rows], prepend=-1))
     for done, one in enumerate(np.split(rows, starts[1:]), 1):
-        first, review, counts = _cut_guarded(one, point_of, frame, record_ids, sources, weigh, settings, guarding)
+        first, review, counts = _cut_guarded(one, point_of, frame, record_ids, sources, weigh, inform, settings, guarding)
         labels[one] = labels[one[first]]
         reviews += review
         fired += counts
@@ -118,7 +124,7 @@ def cut(
 
 def _cut_guarded(
     rows: Longs, point_of: Longs, frame: Frame, record_ids: Sequence[str], sources: Sequence[str], weigh: Weigh,
-    settings: ClusterSettings, guarding: Guarding,
+    inform: Inform, settings: ClusterSettings, guarding: Guarding,
 ) -> tuple[Longs, bool, Counter[str]]:  # fmt: skip
     """Cut one component that guard rails touch; answer the place of the first row of each one's identity."""
     points = point_of[rows].astype(np.int32)
@@ -130,7 +136,10 @@ def _cut_guarded(
     times = [0] * len(rows) if guarding.observed_at is None else guarding.observed_at[rows].tolist()
     limits = guarding.guards.held_to(profiles, times, guarding.weigh_profiles)
     digests = [digest_of[point] for point in points.tolist()]
-    cutting = cluster(keys, digests, lambda i, j: weigh(points[i], points[j]), (), settings, vetoes, limits, explain=False)
+    cutting = cluster(
+        keys, digests, lambda i, j: weigh(points[i], points[j]), (), settings, vetoes, limits,
+        information=lambda i: inform(points[i]), explain=False,
+    )  # fmt: skip
     _, first, inverse = np.unique(cutting.labels, return_index=True, return_inverse=True)
     fired = cutting.limited if vetoes is None else cutting.limited + vetoes.fired()
     return first[inverse], cutting.needs_review, fired
@@ -143,6 +152,7 @@ def _cut_free(
     record_ids: Sequence[str],
     sources: Sequence[str],
     weigh: Weigh,
+    inform: Inform,
     settings: ClusterSettings,
     report: Callable[[float], None],
 ) -> tuple[Longs, int]:
@@ -163,10 +173,10 @@ def _cut_free(
                 step = max(1, _BATCH // (size * size))
                 for at in range(0, len(chosen), step):
                     part = chosen[at : at + step]
-                    label[part] = np.take_along_axis(part, _join(members, part, weigh, settings), axis=1)
+                    label[part] = np.take_along_axis(part, _join(members, part, weigh, inform, settings), axis=1)
             else:
                 for one in chosen:
-                    labels, review = _cut_large(members, one, weigh, settings)
+                    labels, review = _cut_large(members, one, weigh, inform, settings)
                     label[one] = one[labels]
                     reviews += review
             done += chosen.size
@@ -217,7 +227,7 @@ def _ranks(texts: Sequence[str], rows: Longs) -> Longs:
     return rank[codes]
 
 
-def _join(members: _Members, part: Longs, weigh: Weigh, settings: ClusterSettings) -> Longs:
+def _join(members: _Members, part: Longs, weigh: Weigh, inform: Inform, settings: ClusterSettings) -> Longs:
     """Join components of equal size by average linkage; answer the slot, by rank, of the first member each is joined to.
 
     The same as `linkage.link_few` on each: the two groups with the best average join, of equal averages the smallest slots.
@@ -227,6 +237,8 @@ def _join(members: _Members, part: Longs, weigh: Weigh, settings: ClusterSetting
     points = members.point[part].astype(np.int32)
     weights = weigh(points[:, upper].ravel(), points[:, lower].ravel()).reshape(many, -1)
     sizes = members.count[part]
+    if k > 2:
+        sizes *= inform(points.ravel()).reshape(many, k)
     sums = np.zeros((many, k, k), np.int64)
     sums[:, upper, lower] = weights
     linked = np.zeros((many, k, k), np.bool_)
@@ -259,7 +271,7 @@ def _join(members: _Members, part: Longs, weigh: Weigh, settings: ClusterSetting
     return stays_of
 
 
-def _cut_large(members: _Members, one: Longs, weigh: Weigh, settings: ClusterSettings) -> tuple[Longs, bool]:
+def _cut_large(members: _Members, one: Longs, weigh: Weigh, inform: Inform, settings: ClusterSettings) -> tuple[Longs, bool]:
     """Cut one component, whose members are in order of rank; answer the place of the first member of each one's identity."""
     points = members.point[one].astype(np.int32)
     # Each row counts; ranks stand in for order keys, and places for profiles, which is all that cutting looks at.
@@ -267,7 +279,9 @@ def _cut_large(members: _Members, one: Longs, weigh: Weigh, settings: ClusterSet
     keys = [("", f"{i:09d}") for i in place.tolist()]
     digests = [i.to_bytes(4, "big") for i in place.tolist()]
     at = points[place]
-    cutting = cluster(keys, digests, lambda i, j: weigh(at[i], at[j]), (), settings, explain=False)
+    cutting = cluster(
+        keys, digests, lambda i, j: weigh(at[i], at[j]), (), settings, information=lambda i: inform(at[i]), explain=False
+    )
     labels = np.asarray(cutting.labels)
     _, first = np.unique(labels, return_index=True)
     return place[first][labels[np.searchsorted(place, np.arange(len(one)))]], cutting.needs_review

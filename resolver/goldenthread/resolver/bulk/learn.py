@@ -16,7 +16,7 @@ from goldenthread.resolver.blocking import PARTS, BlockingRule
 from goldenthread.resolver.bulk.frame import Feature as Values
 from goldenthread.resolver.bulk.frame import Frame
 from goldenthread.resolver.bulk.guarded import Apart
-from goldenthread.resolver.bulk.levels import ColumnLevels, feature_of, levels_of
+from goldenthread.resolver.bulk.levels import ColumnLevels, feature_of, known_of, levels_of
 from goldenthread.resolver.bulk.packed import packed_pairs, united
 from goldenthread.resolver.bulk.pairs import (
     Block,
@@ -125,6 +125,9 @@ class _Compared(Struct):
     @property
     def features(self) -> list[Feature]:
         return [column.feature for column in self.columns]
+
+    def known(self) -> NDArray[np.bool_]:
+        return known_of([column.levels for column in self.columns], slice(None))
 
     def levels(self, left: NDArray[np.int32], right: NDArray[np.int32]) -> NDArray[np.int8]:
         return levels_of([column.levels for column in self.columns], left, right)

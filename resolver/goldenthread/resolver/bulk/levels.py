@@ -21,7 +21,7 @@ from goldenthread.resolver.bulk.threads import together
 from goldenthread.resolver.comparisons import MISSING, BirthDate, Category, Comparison, Email, Name, Phone, Text, WholeName
 from goldenthread.resolver.scoring.frequencies import Lookup
 
-__all__ = ["ColumnLevels", "FrameLevels", "levels_of"]
+__all__ = ["ColumnLevels", "FrameLevels", "known_of", "levels_of"]
 
 F = TypeVar("F", bound=Hashable)
 Levels = NDArray[np.int8]
@@ -178,6 +178,10 @@ class FrameLevels:
         """Compare pairs of rows; shape (pairs, comparisons)."""
         return levels_of(self.columns, left, right)
 
+    def known(self, rows: NDArray[np.integer]) -> NDArray[np.bool_]:
+        """Say which comparisons rows have something for; shape (rows, comparisons)."""
+        return known_of(self.columns, rows)
+
 
 def levels_of(columns: Sequence[ColumnLevels], left: NDArray[np.integer], right: NDArray[np.integer]) -> Levels:  # type: ignore[type-arg]  # of any values
     """Compare pairs of rows by several comparisons, side by side when there are many; shape (pairs, comparisons)."""
@@ -192,6 +196,11 @@ def levels_of(columns: Sequence[ColumnLevels], left: NDArray[np.integer], right:
     else:
         together(partial(write, k) for k in range(len(columns)))
     return out
+
+
+def known_of(columns: Sequence[ColumnLevels], rows: NDArray[np.integer] | slice) -> NDArray[np.bool_]:  # type: ignore[type-arg]  # of any values
+    """Say which of several comparisons rows have something for; shape (rows, comparisons)."""
+    return np.stack([column.feature.codes[rows] > 0 for column in columns], axis=1)
 
 
 _AS_RARE_AS_IT_IS = frozenset({Name, BirthDate, Email, Phone, Text, Category})

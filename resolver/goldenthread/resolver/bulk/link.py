@@ -235,7 +235,7 @@ def link_read(
     report("cluster", 0.0)
     groups = component_of_rows(point_of, distinct.rows, links.left, links.right, links.keyed, scorer.weigh, model.link_weight)
     labels, reviews, fired = cut(
-        groups, point_of, distinct, read.record_ids, read.sources, scorer.weigh, model.cluster_settings,
+        groups, point_of, distinct, read.record_ids, read.sources, scorer.weigh, scorer.information, model.cluster_settings,
         lambda share: report("cluster", share), Guarding(guards, Scorer(model).weights, read.observed_at),
     )  # fmt: skip
     large = too_large(guards.rails, labels, point_of)

@@ -40,6 +40,10 @@ class ColumnScorer:
             out[part] = self.weigh_levels(self._levels.levels(left[part], right[part]))
         return out
 
+    def information(self, rows: NDArray[np.integer]) -> NDArray[np.int64]:
+        """Say what rows of the frame count by what they know of their persons, exactly as its Scorer does."""
+        return self._scorer.information_of(self._levels.known(rows))
+
     def weigh_levels(self, levels: NDArray[np.int8]) -> NDArray[np.int64]:
         """Weigh pairs by their levels, each pattern of levels once."""
         pattern = pack([(levels[:, k], size) for k, size in enumerate(self._sizes)], len(levels))

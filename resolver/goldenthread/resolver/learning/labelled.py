@@ -24,6 +24,7 @@ from goldenthread.resolver.learning.self_training import (
     probabilities,
     refined,
     sample_pool,
+    what_counts,
 )
 from goldenthread.resolver.scoring.model import WEIGHT_SCALE
 from goldenthread.resolver.scoring.refinement import Interaction, Refinement
@@ -109,7 +110,8 @@ def learn_with_labels(table: Comparable, lesson: Lesson, labels: Labels, seed: i
     pool = sample_pool(table, *_candidates(table, lesson), seed)
     link_weight, min_average, expected = learned.link_weight, learned.min_average, 0.0
     if len(pool.own):
-        chosen = choose_operating_point(pool, _weigh(learned, pool.own), _weigh(learned, pool.outside))
+        weights = (_weigh(learned, pool.own), _weigh(learned, pool.outside))
+        chosen = choose_operating_point(pool, *weights, what_counts(table, learned.tables))
         link_weight, min_average, expected = chosen[:3]
     learned = msgspec.structs.replace(learned, link_weight=link_weight, min_average=min_average)
     metrics = Metrics(

@@ -44,6 +44,10 @@ class Comparable(Protocol):
         """The larger profile of each candidate pair."""
         ...
 
+    def known(self) -> NDArray[np.bool_]:
+        """Say which features each profile has something for; shape (profiles, features)."""
+        ...
+
     def levels(self, left: NDArray[np.int32], right: NDArray[np.int32]) -> NDArray[np.int8]:
         """Compare any pairs of profiles; shape (pairs, features)."""
         ...

@@ -15,6 +15,7 @@ from goldenthread.resolver.learning.em import patterns
 from goldenthread.resolver.learning.groups import Sample, groups_at, join_all, sample_components, through_others
 from goldenthread.resolver.learning.refine import LN2, fit_correction, in_fixed_point
 from goldenthread.resolver.learning.seen import Comparable
+from goldenthread.resolver.scoring.information import Information
 from goldenthread.resolver.scoring.model import WEIGHT_SCALE
 from goldenthread.resolver.scoring.refinement import Refinement, Refiner
 from goldenthread.resolver.scoring.scorer import weigh_by_classes
@@ -28,6 +29,7 @@ __all__ = [
     "collective",
     "sample_pool",
     "self_train",
+    "what_counts",
 ]
 
 Floats = NDArray[np.float64]
@@ -107,7 +109,7 @@ def self_train(table: Comparable, levels: NDArray[np.int8], priors: tuple[int, .
     if not len(own):
         return plain
     own_weights = weigh_by_classes(own, priors, tables)
-    before = groups_at(n, join_all(sample, own_weights, table.counts, LINK_WEIGHT), MIN_AVERAGE)
+    before = groups_at(n, join_all(sample, own_weights, what_counts(table, tables), LINK_WEIGHT), MIN_AVERAGE)
     together = before[sample.left] == before[sample.right]
     if together.sum() < _LEAST_MATCHES:
         return plain
@@ -122,16 +124,24 @@ def self_train(table: Comparable, levels: NDArray[np.int8], priors: tuple[int, .
     scaled = [tuple(tuple(round(p * correction.scale) for p in row) for row in rows) for rows in tables]
     refinement = in_fixed_point(correction)
     new = [refined(some, scaled_priors, scaled, refinement) for some in (own, pool.outside)]
-    link_weight, min_average, expected, after = choose_operating_point(pool, new[0], new[1])
+    link_weight, min_average, expected, after = choose_operating_point(pool, new[0], new[1], what_counts(table, scaled))
     if _agreement(together, after[sample.left] == after[sample.right]) < _LEAST_AGREEMENT:
         return plain
     return SelfTrained(scaled_priors, scaled, refinement, link_weight, min_average, expected)
 
 
-def choose_operating_point(pool: Pool, own: Weights, outside: Weights) -> tuple[int, int, float, NDArray[np.int64]]:
+def what_counts(table: Comparable, tables: Tables) -> NDArray[np.int64]:
+    """Say what the records of each profile count in averages, by what they know under the tables of the latent classes."""
+    return table.counts * Information(tables, WEIGHT_SCALE).of(table.known())
+
+
+def choose_operating_point(
+    pool: Pool, own: Weights, outside: Weights, counting: NDArray[np.int64]
+) -> tuple[int, int, float, NDArray[np.int64]]:
     """Choose the link weight and least average whose groups have the best expected F1; answer them, that F1, and the groups.
 
-    `own` are the weights of the pairs within the components, `outside` of those that lead out of them.
+    `own` are the weights of the pairs within the components, `outside` of those that lead out of them; `counting` says what
+    each profile counts in averages.
     """
     table, sample, kept, counts = pool.table, pool.sample, pool.kept, pool.table.counts
     equal = counts[sample.chosen]
@@ -144,7 +154,7 @@ def choose_operating_point(pool: Pool, own: Weights, outside: Weights) -> tuple[
     doubt = float((probable * (1.0 - probable)) @ records**2) ** 0.5 / max(possible, 1.0)
     found: list[tuple[float, float, int, int]] = []
     for link_weight in _LINK_WEIGHTS:
-        joins = join_all(sample, own, counts, link_weight)
+        joins = join_all(sample, own, counting, link_weight)
         for min_average in _MIN_AVERAGES:
             groups = groups_at(table.profiles, joins, min_average)
             same = groups[sample.left] == groups[sample.right]
@@ -153,7 +163,7 @@ def choose_operating_point(pool: Pool, own: Weights, outside: Weights) -> tuple[
             found.append((2.0 * right / max(claimed + possible, 1.0), far, link_weight, min_average))
     best = max(found)[0]
     f1, _, link_weight, min_average = min((f for f in found if f[0] >= best - doubt), key=lambda f: (f[1], -f[0], f[2]))
-    groups = groups_at(table.profiles, join_all(sample, own, counts, link_weight), min_average)
+    groups = groups_at(table.profiles, join_all(sample, own, counting, link_weight), min_average)
     return link_weight, min_average, f1, groups
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from goldenthread.resolver.comparisons import MISSING
 from goldenthread.resolver.normalise import Profile
 from goldenthread.resolver.scoring.coded import NONE, SEVERAL, CodedProfiles
+from goldenthread.resolver.scoring.information import Information
 from goldenthread.resolver.scoring.model import CLASSES, WEIGHT_SCALE, AnyComparison, MatchModel
 from goldenthread.resolver.scoring.refinement import CALIBRATION, Refiner
 
@@ -99,6 +100,7 @@ class Scorer:
         self._tables = [spec.tables for spec in model.comparisons]
         self._priors, self._by_level = _with_refinement(model)
         self._refiner = None if model.refinement is UNSET else Refiner(model.refinement)
+        self._information = Information(self._tables, WEIGHT_SCALE)
         self._features: dict[Profile, list[tuple[object, ...]]] = {}
         self._coded = CodedProfiles(self.comparisons, _CODED)
         self._coding = Lock()
@@ -171,6 +173,14 @@ class Scorer:
         """Weigh pairs by their levels, of shape (pairs, comparisons): what every path to a weight ends in."""
         weights = weigh_by_classes(levels, self.model.priors, self._tables)
         return weights if self._refiner is None else self._refiner.refine_many(levels, weights)
+
+    def information(self, profiles: Sequence[Profile]) -> NDArray[np.int64]:
+        """Say what records count by what they know of their persons; of shape (profiles,)."""
+        return self.information_of(np.array([[bool(v) for v in self._features_of(p)] for p in profiles], np.bool_))
+
+    def information_of(self, known: NDArray[np.bool_]) -> NDArray[np.int64]:
+        """Say the same by which comparisons each has something for, of shape (profiles, comparisons)."""
+        return self._information.of(known)
 
     def levels(self, a: Profile, b: Profile) -> tuple[int, ...]:
         """Tell the level of every comparison of one pair."""

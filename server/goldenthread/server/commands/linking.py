@@ -405,6 +405,7 @@ def cut_part(
         tenant.clustering,
         vetoes,
         _limits_of(tenant, part),
+        information=lambda at: tenant.scorer.information([part.members[i].profile for i in at.tolist()]),
         explain=explain,
     )
 

@@ -354,6 +354,9 @@ def _cut(parts: Sequence[pa.RecordBatch], scorer: Scorer, guards: Guards) -> pa.
         def weigh(i: NDArray[np.int32], j: NDArray[np.int32], members: Sequence[Profile] = members) -> Longs:
             return scorer.weights(members, i, j)
 
+        def inform(i: NDArray[np.int32], members: Sequence[Profile] = members) -> Longs:
+            return scorer.information([members[at] for at in i.tolist()])
+
         vetoes = guards.vetoes((sources[r], profile) for r, profile in zip(rows, members, strict=True))
         limits = guards.held_to(members, times[start:end], scorer.weights)
         cutting = cluster(
@@ -364,6 +367,7 @@ def _cut(parts: Sequence[pa.RecordBatch], scorer: Scorer, guards: Guards) -> pa.
             scorer.model.cluster_settings,
             vetoes,
             limits,
+            information=inform,
             explain=False,
         )
         if vetoes is not None or limits is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import urllib.request
 from collections.abc import Iterator
 
@@ -9,7 +10,7 @@ import pytest
 from wire.conftest import StartServer
 from wire.serving import RunningServer
 
-from goldenthread.client import Client, Event, EventType, Following, Record, SourceKey
+from goldenthread.client import Client, Event, EventType, Following, JobState, Record, SourceKey, survivorship_rules
 from goldenthread.client.errors import CursorTooOld
 
 ANN = {"name": "Ann Zuse", "email": "ann@example.org", "phone": "+1 212 555 0100"}
@@ -84,6 +85,34 @@ def test_a_pin_that_comes_or_goes_is_told(client: Client) -> None:
 def golden(client: Client, identity: str, attribute: str) -> str:
     found = client.get_golden_record(identity).golden_record
     return next(one.values[0].value.text for one in found.attributes if one.attribute == attribute)
+
+
+def test_what_other_survivorship_rules_change_is_told_of_every_identity_once(client: Client) -> None:
+    put = [client.upsert_record(Record("crm", "1", {**ANN, "city": "Ghent"}))]
+    put.append(client.upsert_record(Record("shop", "1", {**ANN, "city": "Namur"})))
+    client.upsert_record(Record("shop", "2", {"name": "Bob Jones", "email": "bob@example.org", "city": "Liège"}))
+    trusted = "crm" if golden(client, put[0].identity, "city") == "Namur" else "shop"
+    rules = {
+        "rules": [{"name": "r", "attributes": ["city"], "criteria": ["source_trust"]}],
+        "trust": [{"source": trusted, "trust": 90}],
+    }
+
+    answer = client.update_survivorship_rules(survivorship_rules(rules))
+    job = client.wait_job(answer.job.name, timeout_seconds=60)
+
+    told = [event for event in client.list_events() if event.type == CHANGED and event.revision > answer.revision]
+    assert job.state == JobState.JOB_STATE_SUCCEEDED
+    assert [(event.identity, list(event.fields)) for event in told] == [(put[1].identity, ["city"])]
+    assert json.loads(job.result) == {"identities": 2, "changed": 1}
+
+
+def test_rules_that_nobody_hears_of_are_not_compared(server: RunningServer) -> None:
+    with server.client() as client:
+        client.upsert_record(Record("crm", "1", ANN))
+
+        job = client.wait_job(client.update_survivorship_rules(survivorship_rules({})).job.name, timeout_seconds=60)
+
+        assert json.loads(job.result) == {"identities": 0, "changed": 0}
 
 
 def test_a_deletion_tells_what_it_changes_in_its_own_commit(client: Client) -> None:

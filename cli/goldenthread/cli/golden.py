@@ -139,6 +139,7 @@ def update_rules(
     file: Annotated[Path, typer.Argument(help="YAML file, as rules --out writes it.", show_default=False)],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say how many golden records would change.")] = False,
     sample: Annotated[int, typer.Option("--sample", help="Identities that --dry-run looks at.", min=1, max=5000)] = 500,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait until subscribers were told what changes.")] = False,
     json: JsonOption = False,
     server: ServerOption = DEFAULT_SERVER,
     token: TokenOption = "",
@@ -155,11 +156,17 @@ def update_rules(
       goldenthread golden update-rules rules.yaml
     """
     from goldenthread.cli import output
+    from goldenthread.cli.errors import UsageError
+    from goldenthread.cli.jobs import follow
     from goldenthread.client import to_dict
 
+    if dry_run and wait:
+        raise UsageError("--dry-run changes nothing that could be waited for.", "Leave out --wait.")
     wanted = _read_rules(file)
     with connect(server, token, tenant, tls_ca, data) as client:
         answer = client.update_survivorship_rules(wanted, validate_only=dry_run, sample=sample)
+        if wait:
+            answer.job.CopyFrom(follow(client, answer.job.name))
     if json:
         output.print_json(to_dict(answer))
     elif dry_run:
@@ -168,7 +175,7 @@ def update_rules(
             rows = sorted(answer.changed_by_attribute.items(), key=lambda row: (-row[1], row[0]))
             output.show(output.table("", ["attribute", "changed"], [[n, f"{c:,}"] for n, c in rows], numbers=["changed"]))
     else:
-        output.show(f"The rules hold from revision {answer.revision}.")
+        output.show(f"The rules hold from revision {answer.revision}; {answer.job.name} tells subscribers what they change.")
 
 
 def _read_rules(file: Path) -> SurvivorshipRules:

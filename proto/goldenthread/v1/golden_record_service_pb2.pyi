@@ -4,6 +4,7 @@ isort:skip_file
 """
 
 from collections import abc as _abc
+from goldenthread.v1 import job_service_pb2 as _job_service_pb2
 from goldenthread.v1 import record_pb2 as _record_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -810,6 +811,7 @@ class UpdateSurvivorshipRulesResponse(_message.Message):
     SAMPLED_FIELD_NUMBER: _builtins.int
     CHANGED_FIELD_NUMBER: _builtins.int
     CHANGED_BY_ATTRIBUTE_FIELD_NUMBER: _builtins.int
+    JOB_FIELD_NUMBER: _builtins.int
     revision: _builtins.int
     """Revision of the change; with validate_only, the one looked at."""
     sampled: _builtins.int
@@ -824,6 +826,10 @@ class UpdateSurvivorshipRulesResponse(_message.Message):
     def changed_by_attribute(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
         """With validate_only: how many of them would have another value, by attribute."""
 
+    @_builtins.property
+    def job(self) -> _job_service_pb2.Job:
+        """The job that tells subscribers which golden values changed; not set with `validate_only`."""
+
     def __init__(
         self,
         *,
@@ -832,10 +838,11 @@ class UpdateSurvivorshipRulesResponse(_message.Message):
         sampled: _builtins.int = ...,
         changed: _builtins.int = ...,
         changed_by_attribute: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
+        job: _job_service_pb2.Job | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["survivorship_rules", b"survivorship_rules"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["job", b"job", "survivorship_rules", b"survivorship_rules"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["changed", b"changed", "changed_by_attribute", b"changed_by_attribute", "revision", b"revision", "sampled", b"sampled", "survivorship_rules", b"survivorship_rules"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changed", b"changed", "changed_by_attribute", b"changed_by_attribute", "job", b"job", "revision", b"revision", "sampled", b"sampled", "survivorship_rules", b"survivorship_rules"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

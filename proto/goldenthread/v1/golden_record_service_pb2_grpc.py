@@ -110,6 +110,7 @@ class GoldenRecordServiceServicer:
 
     def UpdateSurvivorshipRules(self, request, context):
         """Replaces the tenant's survivorship rules, or says how many golden records of a sample would change.
+        They hold at once; a job then tells subscribers, in events, whose golden values they changed.
         Golden records read as of an earlier revision follow the rules of that revision.
 
         Errors: NOT_FOUND, INVALID_FIELD, REQUEST_ID_REUSED, STORE_UNAVAILABLE.

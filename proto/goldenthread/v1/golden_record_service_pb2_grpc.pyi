@@ -61,6 +61,7 @@ class GoldenRecordServiceStub:
     """
     UpdateSurvivorshipRules: _grpc.UnaryUnaryMultiCallable[_golden_record_service_pb2.UpdateSurvivorshipRulesRequest, _golden_record_service_pb2.UpdateSurvivorshipRulesResponse]
     """Replaces the tenant's survivorship rules, or says how many golden records of a sample would change.
+    They hold at once; a job then tells subscribers, in events, whose golden values they changed.
     Golden records read as of an earlier revision follow the rules of that revision.
 
     Errors: NOT_FOUND, INVALID_FIELD, REQUEST_ID_REUSED, STORE_UNAVAILABLE.
@@ -99,6 +100,7 @@ class GoldenRecordServiceAsyncStub(GoldenRecordServiceStub):
     """
     UpdateSurvivorshipRules: _aio.UnaryUnaryMultiCallable[_golden_record_service_pb2.UpdateSurvivorshipRulesRequest, _golden_record_service_pb2.UpdateSurvivorshipRulesResponse]  # type: ignore[assignment]
     """Replaces the tenant's survivorship rules, or says how many golden records of a sample would change.
+    They hold at once; a job then tells subscribers, in events, whose golden values they changed.
     Golden records read as of an earlier revision follow the rules of that revision.
 
     Errors: NOT_FOUND, INVALID_FIELD, REQUEST_ID_REUSED, STORE_UNAVAILABLE.
@@ -164,6 +166,7 @@ class GoldenRecordServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_golden_record_service_pb2.UpdateSurvivorshipRulesResponse, _abc.Awaitable[_golden_record_service_pb2.UpdateSurvivorshipRulesResponse]]:
         """Replaces the tenant's survivorship rules, or says how many golden records of a sample would change.
+        They hold at once; a job then tells subscribers, in events, whose golden values they changed.
         Golden records read as of an earlier revision follow the rules of that revision.
 
         Errors: NOT_FOUND, INVALID_FIELD, REQUEST_ID_REUSED, STORE_UNAVAILABLE.

@@ -6,24 +6,17 @@ from collections import Counter
 from collections.abc import Sequence
 
 import msgspec
-from msgspec import Struct
 
 from goldenthread.graph.model import DataModel, Node
 from goldenthread.graph.store import ChangeSet, Reader, Transaction
 from goldenthread.resolver.golden import SurvivorshipRules
 from goldenthread.server.commands.artefacts import artefact_root, open_artefact, put_artefact
-from goldenthread.server.commands.engine import Engine
-from goldenthread.server.commands.idempotency import Request, once
 from goldenthread.server.commands.tenants import Tenant
 from goldenthread.server.errors import InvalidField
 
-__all__ = ["check_rules", "read_rules", "update_rules"]
+__all__ = ["check_rules", "put_rules", "read_rules"]
 
 _RULES = "survivorship-rules"
-
-
-class _Updated(Struct, frozen=True):
-    revision: int
 
 
 async def read_rules(reader: Reader, tenant: Tenant) -> tuple[SurvivorshipRules, int]:
@@ -72,23 +65,14 @@ def _check_once(names: Sequence[str], field: str) -> None:
         raise InvalidField(field, f"names {twice[0]} twice")
 
 
-async def update_rules(engine: Engine, tenant: Tenant, wanted: SurvivorshipRules, request: Request) -> int:
-    """Replace the tenant's rules; return the revision at which they hold.
+async def put_rules(transaction: Transaction, tenant: Tenant, wanted: SurvivorshipRules, changes: ChangeSet) -> bytes:
+    """Have a change set replace the tenant's rules; return the id of their new version.
 
     Raises:
         InvalidField: the rules do not fit each other or the data model.
     """
     check_rules(wanted, tenant.data_model)
-
-    async def work(transaction: Transaction, at: int) -> _Updated:
-        async def change() -> tuple[ChangeSet, _Updated]:
-            root = artefact_root(tenant.vault, _RULES)
-            await transaction.lock([root])
-            changes = ChangeSet()
-            former = await transaction.artefact(root)
-            await put_artefact(changes, tenant.vault, _RULES, former, msgspec.json.encode(wanted))
-            return changes, _Updated(transaction.revision.number + 1)
-
-        return await once(transaction, tenant, request, at, _Updated, change)
-
-    return (await engine.write(tenant, work)).revision
+    root = artefact_root(tenant.vault, _RULES)
+    await transaction.lock([root])
+    former = await transaction.artefact(root)
+    return await put_artefact(changes, tenant.vault, _RULES, former, msgspec.json.encode(wanted))

@@ -5,6 +5,7 @@ before somebody subscribes. Instead a tenant's events are followed, and every id
 and after it. What is found and how far this has come are one transaction: a crash loses and repeats nothing.
 A deletion takes away what the past is compared by. So it tells itself what it changes, in its own commit, and leaves a mark on
 the identity, from which on it is compared.
+Other survivorship rules touch every identity without a commit of their records: a job tells those (see `jobs.telling`).
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from goldenthread.server.events.cursors import GOLDEN_ID, Cursor, cursors, put_c
 from goldenthread.server.events.outbox import EventType, Outbox, pack_fields, restated_identities, unfold, unpack, with_fields
 from goldenthread.server.events.position import Position
 
-__all__ = ["GoldenPass", "tell_deletion", "tell_golden_changes"]
+__all__ = ["GoldenPass", "changed_between", "is_anybody_told", "tell_deletion", "tell_golden_changes"]
 
 _COMMITS_AT_ONCE: Final = 256
 _UNKEPT_REVISIONS: Final = 1_000
@@ -103,6 +104,23 @@ async def tell_deletion(engine: Engine, tenant: Tenant, transaction: Transaction
         values = _compared(values, await _values_at(engine, tenant, revision, [identity]), {identity: changed})
     _compared(values, await _values(transaction, tenant, None, [replace(stored, records=left)]), {identity: changed})
     changes.events = with_fields(changes.events, {identity: sorted(changed)})
+
+
+async def is_anybody_told(reader: Reader, revision: int) -> bool:
+    """Whether somebody had subscribed by a revision, who is to hear what changed at it."""
+    first = await _first_subscribed(reader)
+    return first is not None and first <= revision
+
+
+async def changed_between(
+    engine: Engine, tenant: Tenant, before: int, after: int, identities: Sequence[bytes]
+) -> dict[bytes, list[str]]:
+    """Name the attributes whose golden values differ between two revisions, of identities that had records at both."""
+    changed: dict[bytes, set[str]] = defaultdict(set)
+    _compared(
+        await _values_at(engine, tenant, before, identities), await _values_at(engine, tenant, after, identities), changed
+    )
+    return {identity: sorted(fields) for identity, fields in changed.items() if fields}
 
 
 async def _first_subscribed(reader: Reader) -> int | None:

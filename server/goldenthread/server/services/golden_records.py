@@ -13,11 +13,13 @@ from goldenthread.server.commands.export_golden import Export, export_golden
 from goldenthread.server.commands.golden_record import get_golden_record, get_golden_records
 from goldenthread.server.commands.ids import parse_name
 from goldenthread.server.commands.preview_survivorship import preview_rules
-from goldenthread.server.commands.survivorship import read_rules, update_rules
+from goldenthread.server.commands.survivorship import read_rules
 from goldenthread.server.commands.tenants import Tenant
 from goldenthread.server.errors import NotFound
+from goldenthread.server.jobs.telling import update_rules
 from goldenthread.server.services.callers import calling_tenant, check_parent, request_of
 from goldenthread.server.services.edge import check
+from goldenthread.server.services.jobs import job_to
 from goldenthread.server.services.survivorship import golden_to, rules_of, rules_to
 from goldenthread.server.services.translate import moment_of
 from goldenthread.server.sight import RoleSight
@@ -134,8 +136,11 @@ class GoldenRecordService(golden_record_service_pb2_grpc.GoldenRecordServiceServ
                 changed=effect.changed,
                 changed_by_attribute=effect.by_attribute,
             )
-        revision = await update_rules(self._engine, tenant, wanted, request_of(request, request.request_id))
-        return pb.UpdateSurvivorshipRulesResponse(survivorship_rules=rules_to(tenant, wanted), revision=revision)
+        asked = request_of(request, request.request_id)
+        revision, view = await update_rules(self._engine, tenant, wanted, current_caller().subject, asked)
+        return pb.UpdateSurvivorshipRulesResponse(
+            survivorship_rules=rules_to(tenant, wanted), revision=revision, job=job_to(tenant, view)
+        )
 
 
 def _identity_of(tenant: Tenant, name: str, field: str) -> bytes:

@@ -260,6 +260,22 @@ def test_labels_are_the_same_without_explanations(world: tuple[NDArray[np.int64]
     assert not bare.cuts
 
 
+@given(st.integers(21, 60), st.integers(-2, 1), st.booleans(), st.integers(0, 2**32 - 1))
+@settings(max_examples=60)
+def test_labels_of_many_profiles_are_the_same_without_explanations(k: int, low: int, is_decided: bool, seed: int) -> None:
+    random = np.random.default_rng(seed)
+    table = np.triu(np.where(random.random((k, k)) < 0.1, 3, random.integers(low, 3, (k, k))), 1) * BIT
+    point = random.permutation(np.append(np.arange(k), random.integers(0, k, k)))
+    weights = (table + table.T)[point][:, point]
+    profiles = [int(one).to_bytes(8, "big") for one in point]
+    apart = [Decision(1, False, (0,), (len(point) - 1,))] if is_decided else []
+    roomy = ClusterSettings(SETTINGS.link_weight, SETTINGS.min_average, 1000)
+
+    bare = cluster(keys(len(point)), profiles, weights, apart, roomy, explain=False)
+
+    assert bare.labels == cluster(keys(len(point)), profiles, weights, apart, roomy).labels
+
+
 @given(st.integers(2, 60), st.integers(0, 2**32 - 1), st.integers(1, 6))
 @settings(max_examples=60)
 def test_arrays_and_lists_join_alike(k: int, seed: int, spread: int) -> None:

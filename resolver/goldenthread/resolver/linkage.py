@@ -46,7 +46,8 @@ class Part:
 
     `groups` gives the entries of each atom, smallest rank first; `position_of` the member that stands for a rank. Where three
     profiles or more meet, each of the pairs counts by what its two members know, which `information` says.
-    With `self_weights` equal profiles are weighed too, which only explanations need.
+    With `self_weights` equal profiles are weighed too, which only explanations need; without, of joins nothing but what they
+    come to is right.
     """
 
     def __init__(
@@ -59,7 +60,7 @@ class Part:
         *,
         self_weights: bool,
     ) -> None:
-        self.link_weight = link_weight
+        self.link_weight, self.in_steps = link_weight, self_weights
         self.row: dict[int, int] = {}
         members: list[int] = []
         multiple: list[int] = []
@@ -159,6 +160,9 @@ class Part:
             if len(places) > 1:
                 grid = np.ix_(places, places)
                 own = tally.some(places.tolist()) if tally is not None else None
+                if own is None and not self.in_steps and _all_join(sums[grid], states[grid], sizes[places], min_average):
+                    joins += [(int(places[0]), int(place), min_average) for place in places[1:]]
+                    continue
                 if len(places) <= FEW:
                     few = link_few(sums[grid].tolist(), states[grid].tolist(), sizes[places].tolist(), min_average, own)
                 else:
@@ -192,6 +196,16 @@ class Part:
         weights = self.matrix[np.ix_([self.row[p] for p, _, _ in left], [self.row[q] for q, _, _ in right])]
         i, j = divmod(int(weights.argmax()), len(right))
         return int(weights[i, j]), left[i][2], right[j][2]
+
+
+def _all_join(sums: NDArray[np.int64], states: NDArray[np.uint8], sizes: NDArray[np.int64], min_average: int) -> bool:
+    """Whether groups that links connect are sure to become one: nothing bars any two, and all averages are high enough.
+
+    The average between two unions of groups is a mean of those between the groups, so it is high enough as well.
+    """
+    enough = sums >= min_average * sizes[:, None] * sizes
+    np.fill_diagonal(enough, val=True)
+    return bool(enough.all()) and int(states.max()) <= JOINABLE
 
 
 def link_few(

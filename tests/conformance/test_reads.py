@@ -223,6 +223,91 @@ async def test_must_links_join_and_cannot_links_do_not(world: World) -> None:
     assert {node.id for node in decisions} == {world.id("join"), world.id("part")}
 
 
+async def test_an_outline_holds_whole_identities_and_those_disputed_or_bound_with_them(world: World) -> None:
+    await world.put(
+        *(world.record(name, identity="i") for name in "ab"),
+        *(world.record(name, identity="j") for name in "cd"),
+        *(world.record(name, identity="k") for name in "ef"),
+        world.record("gone", tombstone=1),
+        world.record("stranger"),
+        world.matches("a", "stranger", 9),
+        world.edges(EdgeKind.DISPUTED, "c", "b", weight=7),
+        world.nodes(NodeKind.DECISION, "join"),
+        world.edges(EdgeKind.MUST_LINK, "d", "join", weight=0),
+        world.edges(EdgeKind.MUST_LINK, "gone", "join", weight=1),
+    )
+
+    async with world.reader() as reader:
+        outlines = await reader.outlines([world.id(name) for name in ("a", "e", "nobody")])
+
+    assert sorted(len(outline.versions) for outline in outlines) == [2, 5]
+    outline = max(outlines, key=lambda outline: len(outline.versions))
+    assert outline.versions == {world.id(name): world.id(f"{name}/1") for name in ("a", "b", "c", "d", "gone")}
+    assert outline.identity_of == {
+        **{world.id(name): world.id("i") for name in "ab"},
+        **{world.id(name): world.id("j") for name in "cd"},
+    }
+    assert [(e.kind, e.source, e.target, e.weight) for e in outline.disputed] == [
+        (EdgeKind.DISPUTED, world.id("c"), world.id("b"), 7)
+    ]
+    assert {(e.kind, e.source, e.weight) for e in outline.decisions} == {
+        (EdgeKind.MUST_LINK, world.id("d"), 0),
+        (EdgeKind.MUST_LINK, world.id("gone"), 1),
+    }
+
+
+async def test_an_outline_is_that_of_the_revision_read(world: World) -> None:
+    await world.put(world.record("a", identity="i"), world.record("b", identity="i"))
+    await world.put(
+        world.nodes(NodeKind.IDENTITY, "j"),
+        world.nodes(NodeKind.RECORD_VERSION, "a/2"),
+        world.ended(EdgeKind.RESOLVED_TO, "b", "i"),
+        world.edges(EdgeKind.RESOLVED_TO, "b", "j"),
+        world.ended(EdgeKind.CURRENT, "a", "a/1"),
+        world.edges(EdgeKind.CURRENT, "a", "a/2"),
+    )
+
+    found = []
+    for number in (0, 1, 2):
+        async with world.reader(revision=number) as reader:
+            found.append([outline.versions for outline in await reader.outlines([world.id("a")])])
+
+    before = {world.id("a"): world.id("a/1"), world.id("b"): world.id("b/1")}
+    assert found == [[], [before], [{world.id("a"): world.id("a/2")}]]
+
+
+async def test_links_are_matches_of_enough_weight_from_the_records_that_they_leave(world: World) -> None:
+    await world.put(*(world.record(name) for name in "abc"), world.matches("a", "b", 5), world.matches("b", "c", 4))
+    (a, b), (one, _) = sorted([world.id("a"), world.id("b")]), sorted([world.id("b"), world.id("c")])
+
+    async with world.reader() as reader:
+        strong = await reader.links([world.id(name) for name in "abc"], 5)
+        of_far_end = await reader.links([b], 5)
+        weak = await reader.links([one], 4)
+
+    assert [(e.kind, e.source, e.target, e.weight) for e in strong] == [(EdgeKind.MATCHES, a, b, 5)]
+    assert not of_far_end
+    assert 4 in {edge.weight for edge in weak}
+
+
+async def test_households_of_identities_are_those_of_the_revision(world: World) -> None:
+    await world.put(
+        world.record("a", identity="i"),
+        world.record("b", identity="alone"),
+        world.nodes(NodeKind.HOUSEHOLD, "flat", "house"),
+        world.edges(EdgeKind.MEMBER_OF, "i", "flat", "house"),
+    )
+    await world.put(world.ended(EdgeKind.MEMBER_OF, "i", "flat"))
+    asked = [world.id("i"), world.id("alone"), world.id("nobody")]
+
+    found = []
+    for number in (1, 2):
+        async with world.reader(revision=number) as reader:
+            found.append({id: set(households) for id, households in (await reader.households_of(asked)).items()})
+
+    assert found == [{world.id("i"): {world.id("flat"), world.id("house")}}, {world.id("i"): {world.id("house")}}]
+
+
 async def test_history_gives_ended_edges_from_either_end_as_they_were_at_the_revision(world: World) -> None:
     link, belongs = EdgeKind.MUST_LINK, EdgeKind.RESOLVED_TO
     first = await world.put(world.record("a", identity="p"), world.record("b", identity="q"))

@@ -201,6 +201,13 @@ async def answers(reader: Reader, world: World) -> dict[str, object]:
             (list(c.records), sorted(c.matches, key=repr), sorted(c.decisions, key=repr), sorted(c.disputed, key=repr))
             for c in components
         )
+    told["outlines"] = sorted(
+        (sorted(o.versions.items()), sorted(o.identity_of.items()), sorted(o.decisions, key=repr), sorted(o.disputed, key=repr))
+        for o in await reader.outlines(records)
+    )
+    told["links"] = sorted(await reader.links(records, 2), key=repr)
+    of = await reader.households_of(ids[NodeKind.IDENTITY])
+    told["households of"] = {identity: sorted(households) for identity, households in of.items()}
     for hops in (1, 3):
         graph = await reader.neighbourhood(records[:2], WALKED, hops, 500)
         told[f"around {hops}"] = (

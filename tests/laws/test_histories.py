@@ -16,6 +16,7 @@ from laws.running import Running
 from goldenthread.graph.model import LIVE, AttributeValue, EdgeKind, NodeKind, PartialDate, SemanticType
 from goldenthread.graph.store import Reader
 from goldenthread.resolver.guards import GuardRails, Guards, IdentifierLimit
+from goldenthread.server.commands import linking
 from goldenthread.server.commands.decisions.create import CannotLink, MustLink, create_decision
 from goldenthread.server.commands.decisions.effects import Decided
 from goldenthread.server.commands.decisions.identities import merge_identities, split_identity
@@ -27,6 +28,7 @@ from goldenthread.server.commands.idempotency import Request
 from goldenthread.server.commands.identities import living
 from goldenthread.server.commands.prepare_record import record_alias
 from goldenthread.server.commands.read_records import BySourceKey
+from goldenthread.server.commands.tenants import Tenant
 from goldenthread.server.errors import FailedPrecondition, NotFound
 
 GENERIC_LIMIT = 3
@@ -231,6 +233,7 @@ class Histories(RuleBasedStateMachine):
         for id, records in self.identities.items():
             self.held[id] = self.held.get(id, frozenset()) | records
         self.check_retired_ids()
+        self.running.read(self.tenant, lambda reader: check_outlines(reader, self.tenant))
 
     def check_retired_ids(self) -> None:
         """See that every id that ever was answers while a record that it last had is left."""
@@ -273,6 +276,14 @@ class Histories(RuleBasedStateMachine):
 
 async def revision_of(reader: Reader) -> int:
     return reader.revision.number
+
+
+async def check_outlines(reader: Reader, tenant: Tenant) -> None:
+    """See that what linking kept together is what hangs together by links: who adds records goes by it."""
+    records = await reader.page(NodeKind.RECORD, b"", 10_000, {})
+    outlines = await reader.outlines(records)
+    components = await reader.components(records, tenant.match_model.link_weight, tenant.active.matches)
+    assert sorted(sorted(outline.versions) for outline in outlines) == sorted(list(c.records) for c in components)
 
 
 async def answer(reader: Reader, id: bytes) -> bytes | None:
@@ -341,6 +352,12 @@ def check(running: Running, histories: int, steps: int, *, derandomize: bool) ->
 
 def test_a_hundred_histories_on_sqlite(sqlite: Running) -> None:
     check(sqlite, 100, 20, derandomize=True)
+
+
+def test_histories_of_components_that_are_large(sqlite: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(linking, "_FEW", 2)
+
+    check(sqlite, 25, 20, derandomize=True)
 
 
 @pytest.mark.neo4j

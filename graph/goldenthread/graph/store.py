@@ -22,6 +22,7 @@ __all__ = [
     "ChangeSet",
     "Component",
     "EdgeRef",
+    "Outline",
     "Posting",
     "Reader",
     "RecordState",
@@ -77,6 +78,22 @@ class Component(Struct, frozen=True):
     decisions: Sequence[Edge]
     """MUST_LINK, CANNOT_LINK and BINDS edges of these records."""
     disputed: Sequence[Edge] = ()
+    """DISPUTED edges that leave these records."""
+
+
+class Outline(Struct, frozen=True):
+    """Records that linking kept together, with what it needs to know of them before it looks at their matches.
+
+    They are joined by being one identity, by DISPUTED edges and by shared MUST_LINK decisions.
+    """
+
+    versions: Mapping[bytes, bytes]
+    """The id of each record's current version."""
+    identity_of: Mapping[bytes, bytes]
+    """Which identity each record belongs to; tombstones belong to none."""
+    decisions: Sequence[Edge]
+    """MUST_LINK, CANNOT_LINK and BINDS edges of these records."""
+    disputed: Sequence[Edge]
     """DISPUTED edges that leave these records."""
 
 
@@ -213,6 +230,19 @@ class Reader(Protocol):
         """
         ...
 
+    async def outlines(self, records: Sequence[bytes]) -> Sequence[Outline]:
+        """Get the outlines that the records are in.
+
+        Work is bounded by the records of the outlines, not by their matches. Where every link joins two records of one
+        identity, or of two that a DISPUTED edge joins, and every identity hangs together, these are the records of
+        `components`.
+        """
+        ...
+
+    async def links(self, records: Sequence[bytes], min_weight: int, kind: EdgeKind = EdgeKind.MATCHES) -> Sequence[Edge]:
+        """Get the MATCHES or STAGED edges of at least a weight that leave records."""
+        ...
+
     async def identities(self, ids: Sequence[bytes]) -> dict[bytes, StoredIdentity]:
         """Get identities by id, retired ones too."""
         ...
@@ -223,6 +253,10 @@ class Reader(Protocol):
 
     async def identities_with(self, keys: Sequence[bytes]) -> dict[bytes, Sequence[bytes]]:
         """Get, for each Identifier id, the identities whose records have it."""
+        ...
+
+    async def households_of(self, identities: Sequence[bytes]) -> dict[bytes, Sequence[bytes]]:
+        """Get the households of identities; one that is in none is left out."""
         ...
 
     async def households(self, ids: Sequence[bytes]) -> dict[bytes, tuple[Node, Sequence[bytes]]]:

@@ -13,11 +13,12 @@ from msgspec import Struct
 from goldenthread.graph.model import LIVE, Edge, EdgeKind, Node, NodeKind
 from goldenthread.graph.store import ChangeSet, EdgeRef, RecordState, Transaction
 from goldenthread.server.commands.candidates import Keyed, match_edges
+from goldenthread.server.commands.components import held_components
 from goldenthread.server.commands.decisions.kept import BOUND
 from goldenthread.server.commands.engine import Engine
 from goldenthread.server.commands.idempotency import Request, once
 from goldenthread.server.commands.ids import new_id
-from goldenthread.server.commands.linking import Change, held_components, relink
+from goldenthread.server.commands.linking import Change, relink
 from goldenthread.server.commands.prepare_record import consent_ids, record_alias
 from goldenthread.server.commands.read_records import RecordKey, find_record
 from goldenthread.server.commands.relations import delete_relations

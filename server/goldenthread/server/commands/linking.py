@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from itertools import product
 
 import numpy as np
@@ -19,14 +19,14 @@ from numpy.typing import NDArray
 
 from goldenthread.graph.errors import Conflict
 from goldenthread.graph.model import Edge, EdgeKind, Node, NodeKind
-from goldenthread.graph.store import ChangeSet, Component, EdgeRef, Reader
+from goldenthread.graph.store import ChangeSet, EdgeRef, Reader
 from goldenthread.resolver.clusters import Clustering, Decision, Weights, cluster
 from goldenthread.resolver.guards import IDENTITY_SIZE
 from goldenthread.resolver.limits import Limits
 from goldenthread.resolver.normalise import Profile
 from goldenthread.resolver.vetoes import Vetoes
 from goldenthread.server.commands.asked_pairs import disagreeing_pairs, weakest_bridge
-from goldenthread.server.commands.guards import follow_guards
+from goldenthread.server.commands.components import read_touched
 from goldenthread.server.commands.prepare_record import Member, keys_of_profile
 from goldenthread.server.commands.succession import membership_changes, succeed
 from goldenthread.server.commands.tenants import Tenant
@@ -40,12 +40,12 @@ __all__ = [
     "component_groups",
     "component_parts",
     "cut_part",
-    "held_components",
     "relink",
     "vetoes_of",
     "weight_matrix",
 ]
 
+_NO_WEIGHTS: Mapping[bytes, int] = {}
 _FEW = 40
 """Components up to this many records are scored together, as one matrix each; of larger ones the weights are remembered."""
 
@@ -116,38 +116,43 @@ async def relink(reader: Reader, tenant: Tenant, change: Change, at: int) -> Lin
     ends = {end for edge in change.put_matches for end in (edge.source, edge.target)} | {end for pair in ended for end in pair}
     bound = {edge.source for edge in change.put_decisions} | {ref.source for ref in change.end_decisions}
     seeds = change.gone | set(change.fresh) | ends | bound | change.again
-    components = await held_components(reader, tenant, sorted(seeds), was_read_locked=change.was_read_locked)
-    # Read when the components are held: whoever changes guard rails links them again, before or after this.
-    await follow_guards(reader, tenant)
+    needs_links = bool(change.gone or ended or change.end_decisions)
+    touched = await read_touched(
+        reader, tenant, sorted(seeds), change.fresh, needs_links=needs_links, was_read_locked=change.was_read_locked
+    )
     if change.guards not in (None, tenant.guards_id):
         raise Conflict("graph")
-    stored = {record for component in components for record in component.records}
-    states = await reader.records(sorted(stored))
-    members = await tenant.members_of(state for record, state in states.items() if record not in change.fresh)
-    members.update(change.fresh)
+    old, members = touched.identity_of, {**touched.members, **change.fresh}
     for record in change.gone:
         members.pop(record, None)
 
-    links = [e for c in components for e in c.matches if (e.source, e.target) not in ended]
-    links += [e for e in change.put_matches if e.weight >= tenant.match_model.link_weight]
     lifted = {(ref.kind, ref.source, ref.target) for ref in change.end_decisions}
-    decisions = [e for c in components for e in c.decisions if (e.kind, e.source, e.target) not in lifted]
+    decisions = [e for e in touched.decisions if (e.kind, e.source, e.target) not in lifted]
     decisions += change.put_decisions
     # A decision that is made now is later than all that are stored.
     later = reader.revision.number + 1
     made = {id: replace(node, recorded_from=max(node.recorded_from, later)) for id, node in change.made.items()}
     rulings = await _rulings(reader, decisions, made)
-    parts = _parts(members, links, decisions, rulings)
+    links = [e for e in change.put_matches if e.weight >= tenant.match_model.link_weight]
+    if touched.links is None:
+        sets = _connect(members, [*links, *touched.disputed], decisions, old)
+        links += await _links_within(reader, tenant, [own for own in sets if _is_told_by_links(own, old)])
+    else:
+        links += [e for e in touched.links if (e.source, e.target) not in ended]
+        sets = _connect(members, links, decisions, {})
+    parts = _parts(sets, members, links, decisions, rulings)
     groups, reviews, fired = await asyncio.to_thread(_cut_all, tenant, parts)
 
-    old = {record: state.identity for record, state in states.items() if state.identity is not None}
     gone_from = {old[record] for record in change.gone if record in old}
     succession = await succeed(reader, groups, old, at, change.back_to)
     identity_of, retired = succession.identity_of, succession.retired
     retired |= {identity: [] for identity in gone_from if identity not in set(identity_of.values()) and identity not in retired}
     changes = membership_changes(succession, old)
+    if touched.links is None:
+        cut = [part for part in parts if len({identity_of[record] for record in part.records}) > 1]
+        await _weigh_links(reader, tenant, [part for part in cut if not _is_told_by_links(part.records, old)], links)
     asked = {(one, other): weight for review in reviews for one, other, weight in review.asked}
-    _dispute_changes(parts, identity_of, [edge for component in components for edge in component.disputed], asked, changes)
+    _dispute_changes(parts, identity_of, touched.disputed, asked, changes)
     away = _kept_away(decisions, rulings)
     await _household_changes(reader, members, identity_of, old, retired, away, changes)
     for identity in sorted(gone_from):  # each deletion leaves its own mark, so that any past moment knows of later ones
@@ -163,36 +168,6 @@ async def relink(reader: Reader, tenant: Tenant, change: Change, at: int) -> Lin
     return Linked(identity_of=identity_of, before=old, changes=changes, reviews=reviews)
 
 
-async def held_components(
-    reader: Reader, tenant: Tenant, records: Sequence[bytes], *, was_read_locked: bool
-) -> Sequence[Component]:
-    """Read the components that records are in, and hold them until the end of a transaction.
-
-    Whoever changes a component holds its smallest record, so that any two who do so meet.
-
-    Raises:
-        Conflict: others committed meanwhile, and what was read of it before was not read under locks.
-    """
-    while True:
-        components = await reader.components(records, tenant.match_model.link_weight, tenant.active.matches)
-        if not await reader.hold([min(component.records) for component in components]):
-            more = await _to_settle(reader, components) if tenant.settles else ()
-            if not more:
-                return components
-            records = [*records, *more]
-            continue
-        if not was_read_locked:
-            raise Conflict("graph")
-
-
-async def _to_settle(reader: Reader, components: Sequence[Component]) -> list[bytes]:
-    """Find the records outside of components that are one identity with some inside, by a model used before."""
-    inside = {record for component in components for record in component.records}
-    identities = set((await reader.identities_of(sorted(inside))).values())
-    stored = await reader.identities(sorted(identities)) if identities else {}
-    return sorted({record for identity in stored.values() for record in identity.records} - inside)
-
-
 async def component_parts(reader: Reader, tenant: Tenant, records: Sequence[bytes]) -> list[Part]:
     """Read the components that stored records are in, as they are."""
     components = await reader.components(records, tenant.match_model.link_weight, tenant.active.matches)
@@ -200,7 +175,8 @@ async def component_parts(reader: Reader, tenant: Tenant, records: Sequence[byte
     members = await tenant.members_of((await reader.records(stored)).values())
     links = [e for c in components for e in c.matches]
     decisions = [e for c in components for e in c.decisions]
-    return _parts(members, links, decisions, await _rulings(reader, decisions, {}))
+    sets = _connect(members, links, decisions, {})
+    return _parts(sets, members, links, decisions, await _rulings(reader, decisions, {}))
 
 
 async def component_groups(reader: Reader, tenant: Tenant, records: Sequence[bytes]) -> list[list[bytes]]:
@@ -213,7 +189,8 @@ async def component_groups(reader: Reader, tenant: Tenant, records: Sequence[byt
     if changed:
         links = [e for e in (_weighed_again(tenant, members, changed, edge) for edge in links) if e is not None]
     decisions = [e for c in components for e in c.decisions]
-    parts = _parts(members, links, decisions, await _rulings(reader, decisions, {}))
+    sets = _connect(members, links, decisions, {})
+    parts = _parts(sets, members, links, decisions, await _rulings(reader, decisions, {}))
     return (await asyncio.to_thread(_cut_all, tenant, parts))[0]
 
 
@@ -230,16 +207,59 @@ def _weighed_again(tenant: Tenant, members: Mapping[bytes, Member], changed: Map
     return Edge(edge.kind, edge.source, edge.target, weight) if weight >= tenant.match_model.link_weight else None
 
 
+def _is_told_by_links(records: Sequence[bytes], identity_of: Mapping[bytes, bytes]) -> bool:
+    """Whether the stored links within a component are needed to cut it: where few pairs are weighed, or several are identities.
+
+    Of one identity that is large, only pairs of profiles are weighed, and those are remembered.
+    """
+    stored = [identity_of[record] for record in records if record in identity_of]
+    return len(stored) > 1 and (len(records) <= _FEW or len(set(stored)) > 1)
+
+
+async def _links_within(reader: Reader, tenant: Tenant, sets: Iterable[Sequence[bytes]]) -> Sequence[Edge]:
+    """Read the links within whole components."""
+    records = [record for own in sets for record in own]
+    return await reader.links(records, tenant.match_model.link_weight, tenant.active.matches) if records else []
+
+
+async def _weigh_links(reader: Reader, tenant: Tenant, parts: Sequence[Part], known: Sequence[Edge]) -> None:
+    """Add the weights of the links within components that were cut without them."""
+    links = [*await _links_within(reader, tenant, [part.records for part in parts]), *known]
+    matches = _by_source(links, {record for part in parts for record in part.records})
+    for part in parts:
+        part.weights = _weights(part.records, matches)
+
+
 def _parts(
-    members: Mapping[bytes, Member], links: Sequence[Edge], decisions: Sequence[Edge], rulings: Mapping[bytes, Node]
+    sets: Sequence[list[bytes]],
+    members: Mapping[bytes, Member],
+    links: Sequence[Edge],
+    decisions: Sequence[Edge],
+    rulings: Mapping[bytes, Node],
 ) -> list[Part]:
-    """Find the components that links and must-link decisions make of the members, with what is known of each."""
+    """Say what is known of each component, given as its records."""
+    matches = _by_source(links, members)
+    return [_part(records, members, matches, decisions, rulings) for records in sets]
+
+
+def _by_source(links: Sequence[Edge], records: Container[bytes]) -> Mapping[bytes, Mapping[bytes, int]]:
+    """Gather the weights of links between some records by the one, then by the other."""
     matches: dict[bytes, dict[bytes, int]] = defaultdict(dict)
     for edge in links:
-        if edge.source in members and edge.target in members:
+        if edge.source in records and edge.target in records:
             matches[edge.source][edge.target] = edge.weight
-    groups = _connect(members, matches, decisions)
-    return [_part(records, members, matches, decisions, rulings) for records in groups]
+    return matches
+
+
+def _weights(records: Sequence[bytes], matches: Mapping[bytes, Mapping[bytes, int]]) -> dict[tuple[int, int], int]:
+    """Give the weights of a component's links by places of its records, the smaller first."""
+    position = {record: i for i, record in enumerate(records)}
+    weights: dict[tuple[int, int], int] = {}
+    for i, record in enumerate(records):
+        for other, weight in matches.get(record, _NO_WEIGHTS).items():
+            j = position[other]
+            weights[min(i, j), max(i, j)] = weight
+    return weights
 
 
 async def _rulings(reader: Reader, edges: Sequence[Edge], made: Mapping[bytes, Node]) -> dict[bytes, Node]:
@@ -252,9 +272,9 @@ async def _rulings(reader: Reader, edges: Sequence[Edge], made: Mapping[bytes, N
 
 
 def _connect(
-    members: Mapping[bytes, Member], matches: Mapping[bytes, Mapping[bytes, int]], decisions: Sequence[Edge]
+    members: Mapping[bytes, Member], links: Iterable[Edge], decisions: Sequence[Edge], identity_of: Mapping[bytes, bytes]
 ) -> list[list[bytes]]:
-    """Group the members; the records of a group are in order of their order keys."""
+    """Group the members into components, those of one identity too; records are in order of their order keys."""
     parent = {record: record for record in members}
 
     def root(record: bytes) -> bytes:
@@ -263,13 +283,17 @@ def _connect(
             record = parent[record]
         return record
 
-    for a, others in matches.items():
-        for b in others:
-            parent[root(a)] = root(b)
-    first: dict[bytes, bytes] = {}
+    for edge in links:
+        if edge.source in parent and edge.target in parent:
+            parent[root(edge.source)] = root(edge.target)
+    of_identity: dict[bytes, bytes] = {}
+    for record, identity in identity_of.items():
+        if record in parent:
+            parent[root(record)] = root(of_identity.setdefault(identity, record))
+    of_decision: dict[bytes, bytes] = {}
     for edge in decisions:
         if edge.kind is EdgeKind.MUST_LINK and edge.source in parent:
-            parent[root(edge.source)] = root(first.setdefault(edge.target, edge.source))
+            parent[root(edge.source)] = root(of_decision.setdefault(edge.target, edge.source))
     groups: dict[bytes, list[bytes]] = defaultdict(list)
     for record in _ordered(members):
         groups[root(record)].append(record)
@@ -291,11 +315,6 @@ def _part(
     if len(records) == 1:
         return Part(records, [members[records[0]]], [], {})
     position = {record: i for i, record in enumerate(records)}
-    weights: dict[tuple[int, int], int] = {}
-    for i, record in enumerate(records):
-        for other, weight in matches.get(record, {}).items():
-            j = position[other]
-            weights[min(i, j), max(i, j)] = weight
     sides: dict[tuple[bytes, EdgeKind], tuple[set[int], set[int]]] = defaultdict(lambda: (set(), set()))
     for edge in edges:
         if edge.source in position and edge.kind is not EdgeKind.BINDS:
@@ -310,7 +329,7 @@ def _part(
         )
         for (decision, kind), (left, right) in sorted(sides.items())
     ]
-    return Part(records, [members[record] for record in records], decisions, weights)
+    return Part(records, [members[record] for record in records], decisions, _weights(records, matches))
 
 
 def _cut_all(tenant: Tenant, parts: Sequence[Part]) -> tuple[list[list[bytes]], list[NeedsReview], Counter[str]]:
@@ -515,8 +534,7 @@ async def _household_changes(
     changes: ChangeSet,
 ) -> None:
     """Move identities between households, which follow from the addresses and surnames of their records."""
-    known = set(old.values())
-    stored = await reader.identities(sorted(known)) if known else {}
+    stored = await reader.households_of(sorted(set(old.values()))) if old else {}
     wanted: dict[bytes, dict[bytes, str]] = {identity: {} for identity in (*identity_of.values(), *retired)}
     for record, identity in identity_of.items():
         wanted[identity].update(members[record].households)
@@ -524,7 +542,7 @@ async def _household_changes(
         for household in left if record in identity_of else ():
             wanted[identity_of[record]].pop(household, None)
     for identity, households in wanted.items():
-        had = set(stored[identity].households) if identity in stored else set()
+        had = set(stored.get(identity, ()))
         for household in sorted(had - set(households)):
             changes.end_edges.append(EdgeRef(EdgeKind.MEMBER_OF, identity, household))
         for household in sorted(set(households) - had):

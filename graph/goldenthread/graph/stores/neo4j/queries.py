@@ -26,14 +26,17 @@ __all__ = [
     "EDGES_AMONG",
     "EVENTS",
     "HOUSEHOLDS",
+    "HOUSEHOLDS_OF",
     "IDENTITIES",
     "IDENTITIES_WITH",
     "KEYS",
     "KEYS_EVER",
     "LABELS_OF",
     "LATEST",
+    "LINKS",
     "MATCHES",
     "NODES",
+    "OUTLINE_STEP",
     "PAGE",
     "PAGE_OF_SOURCE",
     "PAGE_WHERE",
@@ -142,6 +145,31 @@ RETURN collect([r.key, edges])"""
 MATCHES = {kind: _matches(kind) for kind in (EdgeKind.MATCHES, EdgeKind.STAGED, EdgeKind.DISPUTED)}
 COMPONENT_STEP = {kind: _component_step(kind) for kind in (EdgeKind.MATCHES, EdgeKind.STAGED)}
 
+# Reads whole identities: of the records, and of what must-link decisions bind.
+OUTLINE_STEP = f"""CALL () {{
+  UNWIND $keys AS key MATCH (r:Record {{key: key}}) WHERE r.recorded_from <= $revision RETURN r
+  UNION
+  UNWIND $decisions AS key MATCH (:Decision {{key: key}})<-[e:MUST_LINK]-(r:Record) WHERE {_live("e")} RETURN r
+}}
+OPTIONAL MATCH (r)-[e:RESOLVED_TO]->(i:Identity) WHERE {_live("e")}
+WITH DISTINCT i, CASE WHEN i IS NULL THEN r END AS alone
+CALL (i, alone) {{
+  WITH i, alone WHERE i IS NULL RETURN alone AS r
+  UNION ALL
+  MATCH (i)<-[e:RESOLVED_TO]-(r:Record) WHERE {_live("e")} RETURN r
+}}
+OPTIONAL MATCH (r)-[c:CURRENT]->(v:RecordVersion) WHERE {_live("c")}
+RETURN collect([r.key, v.key, i.key, [(r)-[e:MUST_LINK|CANNOT_LINK|BINDS|DISPUTED]-(o) WHERE {_live("e")} |
+  [type(e), startNode(e) = r, o.key, e.weight, {_STAMPS}]]])"""
+
+
+def _links(kind: EdgeKind) -> str:
+    return f"""UNWIND $keys AS key MATCH (r:Record {{key: key}})-[e:{kind.name}]->(o)
+WHERE e.weight >= $min_weight AND {_live("e")} RETURN collect([key, o.key, e.weight, {_STAMPS}])"""
+
+
+LINKS = {kind: _links(kind) for kind in (EdgeKind.MATCHES, EdgeKind.STAGED)}
+
 _TOGETHER = f"""EXISTS {{
   MATCH (a)-[l:RESOLVED_TO]->(:Identity)<-[m:RESOLVED_TO]-(b) WHERE {_live("l")} AND {_live("m")} }}"""
 
@@ -186,6 +214,9 @@ RETURN collect([key, i.key])"""
 IDENTITIES_WITH = f"""UNWIND $keys AS key MATCH (k:Identifier {{key: key}})<-[e:HAS]-(r:Record) WHERE {_live("e")}
 MATCH (r)-[m:RESOLVED_TO]->(i:Identity) WHERE {_live("m")}
 WITH key, collect(DISTINCT i.key) AS identities RETURN collect([key, identities])"""
+
+HOUSEHOLDS_OF = f"""UNWIND $keys AS key MATCH (i:Identity {{key: key}})-[e:MEMBER_OF]->(h:Household) WHERE {_live("e")}
+RETURN collect([key, h.key])"""
 
 HOUSEHOLDS = f"""UNWIND $keys AS key MATCH (h:Household {{key: key}})<-[e:MEMBER_OF]-(i:Identity) WHERE {_live("e")}
 WITH h, collect(i.key) AS members RETURN collect([{columns("h", NodeKind.HOUSEHOLD)}, members])"""

@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import cast
 
 from goldenthread.graph.model import Edge, EdgeKind, Node, NodeKind, Property
-from goldenthread.graph.store import Band, Component, Posting, RecordState, Revision, StoredIdentity, Subgraph, events_id
+from goldenthread.graph.store import (
+    Band,
+    Component,
+    Outline,
+    Posting,
+    RecordState,
+    Revision,
+    StoredIdentity,
+    Subgraph,
+    events_id,
+)
 from goldenthread.graph.stores.neo4j import queries
 from goldenthread.graph.stores.neo4j.components import ComponentWalk, Reached
 from goldenthread.graph.stores.neo4j.encoding import (
@@ -20,6 +30,7 @@ from goldenthread.graph.stores.neo4j.encoding import (
     properties_of,
 )
 from goldenthread.graph.stores.neo4j.gathering import Ask, Gatherer, KeyOf, Row, collected
+from goldenthread.graph.stores.outlining import OutlineWalk
 
 __all__ = ["Reads"]
 
@@ -162,6 +173,32 @@ class Reads:
             frontier, decisions = walk.add(cast("list[tuple[str, list[Reached]]]", rows))
         return walk.components()
 
+    async def outlines(self, records: Sequence[bytes]) -> Sequence[Outline]:
+        """Get the outlines that the records are in, one round trip for whole identities at a time."""
+        walk = OutlineWalk()
+        keys: Collection[bytes] = records
+        decisions: Collection[bytes] = ()
+        while keys or decisions:
+            rows = await self._collected(queries.OUTLINE_STEP, keys=[*self._keys(keys)], decisions=[*self._keys(decisions)])
+            for record, version, identity, edges in cast("list[tuple[str, str | None, str | None, list[Reached]]]", rows):
+                source = id_of(record)
+                of = (None if key is None else id_of(key) for key in (version, identity))
+                if not walk.add(source, *of):
+                    continue
+                for name, is_out, far, weight, since, until in edges:
+                    ends = (source, id_of(far)) if is_out else (id_of(far), source)
+                    walk.join(edge_from(EdgeKind[name], *ends, weight, None, since, until))
+            keys, decisions = walk.missing()
+        return walk.outlines()
+
+    async def links(self, records: Sequence[bytes], min_weight: int, kind: EdgeKind = EdgeKind.MATCHES) -> Sequence[Edge]:
+        """Get the MATCHES or STAGED edges of at least a weight that leave records."""
+        rows = await self._by_keys(queries.LINKS[kind], records, _first, min_weight=min_weight)
+        return [
+            edge_from(kind, id_of(source), id_of(target), weight, None, since, until)
+            for source, target, weight, since, until in cast("list[tuple[str, str, int, int, int | None]]", rows)
+        ]
+
     async def identities(self, ids: Sequence[bytes]) -> dict[bytes, StoredIdentity]:
         """Get identities by id, retired ones too."""
         rows = await self._by_keys(queries.IDENTITIES, ids, _first, tenant=self._tenant)
@@ -184,6 +221,14 @@ class Reads:
         """Get, for each Identifier id, the identities whose records have it."""
         rows = cast("list[tuple[str, list[str]]]", await self._by_keys(queries.IDENTITIES_WITH, keys, _first))
         return {id_of(key): _ids(identities) for key, identities in rows}
+
+    async def households_of(self, identities: Sequence[bytes]) -> dict[bytes, Sequence[bytes]]:
+        """Get the households of identities; one that is in none is left out."""
+        answer: dict[bytes, list[bytes]] = defaultdict(list)
+        rows = await self._by_keys(queries.HOUSEHOLDS_OF, identities, _first)
+        for identity, household in cast("list[tuple[str, str]]", rows):
+            answer[id_of(identity)].append(id_of(household))
+        return dict(answer)
 
     async def households(self, ids: Sequence[bytes]) -> dict[bytes, tuple[Node, Sequence[bytes]]]:
         """Get households by id with the identities in them."""

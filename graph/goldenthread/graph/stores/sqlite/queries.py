@@ -131,6 +131,39 @@ LEFT JOIN edge e ON e.source = x.nid
 LEFT JOIN node t ON t.nid = e.target""",
 )
 
+_JOINED = f"{EdgeKind.RESOLVED_TO}, {EdgeKind.MUST_LINK}, {EdgeKind.DISPUTED}"
+OUTLINES = packed(
+    "bbbibiii",
+    f"""
+WITH RECURSIVE reached (nid) AS (
+  SELECT n.nid FROM carray(:ids) c
+    CROSS JOIN node n ON n.tenant = :tenant AND n.kind = {NodeKind.RECORD} AND n.id = c.value AND n.recorded_from <= :rev
+  UNION
+  SELECT e.target FROM reached x CROSS JOIN edge e ON e.source = x.nid WHERE e.kind IN ({_JOINED}) AND {_E_AT}
+  UNION
+  SELECT e.source FROM reached x CROSS JOIN edge e ON e.target = x.nid WHERE e.kind IN ({_JOINED}) AND {_E_AT})
+SELECT r.id, v.id, i.id, e.kind, t.id, e.weight, e.recorded_from, e.recorded_to FROM reached x
+CROSS JOIN node r ON r.nid = x.nid AND r.kind = {NodeKind.RECORD}
+LEFT JOIN edge w ON w.source = r.nid AND w.kind = {EdgeKind.CURRENT}
+  AND w.recorded_from <= :rev AND (w.recorded_to IS NULL OR w.recorded_to > :rev)
+LEFT JOIN node v ON v.nid = w.target
+LEFT JOIN edge m ON m.source = r.nid AND m.kind = {EdgeKind.RESOLVED_TO}
+  AND m.recorded_from <= :rev AND (m.recorded_to IS NULL OR m.recorded_to > :rev)
+LEFT JOIN node i ON i.nid = m.target
+LEFT JOIN edge e ON e.source = r.nid
+  AND e.kind IN ({EdgeKind.MUST_LINK}, {EdgeKind.CANNOT_LINK}, {EdgeKind.BINDS}, {EdgeKind.DISPUTED}) AND {_E_AT}
+LEFT JOIN node t ON t.nid = e.target""",
+)
+
+LINKS = packed(
+    "bibibii",
+    f"""
+SELECT s.id, e.kind, t.id, e.weight, e.profile, e.recorded_from, e.recorded_to FROM carray(:ids) c
+CROSS JOIN node s ON s.tenant = :tenant AND s.kind = {NodeKind.RECORD} AND s.id = c.value
+CROSS JOIN edge e ON e.source = s.nid AND e.kind = :kind AND e.weight >= :weight AND {_E_AT}
+CROSS JOIN node t ON t.nid = e.target""",
+)
+
 _SAME = f"""EXISTS (SELECT 1 FROM edge l
     CROSS JOIN edge m ON m.source = e.target AND m.kind = l.kind AND m.target = l.target
       AND m.recorded_from <= :rev AND (m.recorded_to IS NULL OR m.recorded_to > :rev)
@@ -175,6 +208,15 @@ CROSS JOIN edge e ON e.target = k.nid AND e.kind = {EdgeKind.HAS} AND {_E_AT}
 CROSS JOIN edge m ON m.source = e.source AND m.kind = {EdgeKind.RESOLVED_TO}
   AND m.recorded_from <= :rev AND (m.recorded_to IS NULL OR m.recorded_to > :rev)
 CROSS JOIN node i ON i.nid = m.target GROUP BY k.id, i.id""",
+)
+
+HOUSEHOLDS_OF = packed(
+    "bb",
+    f"""
+SELECT i.id, h.id FROM carray(:ids) c
+CROSS JOIN node i ON i.tenant = :tenant AND i.kind = {NodeKind.IDENTITY} AND i.id = c.value
+CROSS JOIN edge e ON e.source = i.nid AND e.kind = {EdgeKind.MEMBER_OF} AND {_E_AT}
+CROSS JOIN node h ON h.nid = e.target""",
 )
 
 HOUSEHOLDS = packed(

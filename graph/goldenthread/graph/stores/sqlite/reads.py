@@ -17,7 +17,18 @@ import msgspec
 
 from goldenthread.graph.model import LIVE, Edge, EdgeKind, Node, NodeKind, Property
 from goldenthread.graph.schema import EDGE_ENDS, NODE_PROPERTIES
-from goldenthread.graph.store import Band, Component, Posting, RecordState, Revision, StoredIdentity, Subgraph, events_id
+from goldenthread.graph.store import (
+    Band,
+    Component,
+    Outline,
+    Posting,
+    RecordState,
+    Revision,
+    StoredIdentity,
+    Subgraph,
+    events_id,
+)
+from goldenthread.graph.stores.outlining import OutlineWalk
 from goldenthread.graph.stores.sqlite import queries
 from goldenthread.graph.stores.sqlite.packed import PackedRead
 
@@ -196,6 +207,18 @@ class Session:
             for part in parts.values()
         ]
 
+    def outlines(self, records: Sequence[bytes]) -> Sequence[Outline]:
+        walk = OutlineWalk()
+        for record, version, identity, kind, target, weight, since, until in self._query(queries.OUTLINES, records):
+            source = cast(bytes, record)
+            walk.add(source, cast("bytes | None", version), cast("bytes | None", identity))
+            if kind is not None:
+                walk.join(_edge((source, kind, target, weight, None, since, until)))
+        return walk.outlines()
+
+    def links(self, records: Sequence[bytes], min_weight: int, kind: EdgeKind = EdgeKind.MATCHES) -> Sequence[Edge]:
+        return [_edge(row) for row in self._query(queries.LINKS, records, weight=min_weight, kind=int(kind))]
+
     def identities(self, ids: Sequence[bytes]) -> dict[bytes, StoredIdentity]:
         at = self.revision.number
         records: dict[bytes, list[bytes]] = {}
@@ -251,6 +274,12 @@ class Session:
         answer: dict[bytes, list[bytes]] = defaultdict(list)
         for key, identity in self._query(queries.IDENTITIES_WITH, keys):
             answer[cast(bytes, key)].append(cast(bytes, identity))
+        return dict(answer)
+
+    def households_of(self, identities: Sequence[bytes]) -> dict[bytes, Sequence[bytes]]:
+        answer: dict[bytes, list[bytes]] = defaultdict(list)
+        for identity, household in self._query(queries.HOUSEHOLDS_OF, identities):
+            answer[cast(bytes, identity)].append(cast(bytes, household))
         return dict(answer)
 
     def households(self, ids: Sequence[bytes]) -> dict[bytes, tuple[Node, Sequence[bytes]]]:

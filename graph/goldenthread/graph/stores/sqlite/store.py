@@ -21,6 +21,7 @@ from goldenthread.graph.store import (
     Capability,
     ChangeSet,
     Component,
+    Outline,
     Posting,
     RecordState,
     Revision,
@@ -131,6 +132,12 @@ class _Verbs:
     ) -> Sequence[Component]:
         return await self._run(Session.components, records, min_weight, kind)
 
+    async def outlines(self, records: Sequence[bytes]) -> Sequence[Outline]:
+        return await self._run(Session.outlines, records)
+
+    async def links(self, records: Sequence[bytes], min_weight: int, kind: EdgeKind = EdgeKind.MATCHES) -> Sequence[Edge]:
+        return await self._run(Session.links, records, min_weight, kind)
+
     async def identities(self, ids: Sequence[bytes]) -> dict[bytes, StoredIdentity]:
         return await self._run_few(Session.identities, ids)
 
@@ -139,6 +146,9 @@ class _Verbs:
 
     async def identities_with(self, keys: Sequence[bytes]) -> dict[bytes, Sequence[bytes]]:
         return await self._run_few(Session.identities_with, keys)
+
+    async def households_of(self, identities: Sequence[bytes]) -> dict[bytes, Sequence[bytes]]:
+        return await self._run_few(Session.households_of, identities)
 
     async def households(self, ids: Sequence[bytes]) -> dict[bytes, tuple[Node, Sequence[bytes]]]:
         return await self._run(Session.households, ids)

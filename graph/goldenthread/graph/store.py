@@ -156,6 +156,16 @@ class ChangeSet(Struct, kw_only=True):
     events: bytes = b""
     """What the commit tells those who follow it; kept as the EVENTS node whose id is the revision. Empty for nothing."""
 
+    def add(self, other: ChangeSet) -> None:
+        """Change all that another change set does too; no more than one of them may have events."""
+        assert not (self.events and other.events), "a commit tells its events once"
+        self.delete_nodes += other.delete_nodes
+        self.end_edges += other.end_edges
+        self.put_nodes += other.put_nodes
+        self.put_edges += other.put_edges
+        self.sweep += other.sweep
+        self.events = self.events or other.events
+
 
 def events_id(revision: int) -> bytes:
     """Name the EVENTS node of a revision, so that their ids are in the order of revisions."""

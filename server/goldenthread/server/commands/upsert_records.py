@@ -113,10 +113,9 @@ async def commit_upserts(
     linked, _ = await asyncio.gather(
         relink(transaction, tenant, change, at), _seal(tenant, plans, moved, matching.known_keys, changes)
     )
-    changes.end_edges += [*matching.end, *linked.changes.end_edges]
-    changes.put_nodes += linked.changes.put_nodes
-    changes.put_edges += [*matching.put, *linked.changes.put_edges]
-    changes.events = linked.changes.events
+    changes.end_edges += matching.end
+    changes.put_edges += matching.put
+    changes.add(linked.changes)
 
     revision = transaction.revision.number
     has_changed = bool(changes.put_nodes or changes.put_edges or changes.end_edges)

@@ -155,10 +155,9 @@ class ResolvingUnderGuards:
         if rekeys:
             change, changes = await _rekeyed(transaction, tenant, ids)
         linked = await relink(transaction, tenant, change, at)
-        changes.end_edges += [*change.end_matches, *linked.changes.end_edges]
-        changes.put_nodes += linked.changes.put_nodes
-        changes.put_edges += [*change.put_matches, *linked.changes.put_edges]
-        changes.events = linked.changes.events
+        changes.end_edges += change.end_matches
+        changes.put_edges += change.put_matches
+        changes.add(linked.changes)
         moved = sum(edge.kind is EdgeKind.RESOLVED_TO for edge in linked.changes.put_edges)
         after = _Checkpoint(ids[-1], before.done + len(ids), before.moved + moved)
         return Step(msgspec.msgpack.encode(after), changes, after.done, max(total, after.done))

@@ -102,9 +102,8 @@ async def _plan_end(
     async def changes() -> ChangeSet:
         ending = await end_changes(tenant, decision, bound, kind, actor, reason)
         changes = linked.changes
-        changes.delete_nodes += [*ending.delete_nodes, *labels]
-        changes.end_edges += ending.end_edges
-        changes.put_nodes += ending.put_nodes
+        changes.add(ending)
+        changes.delete_nodes += labels
         return changes
 
     records = sorted({edge.source for edge in bound})

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, defaultdict
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence, Set
 from itertools import product
 
 import numpy as np
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from goldenthread.graph.errors import Conflict
 from goldenthread.graph.model import Edge, EdgeKind, Node, NodeKind
-from goldenthread.graph.store import ChangeSet, EdgeRef, Reader
+from goldenthread.graph.store import ChangeSet, Component, EdgeRef, Reader, RecordState
 from goldenthread.resolver.clusters import Clustering, Decision, Weights, cluster
 from goldenthread.resolver.guards import IDENTITY_SIZE
 from goldenthread.resolver.limits import Limits
@@ -170,41 +170,62 @@ async def relink(reader: Reader, tenant: Tenant, change: Change, at: int) -> Lin
 
 async def component_parts(reader: Reader, tenant: Tenant, records: Sequence[bytes]) -> list[Part]:
     """Read the components that stored records are in, as they are."""
-    components = await reader.components(records, tenant.match_model.link_weight, tenant.active.matches)
-    stored = sorted({record for component in components for record in component.records})
-    members = await tenant.members_of((await reader.records(stored)).values())
+    components, states = await _stored(reader, tenant, records)
     links = [e for c in components for e in c.matches]
+    return await _stored_parts(reader, components, await tenant.members_of(states.values()), links)
+
+
+async def component_groups(reader: Reader, tenant: Tenant, records: Sequence[bytes]) -> list[list[bytes]]:
+    """Cut the components that stored records are in, and answer the identities, as if the tenant's guard rails held."""
+    components, states = await _stored(reader, tenant, records)
+    members = await tenant.members_of(states.values())
+    changed = {r for r, m in members.items() if states[r].version.properties["profile"] != m.digest}
+    links = [e for c in components for e in c.matches]
+    if changed:
+        links = await asyncio.to_thread(_weighed_again, tenant, members, changed, links)
+    parts = await _stored_parts(reader, components, members, links)
+    return (await asyncio.to_thread(_cut_all, tenant, parts))[0]
+
+
+async def _stored(
+    reader: Reader, tenant: Tenant, records: Sequence[bytes]
+) -> tuple[Sequence[Component], Mapping[bytes, RecordState]]:
+    components = await reader.components(records, tenant.match_model.link_weight, tenant.active.matches)
+    return components, await reader.records(sorted({record for component in components for record in component.records}))
+
+
+async def _stored_parts(
+    reader: Reader, components: Sequence[Component], members: Mapping[bytes, Member], links: Sequence[Edge]
+) -> list[Part]:
     decisions = [e for c in components for e in c.decisions]
     sets = _connect(members, links, decisions, {})
     return _parts(sets, members, links, decisions, await _rulings(reader, decisions, {}))
 
 
-async def component_groups(reader: Reader, tenant: Tenant, records: Sequence[bytes]) -> list[list[bytes]]:
-    """Cut the components that stored records are in, and answer the identities, as if the tenant's guard rails held."""
-    components = await reader.components(records, tenant.match_model.link_weight, tenant.active.matches)
-    states = await reader.records(sorted({record for component in components for record in component.records}))
-    members = await tenant.members_of(states.values())
-    changed = {r: m for r, m in members.items() if states[r].version.properties["profile"] != m.digest}
-    links = [e for c in components for e in c.matches]
-    if changed:
-        links = [e for e in (_weighed_again(tenant, members, changed, edge) for edge in links) if e is not None]
-    decisions = [e for c in components for e in c.decisions]
-    sets = _connect(members, links, decisions, {})
-    parts = _parts(sets, members, links, decisions, await _rulings(reader, decisions, {}))
-    return (await asyncio.to_thread(_cut_all, tenant, parts))[0]
-
-
-def _weighed_again(tenant: Tenant, members: Mapping[bytes, Member], changed: Mapping[bytes, Member], edge: Edge) -> Edge | None:
-    """Weigh a link again where a profile is another by now; None when it is a candidate or a link no more."""
-    if edge.source not in members or edge.target not in members or not changed.keys() & {edge.source, edge.target}:
-        return edge
-    one, other = members[edge.source].profile, members[edge.target].profile
-    (ours, rules), (theirs, others) = keys_of_profile(tenant, one), keys_of_profile(tenant, other)
-    if not {*ours, *rules} & {*theirs, *others}:
-        return None
-    left, right = np.zeros(1, np.int32), np.ones(1, np.int32)
-    weight = int(tenant.scorer.weights([one, other], left, right)[0])
-    return Edge(edge.kind, edge.source, edge.target, weight) if weight >= tenant.match_model.link_weight else None
+def _weighed_again(tenant: Tenant, members: Mapping[bytes, Member], changed: Set[bytes], links: Sequence[Edge]) -> list[Edge]:
+    """Weigh links again where a profile is another by now, and leave out those that are a candidate or a link no more."""
+    judged = [
+        edge
+        for edge in links
+        if edge.source in members and edge.target in members and (edge.source in changed or edge.target in changed)
+    ]
+    if not judged:
+        return list(links)
+    profiles = {members[end].digest: members[end].profile for edge in judged for end in (edge.source, edge.target)}
+    place = {digest: i for i, digest in enumerate(profiles)}
+    keys = [{*found, *rules} for found, rules in (keys_of_profile(tenant, profile) for profile in profiles.values())]
+    left, right = (
+        np.array([place[members[end].digest] for end in ends], np.int32)
+        for ends in ([edge.source for edge in judged], [edge.target for edge in judged])
+    )
+    weights = tenant.scorer.weights(list(profiles.values()), left, right).tolist()
+    weighed = {
+        (edge.source, edge.target): Edge(edge.kind, edge.source, edge.target, weight)
+        for edge, one, other, weight in zip(judged, left, right, weights, strict=True)
+        if weight >= tenant.match_model.link_weight and keys[one] & keys[other]
+    }
+    again = {(edge.source, edge.target) for edge in judged}
+    return [edge for edge in links if (edge.source, edge.target) not in again] + list(weighed.values())
 
 
 def _is_told_by_links(records: Sequence[bytes], identity_of: Mapping[bytes, bytes]) -> bool:

@@ -7,7 +7,7 @@ before.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 
 import msgspec
 from msgspec import Struct
@@ -31,7 +31,7 @@ from goldenthread.server.commands.relations import Stating, relate, relates
 from goldenthread.server.commands.tenants import Tenant
 from goldenthread.server.errors import RequestIdReused, ServerError
 
-__all__ = ["Beside", "Upserted", "commit_upserts", "order_of"]
+__all__ = ["Beside", "Upserted", "change_keys", "commit_upserts", "order_of"]
 
 _encode = msgspec.msgpack.Encoder().encode
 
@@ -92,7 +92,7 @@ async def commit_upserts(
     keyed = await _keyed(transaction, moved)
     matching = await match_edges(transaction, tenant, keyed)
     await beside.match(transaction, keyed, changes)
-    _key_changes(keyed, changes)
+    change_keys(keyed, {key for plan in moved if plan.current is not None for key in plan.current.upsert.identifiers}, changes)
     for plan in plans:
         _version_changes(plan, changes)
     if relates(tenant):
@@ -307,10 +307,14 @@ async def _keyed(transaction: Transaction, moved: Sequence[_Plan]) -> list[Keyed
     ]
 
 
-def _key_changes(keyed: Sequence[Keyed], changes: ChangeSet) -> None:
-    """End the key edges of the former profile; `_seal` puts those of the new one."""
+def change_keys(keyed: Iterable[Keyed], identifiers: Container[bytes], changes: ChangeSet) -> None:
+    """End the key edges of records' former profiles, and put those of the new ones; keys that are no identifiers are blocks."""
     for one in keyed:
         changes.end_edges += [EdgeRef(edge.kind, edge.source, edge.target) for edge in one.before]
+        digest = b"" if one.member is None else one.member.digest
+        changes.put_edges += [
+            Edge(EdgeKind.HAS if key in identifiers else EdgeKind.IN, one.record, key, profile=digest) for key in one.keys
+        ]
 
 
 def _version_changes(plan: _Plan, changes: ChangeSet) -> None:
@@ -363,15 +367,8 @@ async def _seal(
         if plan.current is None:
             continue
         upsert = plan.current.upsert
-        digest = upsert.member.digest
-        for key, identifier in upsert.identifiers.items():
-            changes.put_edges.append(Edge(EdgeKind.HAS, plan.record, key, profile=digest))
-            if key not in known_keys:
-                new[key] = identifier
-        for key in upsert.blocks:
-            changes.put_edges.append(Edge(EdgeKind.IN, plan.record, key, profile=digest))
-            if key not in known_keys:
-                changes.put_nodes.append(Node(NodeKind.BLOCK, key))
+        new.update((key, identifier) for key, identifier in upsert.identifiers.items() if key not in known_keys)
+        changes.put_nodes += [Node(NodeKind.BLOCK, key) for key in upsert.blocks if key not in known_keys]
     for key, identifier in new.items():
         requests.append(SealRequest(key, NodeKind.IDENTIFIER, identifier.text.encode()))
         nodes.append((NodeKind.IDENTIFIER, key, {"type": int(identifier.type)}))

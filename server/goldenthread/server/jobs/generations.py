@@ -21,7 +21,19 @@ from goldenthread.server.commands.prepare_record import Member, blocks_of_profil
 from goldenthread.server.commands.tenants import Tenant
 from goldenthread.server.errors import FailedPrecondition
 
-__all__ = ["Stepped", "begin_staging", "clear", "end_clearing", "end_staging", "finish", "index", "judge", "settle", "switch"]
+__all__ = [
+    "Stepped",
+    "begin_staging",
+    "clear",
+    "end_clearing",
+    "end_staging",
+    "finish",
+    "held_records",
+    "index",
+    "judge",
+    "settle",
+    "switch",
+]
 
 _PAGE = 400
 """Records a step."""
@@ -111,7 +123,7 @@ async def end_clearing(transaction: Transaction, tenant: Tenant) -> ChangeSet:
 async def index(transaction: Transaction, tenant: Tenant, generation: Generation, after: bytes) -> Stepped:
     """Give some records their keys of a generation."""
     ids = await transaction.page(NodeKind.RECORD, after, _PAGE, {})
-    states = await _held(transaction, ids)
+    states = await held_records(transaction, ids)
     members = await tenant.members_of(states.values())
     blocks = {
         record: blocks_of_profile(tenant.vault, generation.model, generation.number, member.profile)
@@ -129,7 +141,7 @@ async def index(transaction: Transaction, tenant: Tenant, generation: Generation
 async def judge(transaction: Transaction, tenant: Tenant, generation: Generation, after: bytes) -> Stepped:
     """Judge all pairs of some records under a generation whose keys are all there."""
     ids = await transaction.page(NodeKind.RECORD, after, _PAGE, {})
-    states = await _held(transaction, ids)
+    states = await held_records(transaction, ids)
     members = await tenant.members_of(states.values())
     keyed = await _keyed(transaction, generation.number, ids, members)
     matching = await match_edges(transaction, tenant.under(generation), keyed)
@@ -144,7 +156,7 @@ async def settle(transaction: Transaction, tenant: Tenant, after: bytes, at: int
     ids = await transaction.page(NodeKind.RECORD, after, _PAGE, {})
     if not ids:
         return Stepped(ChangeSet(), b"", 0)
-    await _held(transaction, ids)
+    await held_records(transaction, ids)
     await _keyed(transaction, tenant.generation, ids, {})
     again = frozenset(ids) - settled
     linked = await relink(transaction, tenant, Change(again=again, was_read_locked=True), at)
@@ -161,7 +173,7 @@ async def settle(transaction: Transaction, tenant: Tenant, after: bytes, at: int
 async def clear(transaction: Transaction, tenant: Tenant, after: bytes) -> Stepped:
     """Take away, from some records, what is of a generation that is neither in use nor staged."""
     ids = await transaction.page(NodeKind.RECORD, after, _PAGE, {})
-    await _held(transaction, ids)
+    await held_records(transaction, ids)
     kept = {tenant.generation, *([tenant.staged.number] if tenant.staged is not None else [])}
     stored = await transaction.keys(ids) if ids else {}
     left = {e.target for edges in stored.values() for e in edges if e.kind is EdgeKind.IN and e.target[0] not in kept}
@@ -173,8 +185,8 @@ async def clear(transaction: Transaction, tenant: Tenant, after: bytes) -> Stepp
     return Stepped(changes, ids[-1] if ids else b"", len(ids))
 
 
-async def _held(transaction: Transaction, ids: Sequence[bytes]) -> Mapping[bytes, RecordState]:
-    """Read records, held against whoever would change them."""
+async def held_records(transaction: Transaction, ids: Sequence[bytes]) -> Mapping[bytes, RecordState]:
+    """Read records that stand, held against whoever would change them."""
     if not ids:
         return {}
     before = await transaction.records(ids)

@@ -13,8 +13,8 @@ from functools import partial
 import msgspec
 from msgspec import Struct
 
-from goldenthread.graph.model import Edge, EdgeKind, Node, NodeKind
-from goldenthread.graph.store import ChangeSet, EdgeRef, Reader, Transaction
+from goldenthread.graph.model import EdgeKind, Node, NodeKind
+from goldenthread.graph.store import ChangeSet, Reader, Transaction
 from goldenthread.graph.vault import SealRequest
 from goldenthread.resolver.guards import GuardRails
 from goldenthread.resolver.normalise import IdentifierValue
@@ -26,7 +26,8 @@ from goldenthread.server.commands.idempotency import Request
 from goldenthread.server.commands.linking import Change, component_groups, relink
 from goldenthread.server.commands.prepare_record import keys_of_profile
 from goldenthread.server.commands.tenants import Tenant
-from goldenthread.server.commands.upsert_records import Beside
+from goldenthread.server.commands.upsert_records import Beside, change_keys
+from goldenthread.server.jobs.generations import held_records
 from goldenthread.server.jobs.job import Job, new_job, node_of
 from goldenthread.server.jobs.kind import JobContext, Step
 from goldenthread.server.jobs.verbs import JobView, start_job
@@ -167,9 +168,7 @@ async def _rekeyed(transaction: Transaction, tenant: Tenant, ids: Sequence[bytes
     """Give records the keys that they have by the guard rails of now, where these are others."""
     await follow_guards(transaction, tenant)
     guards = tenant.guards_id
-    aliases = [state.record.alias for state in (await transaction.records(ids)).values() if state.record.alias is not None]
-    await transaction.lock(aliases)
-    members = await tenant.members_of((await transaction.records(ids)).values())
+    members = await tenant.members_of((await held_records(transaction, ids)).values())
     edges = await transaction.keys(list(members))
     keyed: list[Keyed] = []
     identifiers: dict[bytes, IdentifierValue] = {}
@@ -188,12 +187,7 @@ async def _rekeyed(transaction: Transaction, tenant: Tenant, ids: Sequence[bytes
     matching = await match_edges(transaction, tenant, keyed)
     changes = ChangeSet()
     await beside.match(transaction, keyed, changes)
-    for one in keyed:
-        digest = b"" if one.member is None else one.member.digest
-        changes.end_edges += [EdgeRef(edge.kind, edge.source, edge.target) for edge in one.before]
-        changes.put_edges += [
-            Edge(EdgeKind.HAS if key in identifiers else EdgeKind.IN, one.record, key, profile=digest) for key in one.keys
-        ]
+    change_keys(keyed, identifiers.keys(), changes)
     new = {key: value for key, value in identifiers.items() if key not in matching.known_keys}
     sealed = await tenant.vault.seal([SealRequest(key, NodeKind.IDENTIFIER, value.text.encode()) for key, value in new.items()])
     changes.put_nodes += [

@@ -33,8 +33,9 @@ WorkOption = Annotated[
 
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?", re.IGNORECASE)
 _LEAST = 256 << 20
-_LARGE_BLOCK = 4 << 20
-"""Bytes from which on memory is taken from the system by itself, and given back when it is free."""
+_LARGE_BLOCK, _KEPT = 32 << 20, 64 << 20
+"""Bytes from which on memory is taken from the system by itself, and given back when it is free; of smaller blocks, how much
+free memory is kept at hand. What is taken anew costs the system more time than most of what is worked out in it."""
 
 _ARENAS, _TRIM, _MMAP = -8, -1, -3  # of mallopt, in malloc.h
 
@@ -61,7 +62,7 @@ def lean() -> None:
 
     pa.set_memory_pool(pa.system_memory_pool())
     if sys.platform == "linux" and hasattr(ctypes.CDLL(None), "mallopt"):
-        for option, value in ((_ARENAS, 1), (_TRIM, _LARGE_BLOCK), (_MMAP, _LARGE_BLOCK)):
+        for option, value in ((_ARENAS, 1), (_TRIM, _KEPT), (_MMAP, _LARGE_BLOCK)):
             ctypes.CDLL(None).mallopt(option, value)
 
 

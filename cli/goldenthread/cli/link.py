@@ -125,7 +125,9 @@ def link(
 
       goldenthread link customers.parquet --out people.parquet --engine spark --master spark://host:7077
     """
+    from concurrent.futures import ThreadPoolExecutor
     from functools import partial
+    from importlib import import_module
     from time import perf_counter
 
     from goldenthread.cli import output
@@ -133,7 +135,6 @@ def link(
     from goldenthread.cli.errors import CommandError, UsageError
     from goldenthread.cli.files import read_files
     from goldenthread.cli.guard_rails import check_guard_rails, declared
-    from goldenthread.cli.link_here import link_here, meant
     from goldenthread.cli.report_file import check_report, look_again
     from goldenthread.resolver.guards import GUARDS
     from goldenthread.resolver.scoring import MatchModel
@@ -165,15 +166,21 @@ def link(
         lean()
     show = partial(_show, quiet=json, guessed=columns is None, write_columns=write_columns)
     table = None
-    with bounded(most, work), work_folder(work, most, files, options) as kept:
+    with bounded(most, work), work_folder(work, most, files, options) as kept, ThreadPoolExecutor(1) as aside:
+        # While files are read, which keeps Python free, what comes after is imported.
+        import_module("goldenthread.resolver.bulk.guess")
+        was_read = kept is not None and kept.done("profiles")
+        reading = read if was_read else aside.submit(read).result
+        from goldenthread.cli.link_here import link_here, meant
+
         if engine is Engine.SPARK:
-            table, guess = read()
+            table, guess = reading()
             show(guess, (*table.warnings, *guess.warnings))
             check_guard_rails(rails, meant(table, guess).columns[table.source_column], guess.default_country)
             with output.stages() as tell:
                 result = _link_on_spark(table, guess, given, rails, tell, master, settings, observed_at or "")
         else:
-            result, guess = link_here(read, show, kept, given, rails, observed_at or "")
+            result, guess = link_here(reading, show, kept, given, rails, observed_at or "")
     for warning in result.report.warnings:
         output.warn(warning)
     _write(result, out)

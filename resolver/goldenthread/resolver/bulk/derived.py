@@ -13,17 +13,26 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from goldenthread.resolver.bulk.frame import Feature, Frame
+from goldenthread.resolver.bulk.frame import Feature, Frame, factorise, pack
 from goldenthread.resolver.bulk.text_column import integers, numbers, strings
-from goldenthread.resolver.bulk.texts import Letters, Texts, as_arrow, filled_in, is_plain_ascii, mask_of, ranks
-from goldenthread.resolver.normalise.contacts import mailbox
+from goldenthread.resolver.bulk.texts import (
+    Joined,
+    Letters,
+    Texts,
+    aligned,
+    as_arrow,
+    filled_in,
+    is_plain_ascii,
+    mask_of,
+    ranks,
+)
+from goldenthread.resolver.normalise.contacts import DOTS_IGNORED, mailbox
 from goldenthread.resolver.normalise.names import SOUND_OF, SOUNDS, SPELLING_OF, SPELLINGS, phonetic, spelling
 
 __all__ = ["derived_part", "mailboxes", "spellings", "whole_names"]
 
 Write = Callable[[pa.Array], pa.Array]
 
-_PLUS_OR_DOTS = r"[+]|@(?:gmail|googlemail)\.com$"
 _SHORT_USER = 3
 
 
@@ -44,29 +53,32 @@ def whole_names(frame: Frame) -> Feature[str] | None:
     given, surname = _single(frame, "given"), _single(frame, "surname")
     if given is None or surname is None:
         return None
+    middle = (
+        _single(frame, "middle") if "middle" in frame.fields else Feature(np.zeros(frame.rows, np.int32), Texts(strings([])))
+    )
+    if middle is None:
+        return None
     both = np.flatnonzero((given.codes > 0) & (surname.codes > 0))
-    columns = [given, surname]
-    if "middle" in frame.fields:
-        middle = _single(frame, "middle")
-        if middle is None:
-            return None
-        columns.insert(1, middle)
-    texts = [_with_none(as_arrow(f.values)).take(integers(f.codes[both])) for f in columns]
-    if len(texts) == 2:
-        texts.insert(1, _with_none(texts[0][:0]).take(integers(np.zeros(len(both), np.int64))))
-    *texts, bar = _aligned([*texts, strings(["|"])])
-    return _in_rows(pc.binary_join_element_wise(*texts, bar[0]), both, frame.rows)
+    columns = [given, middle, surname]
+    number, first = factorise(pack([(f.codes[both], f.entries) for f in columns], len(both)))
+    codes = np.zeros(frame.rows, np.int32)
+    codes[both] = number + 1
+    parts = [(f.codes[both[first]], _with_none(as_arrow(f.values))) for f in columns]
+    return Feature(codes, Joined(parts, "|"))
 
 
 def mailboxes(emails: pa.Array) -> tuple[pa.Array, pa.Array]:
     """Split normalised addresses into users and domains, as `mailbox` does."""
-    parts = pc.extract_regex(emails, r"^(?P<user>[^@]+)@(?P<domain>[^@]*)$")
-    sure = mask_of(parts.is_valid()) & ~mask_of(pc.match_substring_regex(emails, _PLUS_OR_DOTS))
+    halves = pc.split_pattern(emails, "@")
+    first = numbers(halves.offsets)[:-1]
+    last = np.minimum(first + 1, max(len(halves.values) - 1, 0))
+    users, domains = (halves.values.take(integers(places)) for places in (first, last))
+    other = mask_of(pc.match_substring(users, "+")) | mask_of(pc.is_in(domains, value_set=strings(sorted(DOTS_IGNORED))))
+    sure = (np.diff(numbers(halves.offsets)) == 2) & (Letters(users).lengths > 0) & ~other
     split = mailbox.__wrapped__
-    nothing = strings([""])[0]
     return (
-        filled_in(pc.fill_null(pc.struct_field(parts, 0), nothing), sure, emails, lambda email: split(email)[0]),
-        filled_in(pc.fill_null(pc.struct_field(parts, 1), nothing), sure, emails, lambda email: split(email)[1]),
+        filled_in(users, sure, emails, lambda email: split(email)[0]),
+        filled_in(domains, sure, emails, lambda email: split(email)[1]),
     )
 
 
@@ -79,12 +91,6 @@ def _single(frame: Frame, field: str) -> Feature[str] | None:
 def _with_none(texts: pa.Array) -> pa.Array:
     """Put the text of those who have none before the others, so that codes are places."""
     return pa.concat_arrays([strings([""]).cast(texts.type), texts])
-
-
-def _aligned(texts: Sequence[pa.Array]) -> list[pa.Array]:
-    """Cast to the widest type among the arrays."""
-    wide = next((t.type for t in texts if pa.types.is_large_string(t.type)), pa.string())
-    return [t.cast(wide) for t in texts]
 
 
 def _in_rows(texts: pa.Array, rows: NDArray[np.int64], every: int) -> Feature[str]:
@@ -188,22 +194,34 @@ _OF_ONE: dict[str, tuple[str, Write]] = {
 
 
 def _joined_words(given: Feature[str], surname: Feature[str]) -> Feature[str]:
-    """Write the words of given name and surname in order."""
+    """Write the words of given name and surname in order; where there are more than two, the first word and the rest."""
     both = np.flatnonzero((given.codes > 0) & (surname.codes > 0))
-    values = _aligned([as_arrow(given.values), as_arrow(surname.values), strings([" "])])
-    space = values.pop()[0]
-    codes = [f.codes[both] - 1 for f in (given, surname)]
-    one, other = (texts.take(integers(places)) for texts, places in zip(values, codes, strict=True))
-    spaced = [mask_of(pc.match_substring(v, " "))[places] for v, places in zip(values, codes, strict=True)]
-    ordered = pc.binary_join_element_wise(pc.min_element_wise(one, other), pc.max_element_wise(one, other), space)
-    whole = pc.binary_join_element_wise(one, other, space)
-    sorted_words = filled_in(ordered, ~(spaced[0] | spaced[1]), whole, lambda words: " ".join(sorted(words.split())))
-    return _in_rows(sorted_words, both, len(given.codes))
+    one, other = ((f.codes[both] - 1) for f in (given, surname))
+    names = aligned([as_arrow(given.values), as_arrow(surname.values), strings([" "])])
+    space = names.pop()[0]
+    several = np.logical_or(*(mask_of(pc.match_substring(v, " "))[c] for v, c in zip(names, (one, other), strict=True)))
+    more = np.flatnonzero(several)
+    texts = (texts.take(integers(codes[more])) for texts, codes in zip(names, (one, other), strict=True))
+    lines = pc.binary_join_element_wise(*texts, space).to_pylist()
+    ordered = [" ".join(sorted(line.split())).partition(" ") for line in lines]
+    rest = [strings([part[k] for part in ordered]).cast(names[0].type) for k in (0, 2)]
+    encoded = pa.concat_arrays([*names, *rest]).dictionary_encode()
+    words, number = encoded.dictionary, numbers(encoded.indices)
+    rank = ranks(words)
+    halves = np.split(number, np.cumsum([len(names[0]), len(names[1]), len(more)]))
+    one, other = halves[0][one], halves[1][other]
+    swapped = rank[one] > rank[other]
+    low, high = np.where(swapped, other, one), np.where(swapped, one, other)
+    low[more], high[more] = halves[2], halves[3]
+    which, first = factorise(pack([(low, len(words)), (high, len(words))], len(both)))
+    codes = np.zeros(len(given.codes), np.int32)
+    codes[both] = which + 1
+    return Feature(codes, Joined([(low[first], words), (high[first], words)], " "))
 
 
 def _either_name(given: Feature[str], surname: Feature[str]) -> Feature[str]:
     """Take given name and surname alike, as names in order."""
-    encoded = pa.concat_arrays(_aligned([as_arrow(given.values), as_arrow(surname.values)])).dictionary_encode()
+    encoded = pa.concat_arrays(aligned([as_arrow(given.values), as_arrow(surname.values)])).dictionary_encode()
     words, number = encoded.dictionary, numbers(encoded.indices)
     rank = ranks(words)
     none = np.full(1, -1, np.int64)

@@ -15,7 +15,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from goldenthread.resolver.bulk.text_column import integers, numbers
-from goldenthread.resolver.bulk.texts import Texts, codes_of
+from goldenthread.resolver.bulk.texts import Joined, Texts, codes_of
 from goldenthread.resolver.normalise import Profile
 
 __all__ = ["Feature", "Frame", "factorise", "pack"]
@@ -68,7 +68,7 @@ class Feature(Generic[F]):
     def some(self, numbers: NDArray[np.integer]) -> list[F]:
         """List the values of some numbers."""
         values = self.values
-        if isinstance(values, Texts):
+        if isinstance(values, Texts | Joined):
             return cast("list[F]", values.some(numbers))
         return [values[i] for i in numbers.tolist()]
 

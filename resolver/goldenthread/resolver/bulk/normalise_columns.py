@@ -263,7 +263,9 @@ def _places(columns: Sequence[_Column], default_country: str) -> Feature[places.
     for column in columns:
         if column.kind in _AREA_PARTS:
             part, slot = _AREA_PARTS[column.kind]
-            words_of = [places.address_in_parts(PostalAddress(**{part: word})) for word in column.words]
+            # Distinct words would only push each other out of the normaliser's memory.
+            normal = places.address_in_parts.__wrapped__
+            words_of = [normal(PostalAddress(**{part: word})) for word in column.words]
             pieces.append((column.codes, [place[slot : slot + 1] for place in words_of], slot))
     combination, first = factorise(pack([(codes, len(texts)) for codes, texts, _ in pieces], rows))
     made: list[list[str]] = [[""] * 7 for _ in range(len(first))]

@@ -41,7 +41,7 @@ __all__ = [
 IDENTIFIERS = "identifiers"
 """The name under which identifiers, which are candidate keys as well, appear among the rules."""
 
-_CHUNK = 1 << 20
+_CHUNK = 1 << 19
 """Pairs written out at a time, about: some 60 bytes each while they are sorted."""
 
 Rows = NDArray[np.int32]
@@ -285,12 +285,12 @@ def stream_pairs(blocks: Sequence[Block], n: int, counts: PairCounts, chunk: int
     marks = np.unique(np.searchsorted(done, np.arange(chunk, total, chunk), side="left") + 1)
     bounds = [0, *marks[marks < n].tolist(), n]
     places = [np.searchsorted(block.rows[block.by_row], bounds).tolist() for block in blocks]
-    bits = max(len(blocks) - 1, 1).bit_length()
+    bits, wide = max(len(blocks) - 1, 1).bit_length(), n.bit_length()
     for step, (a, b) in enumerate(pairwise(bounds)):
         parts = []
         for number, (block, at) in enumerate(zip(blocks, places, strict=True)):
             left, right = pairs_of(block, at[step], at[step + 1])
-            parts.append((((left - np.int64(a)) * n + right) << bits) | number)
+            parts.append(((((left - np.int64(a)) << wide) | right) << bits) | number)
         packed = np.concatenate(parts)
         packed.sort()
         new = np.ones(len(packed), np.bool_)
@@ -301,7 +301,7 @@ def stream_pairs(blocks: Sequence[Block], n: int, counts: PairCounts, chunk: int
         rule = packed & ((1 << bits) - 1)
         pair = packed >> bits
         first = np.flatnonzero(np.diff(pair, prepend=-1))
-        left, right = np.divmod(pair[first], n)
+        left, right = pair[first] >> wide, pair[first] & ((1 << wide) - 1)
         found = Chunk(
             (left + a).astype(np.int32), right.astype(np.int32), first, rule.astype(np.int32), float(done[b - 1]) / total
         )

@@ -25,7 +25,7 @@ from rapidfuzz.process import cpdist
 from goldenthread.resolver import comparisons
 from goldenthread.resolver.bulk.derived import mailboxes, spellings
 from goldenthread.resolver.bulk.text_column import integers, numbers, strings
-from goldenthread.resolver.bulk.texts import Letters, as_arrow, filled_in, is_plain_ascii, mask_of, same_numbers
+from goldenthread.resolver.bulk.texts import Joined, Letters, as_arrow, filled_in, is_plain_ascii, mask_of, same_numbers
 from goldenthread.resolver.comparisons import MISSING, Comparison, district_of
 from goldenthread.resolver.comparisons.comparison import similarities
 from goldenthread.resolver.comparisons.contacts import stem_of
@@ -208,27 +208,31 @@ def _name(comparison: comparisons.Name, values: Sequence[str]) -> Sketch:
 
 
 def _whole_name(comparison: comparisons.WholeName, values: Sequence[str]) -> Sketch:
-    texts = as_arrow(values)
-    letters = Letters(texts)
-    lengths = _sketched(letters, texts, _LONG)
+    if not isinstance(values, Joined):
+        places = np.arange(len(values))
+        split = [value.split("|") for value in values]
+        values = Joined([(places, strings([parts[k] for parts in split])) for k in range(3)], "|")
     straight = comparison.levels.index("straight")
+    (given, _), _, (surname, _) = values.parts
+    parts = [(codes, Letters(texts), is_plain_ascii(texts)) for codes, texts in values.parts]
+    lengths = [letters.lengths[codes] for codes, letters, _ in parts]
+    short = np.sum(lengths, axis=0) + len(parts) - 1 <= _LONG
+    sketched = short & np.logical_and.reduce([plain[codes] for codes, _, plain in parts])
     # Swapped names begin crosswise, or have the same letters in all.
     drawn = np.random.default_rng(0).integers(0, 1 << 63, 256, dtype=np.uint64)
-    drawn[[0, ord(" "), ord("|")]] = 0
+    drawn[[0, ord(" ")]] = 0
     bags = np.zeros(len(values), np.uint64)
-    last = np.zeros(len(values), np.uint8)
-    first = before = letters.column(0)
-    for place in range(int(lengths.max(initial=0))):
-        letter = letters.column(place)
-        bags += drawn[letter]
-        after = before == ord("|")
-        last[after] = letter[after]
-        before = letter
+    for codes, letters, _ in parts:
+        bag = np.zeros(len(letters.lengths), np.uint64)
+        for place in range(min(_LONG, int(letters.lengths.max(initial=0)))):
+            bag += drawn[letters.column(place)]
+        bags += bag[codes]
+    first, last = (parts[k][1].column(0)[parts[k][0]] for k in (0, 2))
 
     def levels(x: Codes, y: Codes) -> Levels:
         crossed = (first[x] == last[y]) & (last[x] == first[y])
-        sure = ~crossed & (bags[x] != bags[y]) & (lengths[x] > 0) & (lengths[y] > 0)
-        return _answer(len(x), sure, straight)
+        sure = ~crossed & (bags[x] != bags[y]) & sketched[x] & sketched[y]
+        return _answer(len(x), sure | (given[x] == given[y]) | (surname[x] == surname[y]), straight)
 
     return Sketch(levels)
 

@@ -12,7 +12,20 @@ from numpy.typing import NDArray
 
 from goldenthread.resolver.bulk.text_column import integers, numbers, strings
 
-__all__ = ["Letters", "Texts", "as_arrow", "codes_of", "filled_in", "is_plain_ascii", "mask_of", "ranks", "same_numbers"]
+__all__ = [
+    "Joined",
+    "Letters",
+    "Texts",
+    "aligned",
+    "as_arrow",
+    "codes_of",
+    "filled_in",
+    "is_plain_ascii",
+    "mask_of",
+    "ranks",
+    "same_numbers",
+    "surely_differ",
+]
 
 Mask = NDArray[np.bool_]
 Codes = NDArray[np.int32]
@@ -55,6 +68,50 @@ class Texts(Sequence[str]):
 
     def __contains__(self, text: object) -> bool:
         return isinstance(text, str) and bool(mask_of(pc.equal(self.arrow, strings([text])[0])).any())
+
+
+class Joined(Sequence[str]):
+    """Texts joined of parts, each part known by its place among texts of its own: written out only when they are read."""
+
+    __slots__ = ("between", "parts")
+
+    def __init__(self, parts: Sequence[tuple[NDArray[np.integer], pa.Array]], between: str) -> None:
+        self.parts, self.between = parts, between
+
+    def some(self, places: NDArray[np.integer]) -> list[str]:
+        """List the texts at some places."""
+        *texts, between = aligned(
+            [*(texts.take(integers(codes[places])) for codes, texts in self.parts), strings([self.between])]
+        )
+        found: list[str] = pc.binary_join_element_wise(*texts, between[0]).to_pylist()
+        return found
+
+    def __len__(self) -> int:
+        return len(self.parts[0][0])
+
+    @overload
+    def __getitem__(self, place: int) -> str: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> Joined: ...
+
+    def __getitem__(self, place: int | slice) -> str | Joined:
+        if isinstance(place, slice):
+            return Joined([(codes[place], texts) for codes, texts in self.parts], self.between)
+        return self.between.join(texts[int(codes[place])].as_py() for codes, texts in self.parts)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.some(np.arange(len(self))))
+
+    def __contains__(self, text: object) -> bool:
+        """Say whether a text is there; one without what stands between parts is not."""
+        return isinstance(text, str) and self.between in text and text in iter(self)
+
+
+def aligned(texts: Sequence[pa.Array]) -> list[pa.Array]:
+    """Cast to the widest type among the arrays."""
+    wide = next((t.type for t in texts if pa.types.is_large_string(t.type)), pa.string())
+    return [t.cast(wide) for t in texts]
 
 
 def as_arrow(texts: Sequence[str]) -> pa.Array:
@@ -113,6 +170,25 @@ def ranks(texts: pa.Array) -> NDArray[np.int64]:
         places = np.frombuffer(order.buffers()[1], np.uint64)[order.offset : order.offset + len(texts)]
         rank[places.astype(np.int64)] = np.arange(len(texts))
     return rank
+
+
+_SOME, _SHORT, _FACTOR = 512, 24, np.uint64(0x9E3779B97F4A7C15)
+
+
+def surely_differ(texts: pa.Array) -> bool:
+    """Say whether all texts surely differ, as those of a column of ids: sums of their letters do, which is soon seen."""
+    if len(texts) < _SOME or len(texts[:_SOME].dictionary_encode().dictionary) < _SOME:
+        return False
+    letters = Letters(texts)
+    longest = int(letters.lengths.max())
+    if longest > _SHORT:
+        return False
+    sums = np.zeros(len(texts), np.uint64)
+    for place in range(longest):
+        sums *= _FACTOR
+        sums += letters.column(place)
+    sums.sort()
+    return bool((sums[1:] != sums[:-1]).all())
 
 
 def is_plain_ascii(texts: pa.Array) -> Mask:

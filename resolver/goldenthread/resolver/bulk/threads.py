@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from typing import TypeVar
 
-__all__ = ["processors", "together"]
+__all__ = ["ahead", "processors", "together"]
 
 T = TypeVar("T")
 
@@ -25,3 +26,12 @@ def together(tasks: Iterable[Callable[[], T]]) -> list[T]:
         return [task() for task in every]
     with ThreadPoolExecutor(threads) as pool:
         return [running.result() for running in [pool.submit(task) for task in every]]
+
+
+def ahead(items: Iterator[T]) -> Iterator[T]:
+    """Yield items, each of them made while the one before is worked on."""
+    with ThreadPoolExecutor(1) as aside:
+        coming = aside.submit(lambda: [*islice(items, 1)])
+        while made := coming.result():
+            coming = aside.submit(lambda: [*islice(items, 1)])
+            yield from made

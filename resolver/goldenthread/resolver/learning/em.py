@@ -93,8 +93,15 @@ def patterns(levels: NDArray[np.int8]) -> tuple[NDArray[np.int8], NDArray[np.int
     packed = np.zeros(len(levels), np.int64)
     for k, size in enumerate(sizes.tolist()):
         packed = packed * size + levels[:, k]
-    _, first, inverse, counts = np.unique(packed, return_index=True, return_inverse=True, return_counts=True)
-    return levels[first], counts.astype(np.int64), inverse
+    if not len(packed):
+        return levels, packed, packed
+    # As np.unique, but without its stable sort, which takes twice as long.
+    order = np.argsort(packed)
+    new = np.diff(packed[order], prepend=-1) != 0
+    starts = np.flatnonzero(new)
+    inverse = np.empty(len(packed), np.int64)
+    inverse[order] = np.cumsum(new) - 1
+    return levels[np.minimum.reduceat(order, starts)], np.diff(starts, append=len(packed)), inverse
 
 
 def _normalised(weights: Floats) -> Floats:

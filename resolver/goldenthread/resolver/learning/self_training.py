@@ -96,15 +96,19 @@ def sample_pool(table: Comparable, levels: NDArray[np.int8], weights: Weights, s
     return Pool(table, sample, table.levels(sample.left, sample.right), kept, levels[kept])
 
 
-def self_train(table: Comparable, levels: NDArray[np.int8], priors: tuple[int, ...], tables: Tables, seed: int) -> SelfTrained:
-    """Train on the groups of a sample of components and choose the operating point; `levels` are those of the candidates.
+def self_train(
+    table: Comparable, levels: NDArray[np.int8], weights: Weights, priors: tuple[int, ...], tables: Tables, seed: int
+) -> SelfTrained:
+    """Train on the groups of a sample of components and choose the operating point.
+
+    `levels` are those of the candidates, `weights` what the latent classes make of them.
 
     Refuses, leaving the latent classes as they are, when there are too few matches or when training would overturn what it
     was trained on.
     """
     plain = SelfTrained(priors, list(tables), UNSET, LINK_WEIGHT, MIN_AVERAGE, 0.0)
     n = table.profiles
-    pool = sample_pool(table, levels, weigh_by_classes(levels, priors, tables), seed)
+    pool = sample_pool(table, levels, weights, seed)
     sample, own = pool.sample, pool.own
     if not len(own):
         return plain

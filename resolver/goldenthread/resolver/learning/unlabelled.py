@@ -12,6 +12,7 @@ from goldenthread.resolver.learning.evidence import gather_evidence
 from goldenthread.resolver.learning.seen import Comparable, Lesson
 from goldenthread.resolver.learning.self_training import self_train
 from goldenthread.resolver.scoring.model import WEIGHT_SCALE, fixed_point
+from goldenthread.resolver.scoring.scorer import weigh_by_classes
 
 __all__ = ["learn_without_labels"]
 
@@ -34,7 +35,8 @@ def learn_without_labels(table: Comparable, seed: int, progress: Callable[[str, 
         warnings = (*warnings, _ANCHORED, *(w for w in fitted.warnings if w not in warnings))
     priors = tuple(round(float(np.log2(max(p, _LEAST_PRIOR))) * WEIGHT_SCALE) for p in fitted.priors)
     tables = [tuple(fixed_point(row.tolist()) for row in rows) for rows in fitted.tables]
-    trained = self_train(table, levels, priors, tables, seed)
+    weights = weigh_by_classes(seen, priors, tables)[pattern_of]
+    trained = self_train(table, levels, weights, priors, tables, seed)
     progress("learn", 1.0)
     return Lesson(
         priors=trained.priors,

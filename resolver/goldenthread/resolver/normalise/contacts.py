@@ -30,7 +30,7 @@ PLACEHOLDER_USERS = frozenset(
         "donotreply", "nobody", "null", "keine", "unbekannt", "xxx",
     }
 )  # fmt: skip
-_DOTS_IGNORED = frozenset({"gmail.com", "googlemail.com"})
+DOTS_IGNORED = frozenset({"gmail.com", "googlemail.com"})
 _E164 = re.compile(r"\+[1-9]\d{7,14}")
 _NORTH_AMERICAN = re.compile(r"(\+1[ .-]?)?\(?([2-9]\d\d)(?:\) ?|[ .-]?)([2-9]\d\d)[ .-]?(\d{4})")
 NORTH_AMERICA = frozenset({"US", "CA"})
@@ -51,7 +51,7 @@ def mailbox(email: str) -> tuple[str, str]:
     """Split a normalised address into the user, without a plus tag (at Gmail also without dots), and the domain."""
     user, _, domain = email.partition("@")
     user = user.partition("+")[0] or user
-    if domain in _DOTS_IGNORED:
+    if domain in DOTS_IGNORED:
         return user.replace(".", "") or user, "gmail.com"
     return user, domain
 

@@ -95,3 +95,26 @@ def test_too_few_labels_say_how_many_are_needed(customers: Path, run: Run) -> No
 
 def test_labels_come_from_one_place(customers: Path, run: Run) -> None:
     assert run("train", customers, "--write-model", "m.json").code == 2
+
+
+def test_the_truth_of_several_files_is_read_from_all(customers: Path, run: Run) -> None:
+    head, *rows = customers.read_text(encoding="utf-8").splitlines(keepends=True)
+    half = len(rows) // 2
+    Path("a.csv").write_text(head + "".join(rows[:half]), encoding="utf-8")
+    Path("b.csv").write_text(head + "".join(rows[half:]) + "ragged\n", encoding="utf-8")
+
+    ran = run(
+        "train",
+        "a.csv",
+        "b.csv",
+        "--truth-column",
+        "person",
+        "--pairs",
+        "80",
+        "--skip-ragged",
+        "--write-model",
+        "m.json",
+        "--json",
+    )
+
+    assert ran.code == 0, ran.err

@@ -99,6 +99,12 @@ def test_who_is_looked_up_by_what_identifies_nobody_is_told_why(world: World, ru
     assert "the same single record" in run("why", world.pair[0], world.pair[0]).err
 
 
+def test_what_is_no_cursor_is_told(run: Run) -> None:
+    assert "is no cursor" in run("events", "list", "--cursor", "abc").err
+    assert run("events", "ack", "warehouse", "2").code == 0
+    assert "it stays at 2" in run("events", "ack", "warehouse", "1").err
+
+
 def test_a_misspelt_attribute_of_a_search_is_told(world: World, run: Run) -> None:
     ran = run("resolve", f"emial={world.email}")
 

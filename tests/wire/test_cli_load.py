@@ -220,7 +220,7 @@ def test_bad_rows_are_told_to_people_too(run: Run) -> None:
 
     assert ran.code == 1
     assert "c.csv, row 3:" in ran.err
-    assert "1 rows were not kept" in ran.out
+    assert "1 row was not kept" in ran.out
 
 
 def test_a_file_without_record_ids_is_refused_unless_rows_may_be_numbered(client: Client, run: Run) -> None:
@@ -267,6 +267,29 @@ def test_an_interrupted_load_says_how_to_go_on_and_does(client: Client, run: Run
     assert ran.code == 0
     assert (ran.facts["answered_before"], ran.facts["kept"]) == (5_900, 100)
     assert not Path("c.state").exists()
+
+
+def test_a_load_that_is_killed_goes_on_from_what_it_kept_while_it_ran(client: Client, run: Run) -> None:
+    write_csv(Path("c.csv"), 6_000)
+    command = [sys.executable, "-m", "goldenthread.cli.main", "load", "c.csv", "--ignore", "truth_id", "--chunk", "10"]
+    process = subprocess.Popen([*command, "--resume", "c.state"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while not Path("c.state").exists():
+        assert process.poll() is None, "the load ended before it could be killed"
+
+    process.kill()
+    process.wait()
+    answered = json.loads(Path("c.state").read_text(encoding="utf-8"))["answered"]
+
+    assert 0 < answered < 6_000
+    assert sum(1 for _ in client.list_records(page_size=1000)) >= answered
+
+
+def test_ids_that_became_decimals_are_told(run: Run) -> None:
+    Path("c.csv").write_text("id,surname\n1.0,Smith\n2.0,Jones\n", encoding="utf-8")
+
+    ran = run("load", "c.csv", "--record-id", "id")
+
+    assert (ran.code, "end in .0" in ran.err) == (0, True)
 
 
 def test_a_state_of_another_load_is_refused(run: Run) -> None:

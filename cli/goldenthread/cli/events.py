@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as jsonlib
+import re
 import sys
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Annotated
@@ -43,6 +44,7 @@ SubscriptionArgument = Annotated[str, typer.Argument(help="Subscription's name."
 
 SinkArgument = Annotated[str, typer.Argument(help="Sink's name.", show_default=False)]
 
+_CURSOR = re.compile(r"[0-9]{1,18}(-[0-9]{1,9})?")
 _RECORDS_NAMED = 3
 _REPLAY_SECONDS = 600.0
 
@@ -152,8 +154,9 @@ def ack(
     from goldenthread.cli import output
     from goldenthread.client import to_dict
 
+    _check_cursor(cursor)
     with connect(server, token, tenant, tls_ca, data) as client:
-        kept = client.acknowledge(subscription, cursor, rewind=rewind)
+        kept = client.acknowledge(subscription, cursor.rpartition("/")[2], rewind=rewind)
     if json:
         output.print_json(to_dict(kept))
         return
@@ -287,7 +290,16 @@ def _following(
 ) -> Following:
     from goldenthread.client import Following
 
+    _check_cursor(cursor)
     return Following(subscription, cursor, only_new, [_type_of(text) for text in types or ()], list(identities or ()))
+
+
+def _check_cursor(cursor: str) -> None:
+    """Raise UsageError when it is no cursor, nor the name of an event."""
+    from goldenthread.cli.errors import UsageError
+
+    if cursor and not _CURSOR.fullmatch(cursor.rpartition("/")[2]):
+        raise UsageError(f"{cursor} is no cursor.", "Give a revision, as 120, or an event's last part, as 120-3.")
 
 
 def _type_of(text: str) -> EventType.ValueType:

@@ -118,7 +118,9 @@ def export(
     if json:
         output.print_json({"file": str(out), "golden_records": state.rows, "revision": state.revision})
     else:
-        output.show(f"Wrote {state.rows:,} golden records as of revision {state.revision} to {out}.")
+        output.show(
+            f"Wrote {output.counted(state.rows, 'golden record', 'golden records')} as of revision {state.revision} to {out}."
+        )
 
 
 def _receive(parts: Iterator[ExportGoldenRecordsResponse], part: Path, kept: Path, state: _State) -> None:

@@ -22,6 +22,7 @@ __all__ = [
     "FilesArgument",
     "IgnoreOption",
     "RecordIdOption",
+    "SkipRaggedOption",
     "SourceColumnOption",
     "read_files",
     "row_of",
@@ -38,6 +39,7 @@ IgnoreOption = Annotated[
     list[str] | None, typer.Option("--ignore", help="Column to leave out, as one that holds the answer.", show_default=False)
 ]
 RecordIdOption = Annotated[str | None, typer.Option("--record-id", help="Column with the record's own id.", show_default=False)]
+SkipRaggedOption = Annotated[bool, typer.Option("--skip-ragged", help="Leave out rows with too many or few fields.")]
 SourceColumnOption = Annotated[
     str | None,
     typer.Option(
@@ -78,13 +80,17 @@ def read_files(
 
 def _read_columns(file: Path) -> ColumnGuess:
     """Read an edited guess."""
+    from goldenthread.resolver.bulk.errors import GuessInvalid
     from goldenthread.resolver.bulk.guess_file import from_yaml
 
     try:
         text = file.read_text(encoding="utf-8")
     except UnicodeDecodeError:
         raise CommandError(f"{file} is not text in UTF-8.", "Start from what --write-columns writes.") from None
-    return from_yaml(text)
+    try:
+        return from_yaml(text)
+    except GuessInvalid as error:
+        raise GuessInvalid(error.problem, error.remedy, file=str(file), row=error.row, column=error.column) from None
 
 
 def show_guess(guess: ColumnGuess, *, guessed: bool) -> None:

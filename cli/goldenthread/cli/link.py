@@ -10,7 +10,14 @@ import typer
 
 from goldenthread.cli.bounds import MemoryOption, WorkOption
 from goldenthread.cli.connect import JsonOption
-from goldenthread.cli.files import ColumnsOption, FilesArgument, IgnoreOption, RecordIdOption, SourceColumnOption
+from goldenthread.cli.files import (
+    ColumnsOption,
+    FilesArgument,
+    IgnoreOption,
+    RecordIdOption,
+    SkipRaggedOption,
+    SourceColumnOption,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -66,7 +73,7 @@ def link(
     with_values: Annotated[
         bool, typer.Option("--with-values", help="Write values of records into report and sample, which are personal.")
     ] = False,
-    skip_ragged: Annotated[bool, typer.Option("--skip-ragged", help="Leave out rows with too many or few fields.")] = False,
+    skip_ragged: SkipRaggedOption = False,
     guard_rails: Annotated[
         Path | None,
         typer.Option(
@@ -207,7 +214,8 @@ def link(
         output.print_json(facts)
         return
     output.show(
-        f"{report.records:,} records are {report.identities:,} identities "
+        f"{output.counted(report.records, 'record is', 'records are')} "
+        f"{output.counted(report.identities, 'identity', 'identities')} "
         f"({report.candidate_pairs:,} pairs compared, {facts['seconds']} s). Wrote {out}."
     )
     for guard, count in report.guarded:

@@ -35,8 +35,11 @@ if TYPE_CHECKING:
 __all__ = ["Attribute", "add_commands", "attribute_names"]
 
 _SOURCE = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+_DECIMAL_ID = re.compile(r"[0-9]+\.0+")
 ERRORS_SHOWN = 20
 ERRORS_KEPT = 1000
+STATE_SECONDS = 1.0
+"""Time between two writings of how far a load came, so that one that is killed goes on from there."""
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -119,10 +122,11 @@ def load(
         )
     if not source:
         _check_sources(table)
+    _warn_of_decimal_ids(table, guess)
     values = compared_columns(table, guess)
     digest = _digest(files, guess, f"{source}|{source_column}|{party}|{ignore}")
     done = _read_state(resume, digest)
-    began = perf_counter()
+    began = kept_at = perf_counter()
     tally = Tally(answered=done)
     # Longer than the client's own patience, because nobody is waiting: a server that restarts is back within a minute.
     patience = Retry(attempts=12, longest_wait_seconds=10.0)
@@ -132,7 +136,15 @@ def load(
         try:
             with output.progress("loading", table.rows) as advance:
                 advance(done)
-                _send(client, records, digest, chunk, tally, advance)
+
+                def tell(count: int) -> None:
+                    nonlocal kept_at
+                    advance(count)
+                    if resume is not None and perf_counter() - kept_at >= STATE_SECONDS:
+                        kept_at = perf_counter()
+                        _write_state(resume, digest, tally)
+
+                _send(client, records, digest, chunk, tally, tell)
         except KeyboardInterrupt:
             file = _write_state(resume, digest, tally)
             raise CommandError(
@@ -195,6 +207,16 @@ def _read(
             table,
             guess,
             f"{error.file}, row {rows}{' and more' if error.count > len(error.rows) else ''}: {problem}. {remedy}",
+        )
+
+
+def _warn_of_decimal_ids(table: Table, guess: ColumnGuess) -> None:
+    """Warn of ids that a spreadsheet or a data frame made decimals of: sent so, they are other records than 12345 is."""
+    from goldenthread.cli import output
+
+    if guess.record_id and all(_DECIMAL_ID.fullmatch(id) for id in table.columns[guess.record_id]):
+        output.warn(
+            f"All ids of column {guess.record_id} end in .0 and are sent so; if they are whole numbers, save them as text."
         )
 
 
@@ -304,9 +326,11 @@ def _read_state(resume: Path | None, digest: str) -> int:
 
 
 def _write_state(resume: Path | None, digest: str, tally: Tally) -> Path:
-    """Write how far the load came."""
+    """Write how far the load came; a kill leaves what was there before, or this."""
     file = resume or Path(f"goldenthread-load-{digest[:8]}.state")
-    file.write_text(json_format.dumps({"load": digest, "answered": tally.answered}) + "\n", encoding="utf-8")
+    aside = file.with_name(file.name + ".part")
+    aside.write_text(json_format.dumps({"load": digest, "answered": tally.answered}) + "\n", encoding="utf-8")
+    aside.replace(file)
     return file
 
 
@@ -348,6 +372,6 @@ def _report(
     if ragged:
         output.note(ragged)
     refused = tally.rejected_count + table.skipped
-    lost = f" {refused:,} rows were not kept." if refused else ""
+    lost = f" {output.counted(refused, 'row was', 'rows were')} not kept." if refused else ""
     before = f" ({done:,} were answered for by an earlier run)" if done else ""
-    output.show(f"Kept {tally.kept:,} records at {rate:,.0f} a second{before}.{lost}")
+    output.show(f"Kept {output.counted(tally.kept, 'record', 'records')} at {rate:,.0f} a second{before}.{lost}")

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
 __all__ = [
+    "counted",
     "error_console",
     "heading",
     "limited",
@@ -92,6 +93,11 @@ def limited(found: Iterable[T], limit: int) -> list[T]:
     if len(taken) > limit:
         note(f"There are more than these {limit:,}; --limit shows them.")
     return taken[:limit]
+
+
+def counted(count: int, one: str, many: str) -> str:
+    """Write how many of something there are, as "1 record" and "2,000 records"."""
+    return f"{count:,} {one if count == 1 else many}"
 
 
 def time_text(moment: Timestamp) -> str:

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from goldenthread.cli.connect import JsonOption
-from goldenthread.cli.files import ColumnsOption, FilesArgument, IgnoreOption, RecordIdOption, SourceColumnOption
+from goldenthread.cli.files import (
+    ColumnsOption,
+    FilesArgument,
+    IgnoreOption,
+    RecordIdOption,
+    SkipRaggedOption,
+    SourceColumnOption,
+)
 
 if TYPE_CHECKING:
     from goldenthread.resolver.bulk.profiling import ColumnProfile
@@ -31,7 +38,7 @@ def profile(
         Path | None,
         typer.Option("--write-columns", help="YAML to write, for `link` and `load` to take.", show_default=False),
     ] = None,
-    skip_ragged: Annotated[bool, typer.Option("--skip-ragged", help="Leave out rows with too many or few fields.")] = False,
+    skip_ragged: SkipRaggedOption = False,
     json: JsonOption = False,
 ) -> None:
     """Say what the columns of files mean, how complete and valid they are, and which identify.

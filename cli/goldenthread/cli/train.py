@@ -10,7 +10,14 @@ import typer
 
 from goldenthread.cli.connect import JsonOption
 from goldenthread.cli.errors import CommandError, UsageError
-from goldenthread.cli.files import ColumnsOption, FilesArgument, IgnoreOption, RecordIdOption, SourceColumnOption
+from goldenthread.cli.files import (
+    ColumnsOption,
+    FilesArgument,
+    IgnoreOption,
+    RecordIdOption,
+    SkipRaggedOption,
+    SourceColumnOption,
+)
 from goldenthread.cli.pair_labels import labelled_pairs, write_pairs
 
 if TYPE_CHECKING:
@@ -45,6 +52,7 @@ def label(
     with_values: Annotated[
         bool, typer.Option("--with-values", help="Write the records' values too, which are personal.")
     ] = False,
+    skip_ragged: SkipRaggedOption = False,
     seed: SeedOption = 0,
     json: JsonOption = False,
 ) -> None:
@@ -61,7 +69,7 @@ def label(
     from goldenthread.cli import output
     from goldenthread.resolver.bulk.train import choose_pairs
 
-    table, guess = _read(files, columns, ignore, record_id, source_column)
+    table, guess = _read(files, columns, ignore, record_id, source_column, skip_ragged=skip_ragged)
     known = _read_labels(labels, table) if labels is not None else []
     types = {column.name: column.type for column in guess.attributes}
     with output.stages() as tell:
@@ -87,6 +95,7 @@ def train(
         typer.Option("--truth-column", help="For experiments: label --pairs pairs by this column.", show_default=False),
     ] = None,
     pairs: Annotated[int, typer.Option("--pairs", min=1, help="How many pairs --truth-column labels.")] = 300,
+    skip_ragged: SkipRaggedOption = False,
     seed: SeedOption = 0,
     json: JsonOption = False,
 ) -> None:
@@ -116,10 +125,10 @@ def train(
         raise CommandError(f"There is no folder {write_model.parent}.", "Make it, or write elsewhere.")
     # The truth is read apart, so that it can't be compared.
     left_out = [*(ignore or ()), *([truth_column] if truth_column else [])]
-    table, guess = _read(files, columns, left_out, record_id, source_column)
+    table, guess = _read(files, columns, left_out, record_id, source_column, skip_ragged=skip_ragged)
     truth: Sequence[str] = []
     if truth_column is not None:
-        truth = read_table(*files).columns[truth_column]
+        truth = read_table(files, on_ragged="skip" if skip_ragged else "error").columns[truth_column]
 
     def told(asked: Sequence[RowsToLabel]) -> list[LabelledRows]:
         return [LabelledRows(pair.left, pair.right, truth[pair.left] == truth[pair.right]) for pair in asked]
@@ -151,14 +160,20 @@ def train(
 
 
 def _read(
-    files: Sequence[Path], columns: Path | None, ignore: Sequence[str] | None, record_id: str | None, source_column: str | None
+    files: Sequence[Path],
+    columns: Path | None,
+    ignore: Sequence[str] | None,
+    record_id: str | None,
+    source_column: str | None,
+    *,
+    skip_ragged: bool,
 ) -> tuple[Table, ColumnGuess]:
     from goldenthread.cli import output
     from goldenthread.cli.files import read_files
     from goldenthread.resolver.bulk.guess import compared_columns
 
     table, guess = read_files(
-        files, columns, record_id=record_id, source_column=source_column, ignore=ignore or (), skip_ragged=False
+        files, columns, record_id=record_id, source_column=source_column, ignore=ignore or (), skip_ragged=skip_ragged
     )
     for warning in (*table.warnings, *guess.warnings):
         output.warn(warning)

@@ -13,6 +13,12 @@ __all__ = ["check", "is_valid", "page_size", "page_start", "page_token"]
 
 _validator = Validator()
 _DEFAULT_PAGE, _MAX_PAGE = 100, 1_000
+_PLAINLY = {
+    "must be at least 1 characters": "must not be empty",
+    "must contain at least 1 item(s)": "must not be empty",
+    "must contain at least 2 item(s)": "must name two or more",
+}
+"""What the checker says, in words that fit one field."""
 
 
 def check(message: Message, prefix: str = "") -> None:
@@ -31,7 +37,8 @@ def check(message: Message, prefix: str = "") -> None:
             else step.field_name
             for step in steps
         )
-        raise InvalidField(f"{prefix}{path}" or "request", violation.message or violation.rule_id)
+        said = _PLAINLY.get(violation.message, violation.message) or violation.rule_id
+        raise InvalidField(f"{prefix}{path}" or "request", said)
 
 
 def is_valid(message: Message) -> bool:

@@ -109,3 +109,15 @@ def test_a_token_that_says_no_tenant_means_the_default_one(token: str | None) ->
 
 def test_the_tenant_is_read_from_the_token() -> None:
     assert tenant_of("e30.eyJ0ZW5hbnQiOiJhY21lIn0.x") == "acme"
+
+
+def test_what_is_none_or_empty_is_left_out() -> None:
+    record = Record("crm", "1", {"email": None, "phone": "", "surname": "Smith"})
+
+    assert [value.attribute for value in record.to_proto().attributes] == ["surname"]
+
+
+@pytest.mark.parametrize("value", [5, [1.5], {"a": "b"}])
+def test_a_value_of_no_kind_is_told_with_its_attribute(value: object) -> None:
+    with pytest.raises(TypeError, match="attribute shoe_size has a"):
+        Record("crm", "1", {"shoe_size": value}).to_proto()  # type: ignore[dict-item]  # what is wrong

@@ -6,6 +6,7 @@ is told by its type and place alone, because its text may quote personal data.
 
 from __future__ import annotations
 
+import errno
 import sys
 import traceback
 from pathlib import PurePath
@@ -49,6 +50,8 @@ def explain(error: BaseException) -> tuple[str, int]:
     for module, root in _TOLD.items():
         if module in sys.modules and isinstance(error, getattr(sys.modules[module], root)):
             return f"{error} {getattr(error, 'advice', '')}".strip(), 1
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return "The disk is full. Make space, and give the same command again.", 1
     if isinstance(error, OSError):
         what = error.strerror or type(error).__name__
         return (f"{error.filename}: {what}." if error.filename else f"{what}."), 1

@@ -175,7 +175,8 @@ class Typed:
     type: SemanticType
 
 
-AttributeInput = Value | Typed | Sequence[Value | Typed]
+AttributeInput = Value | Typed | Sequence[Value | Typed] | None
+"""What an attribute can be given as: one value, several, or None for none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,17 +264,22 @@ class Record:
         )
 
 
-_ONE_VALUE = (str, dt.date, PersonName, PostalAddress, PartialDate, Document, Relationship, Typed)
+_VALUES = (str, dt.date, PersonName, PostalAddress, PartialDate, Document, Relationship)
 
 
 def attribute_values(attributes: Mapping[str, AttributeInput]) -> list[record_pb2.AttributeValue]:
-    """Write attributes as the contract's messages, one a value; empty texts are left out."""
+    """Write attributes as the contract's messages, one a value; empty texts and None are left out.
+
+    Raises TypeError, naming the attribute, when a value is of no kind that an attribute has.
+    """
     out: list[record_pb2.AttributeValue] = []
     for name, given in attributes.items():
-        several = [given] if isinstance(given, _ONE_VALUE) else given
+        several = given if isinstance(given, Sequence) and not isinstance(given, str) else [given]
         for item in several:
             value, kind = (item.value, item.type) if isinstance(item, Typed) else (item, SemanticType.UNSPECIFIED)
-            if value != "":
+            if value is not None and not isinstance(value, _VALUES):
+                raise TypeError(f"The attribute {name} has a {type(value).__name__} for a value; give text, a date or None.")
+            if value is not None and value != "":
                 out.append(_attribute_value(name, value, record_pb2.SemanticType.ValueType(kind)))
     return out
 

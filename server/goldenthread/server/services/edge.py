@@ -17,6 +17,10 @@ _PLAINLY = {
     "must be at least 1 characters": "must not be empty",
     "must contain at least 1 item(s)": "must not be empty",
     "must contain at least 2 item(s)": "must name two or more",
+    "does not match regex pattern `^[A-Za-z0-9][A-Za-z0-9._-]*$`": (
+        "must be of letters, digits, dots, dashes and underscores, and begin with a letter or digit"
+    ),
+    "does not match regex pattern `^([0-9]{1,18}(-[0-9]{1,9})?)?$`": "must be a revision, or revision-index, as 120-3",
 }
 """What the checker says, in words that fit one field."""
 

@@ -98,12 +98,14 @@ YEAR_10000 = 253_402_300_800
 
 BAD_RECORDS: dict[str, Bad] = {
     "no record": Bad(pb.UpsertRecordRequest, errors.InvalidField, {"field": "record"}, "required"),
-    "no source": Bad(lambda: proto(Record("", "1", {"surname": CANARY})), errors.InvalidField, {"field": "record.source"}, "1"),
+    "no source": Bad(
+        lambda: proto(Record("", "1", {"surname": CANARY})), errors.InvalidField, {"field": "record.source"}, "empty"
+    ),
     "a source with spaces": Bad(
-        lambda: proto(Record(f"my {CANARY}", "1")), errors.InvalidField, {"field": "record.source"}, "pattern"
+        lambda: proto(Record(f"my {CANARY}", "1")), errors.InvalidField, {"field": "record.source"}, "letters"
     ),
     "no record id": Bad(
-        lambda: proto(Record("crm", "", {"surname": CANARY})), errors.InvalidField, {"field": "record.source_record_id"}, "1"
+        lambda: proto(Record("crm", "", {"surname": CANARY})), errors.InvalidField, {"field": "record.source_record_id"}, "not"
     ),
     "a record id that is too long": Bad(
         lambda: proto(Record("crm", CANARY * 60)), errors.InvalidField, {"field": "record.source_record_id"}, "1000"

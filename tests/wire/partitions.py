@@ -52,7 +52,8 @@ def linked_partition(
             column.append(value)
     columns["source"] = [record.source for record in records]
     columns["record id"] = [record.source_record_id for record in records]
-    observed = [record.observed_at for record in records if record.observed_at is not None]
+    # Only guard rails mind when something was observed.
+    observed = [record.observed_at for record in records if guard_rails is not None and record.observed_at is not None]
     assert len(observed) in (0, len(records))
     columns["observed"] = [at.isoformat() for at in observed]
     result = link(

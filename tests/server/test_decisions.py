@@ -229,6 +229,23 @@ def test_an_id_means_the_same_people_or_answers_with_who_has_its_last_records(wh
     with_book(law)
 
 
+async def test_undoing_gives_nobody_an_id_that_others_have_by_now(book: Book) -> None:
+    records = await book.put(*(customer(number, person) for number, person in enumerate((0, 0, 0, 0, 1))))
+    split = await book.act(Act("split", frozenset({1, 2}), frozenset({0})), records)
+    link = await book.act(Act("must_link", frozenset({0}), frozenset({1, 2, 4})), records)
+    assert split is not None
+    assert link is not None
+    await book.undo(split)
+    await book.act(Act("split", frozenset({1}), frozenset({4})), records)
+    before = await book.groups()
+
+    await book.undo(link)
+
+    after = await book.groups()
+    assert len(after) == 3
+    assert all(members & before[id] for id, members in after.items() if id in before)
+
+
 async def test_a_decision_that_is_due_ends_and_leaves_people_as_they_were(book: Book) -> None:
     one, other = await book.put(customer(0, 0), customer(1, 1))
     before = await book.people()

@@ -53,7 +53,7 @@ async def succeed(
         returning = set(then.values())
         # Who came since goes with whom it is one with, and claims nothing that is given back.
         claimed = {record: identity for record, identity in old.items() if identity not in returning}
-        claims.settle(claimed | {record: identity for record, identity in then.items() if identity in usable})
+        claims.settle(claimed | claims.returned({record: identity for record, identity in then.items() if identity in usable}))
     claims.settle(old, history.since)
     former = await _retired(reader, history, claims.live)
     _restore(claims, former)
@@ -110,6 +110,15 @@ class _Claims:
         for _, identity, _, position in sorted(wanted):
             if identity not in self.taken and position not in self.kept:
                 self.keep(position, identity)
+
+    def returned(self, then: Mapping[bytes, bytes]) -> dict[bytes, bytes]:
+        """Leave out the identities that others have by now: one that is live goes only where a record of it is."""
+        return {
+            record: identity
+            for group, share in zip(self.groups, self.shares, strict=True)
+            for record in group
+            if (identity := then.get(record)) is not None and (identity in share or identity not in self.live)
+        }
 
     def open(self) -> list[tuple[int, Sequence[bytes]]]:
         """List the groups that have no identity yet though records of theirs had one."""

@@ -63,10 +63,10 @@ def some_twice(count: int, seed: int, **known: str) -> Table:
     return table([[one, {**one, "mail": ""}] if i % 2 else [one] for i, one in enumerate(people)])
 
 
-def families(count: int, seed: int) -> Table:
-    """Families of four at one address with one mailbox, each person with one record."""
+def families(count: int, seed: int, *own: str) -> Table:
+    """Families of four at one address with one mailbox, each person with one record and only some values of its own."""
     random = Random(seed)
-    shared = [{k: v for k, v in person(random).items() if k not in ("first", "born")} for _ in range(count)]
+    shared = [{k: v for k, v in person(random).items() if k not in own} for _ in range(count)]
     return table([[person(random, **family)] for family in shared for _ in range(4)])
 
 
@@ -98,9 +98,15 @@ def test_two_sources_without_overlap_are_said_to_hold_no_duplicates():
 
 
 def test_families_without_duplicates_are_recognised_as_such_and_stay_apart():
-    result, found = linked(families(150, 4))
+    result, found = linked(families(150, 4, "first", "born"))
 
     assert found.claimed_pairs == 0
+    assert any("too few duplicates" in warning for warning in result.report.warnings)
+
+
+def test_a_fit_that_takes_families_for_persons_is_dropped_and_said():
+    result, _ = linked(families(150, 4, "first"))
+
     assert any("mostly differ in given_name" in warning for warning in result.report.warnings)
     assert any("fit was dropped" in warning for warning in result.report.warnings)
 

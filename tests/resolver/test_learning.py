@@ -9,10 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from goldenthread.graph.model import AttributeValue, SemanticType
+from goldenthread.resolver.learning.em import MATCH, fit
+from goldenthread.resolver.learning.evidence import Evidence
 from goldenthread.resolver.learning.groups import groups_at, join_all, sample_components, through_others
 from goldenthread.resolver.learning.refine import fit_correction, log_odds
 from goldenthread.resolver.normalise import Profile, profile_of
 from goldenthread.resolver.scoring import MatchModel, ModelUnreadable, Scorer
+from goldenthread.resolver.scoring.model import build_comparison
 from goldenthread.resolver.scoring.refinement import Interaction, Refinement, Refiner
 
 SIZES = (3, 4, 2)
@@ -136,3 +139,25 @@ def test_two_ends_are_as_probable_as_the_way_over_the_middle():
     ways = through_others(sample, np.array([0.9, 0.1, 0.8]))
 
     assert ways == pytest.approx([0.08, 0.72, 0.09])
+
+
+def shown(kind: str, name: str) -> Evidence:
+    """What a comparison shows of 1,000,000 pairs that mostly differ."""
+    comparison = build_comparison(kind, name)
+    last = len(comparison.levels) - 1
+    pairs = np.full(last + 1, 100.0)
+    pairs[0], pairs[last] = 0.0, 1_000_000.0
+    expected = np.array([0.0, *(comparison.expected.get(level.removesuffix("_0"), 0.0) for level in comparison.levels[1:])])
+    apart = tuple(i for i, level in enumerate(comparison.levels) if level in comparison.disagreements)
+    return Evidence(name, comparison.levels, pairs, expected, comparison.strength, apart)
+
+
+def test_people_of_one_name_and_many_birth_dates_do_not_make_the_class_of_one_person_lax():
+    evidence = [shown("name", "given_name"), shown("name", "surname"), shown("birth_date", "birth_date")]
+    agree, apart = 1, len(evidence[2].levels) - 1
+    seen = np.array([[agree, agree, agree], [agree, agree, apart], [agree, agree, 0]], np.int8)
+
+    fitted = fit(seen, np.array([600, 300, 500]), evidence, 1_000_000.0)
+
+    lax = fitted.tables[2][MATCH][list(evidence[2].disagreements)].sum()
+    assert lax == pytest.approx(0.1)

@@ -49,8 +49,9 @@ _NEVER_NAMESAKES = frozenset(
     }
 )
 _IDENTIFYING = frozenset({"given_name", "surname", "birth_date", "government_number", "organisation"})
-_MOST_DISAGREEMENT = 0.3
-"""The largest chance that one person's given name, birth date or number differs: above it the class is not one of persons."""
+_MOST_DISAGREEMENT = 0.1
+"""The largest chance that one person's name, birth date or number differs, beyond slips, short forms and the like, which are
+levels of their own. Were it more, the class would take in fathers and sons where many records lack what tells them apart."""
 
 _ALSO_IDENTIFYING = frozenset({"email", "phone", "account_number", "street", "middle_name", "organisation", "area"})
 _LEAST_IDENTIFYING = 2

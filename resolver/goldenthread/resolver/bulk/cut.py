@@ -13,7 +13,7 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from goldenthread.resolver.bulk.frame import Frame
+from goldenthread.resolver.bulk.frame import Frame, factorise
 from goldenthread.resolver.bulk.guarded import disagreeing, over_limits
 from goldenthread.resolver.bulk.text_column import TextColumn, integers
 from goldenthread.resolver.bulk.texts import ranks
@@ -119,7 +119,7 @@ def cut(
         reviews += review
         fired += counts
         report(0.5 + 0.5 * done / len(starts))
-    return _by_first(labels), reviews, fired
+    return factorise(labels)[0], reviews, fired
 
 
 def _cut_guarded(
@@ -181,14 +181,13 @@ def _cut_free(
                     reviews += review
             done += chosen.size
             report(done / len(several))
-    return _by_first(label[member_of]), reviews
+    return factorise(label[member_of])[0], reviews
 
 
 def _members(groups: Longs, point_of: Longs) -> tuple[Longs, Longs]:
     """Number the distinct (component, profile) of the rows, and answer the first row of each."""
     width = int(point_of.max(initial=0)) + 1
-    _, first, inverse = np.unique(groups * width + point_of, return_index=True, return_inverse=True)
-    return inverse, first
+    return factorise(groups * width + point_of)
 
 
 def _by_rank(
@@ -285,11 +284,3 @@ def _cut_large(members: _Members, one: Longs, weigh: Weigh, inform: Inform, sett
     labels = np.asarray(cutting.labels)
     _, first = np.unique(labels, return_index=True)
     return place[first][labels[np.searchsorted(place, np.arange(len(one)))]], cutting.needs_review
-
-
-def _by_first(labels: Longs) -> Longs:
-    """Number labels by the first row that has each."""
-    _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
-    rank = np.empty(len(first), np.int64)
-    rank[np.argsort(first)] = np.arange(len(first))
-    return rank[inverse]

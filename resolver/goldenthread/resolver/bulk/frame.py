@@ -326,8 +326,15 @@ def pack(columns: Sequence[tuple[NDArray[np.integer], int]], rows: int) -> Keys:
 
 def factorise(keys: Keys) -> tuple[Keys, Keys]:
     """Number keys by first appearance: the number of each row's, and the first row of each."""
+    rows, least, most = len(keys), int(keys.min(initial=0)), int(keys.max(initial=0))
+    if least >= 0 and most < 2 * rows:
+        first_of = np.empty(most + 1, np.int64)
+        first_of[keys[::-1]] = np.arange(rows - 1, -1, -1)
+        firsts = first_of[keys]
+        is_first = firsts == np.arange(rows)
+        return (np.cumsum(is_first) - 1)[firsts], np.flatnonzero(is_first)
     encoded = integers(keys).dictionary_encode()  # hashing beats sorting here by far
     number = numbers(encoded.indices)
     first = np.empty(len(encoded.dictionary), np.int64)
-    first[number[::-1]] = np.arange(len(keys) - 1, -1, -1)
+    first[number[::-1]] = np.arange(rows - 1, -1, -1)
     return number.astype(np.int64), first

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
+from neo4j import AsyncDriver
 from neo4j.exceptions import ConstraintError, Neo4jError
 
 from goldenthread.graph.errors import Conflict, StoreFull, StoreUnavailable
-from goldenthread.graph.stores.neo4j import open_store
+from goldenthread.graph.stores.neo4j import migrations, open_store
 from goldenthread.graph.stores.neo4j.faults import translate
 from goldenthread.graph.stores.neo4j.local import LocalNeo4jError, assemble, find_java, free_port
 
@@ -57,3 +61,37 @@ def test_errors_do_not_repeat_what_the_server_said() -> None:
     error = translate(_said("Neo.ClientError.Statement.ArgumentError", f"bad value {secret}"))
 
     assert secret not in str(error)
+
+
+class _CrowdedSession:
+    """A session in whose way others are, once for each statement."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    async def run(self, statement: str, parameters: object) -> AsyncIterator[tuple[int]]:
+        self.asked.append(statement)
+        if self.asked.count(statement) == 1:
+            codes = ("TransientError.Transaction.DeadlockDetected", "ClientError.Schema.EquivalentSchemaRuleAlreadyExists")
+            raise _said(f"Neo.{codes[len(self.asked) % 2]}", "others")
+        return self._rows(statement)
+
+    async def _rows(self, statement: str) -> AsyncIterator[tuple[int]]:
+        if statement.startswith("MERGE (s:Schema"):
+            yield (0,)
+
+    async def __aenter__(self) -> _CrowdedSession:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Nothing is open."""
+
+
+async def test_an_empty_database_that_others_open_too_is_migrated_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(migrations, "_LONGEST_WAIT_SECONDS", 0)
+    session = _CrowdedSession()
+
+    await migrations.migrate(cast(AsyncDriver, SimpleNamespace(session=lambda database: session)), None)
+
+    assert session.asked[-1].startswith("MATCH (s:Schema {key: 'schema'}) SET s.version")
+    assert len(session.asked) > 2 * len(set(session.asked)) - 1

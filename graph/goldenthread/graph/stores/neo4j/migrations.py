@@ -1,12 +1,17 @@
 """Bring a database to the schema that this program knows, one numbered step at a time.
 
 A step is a list of statements, each run in a transaction of its own, because Neo4j does not mix schema and data in one; so each
-must be harmless when run again. The number is written after the last of them.
+must be harmless when run again. The number is written after the last of them. Processes that open an empty database at once run
+the same statements beside each other, and get in each other's way: a statement that failed for that is run again.
 """
 
 from __future__ import annotations
 
+import asyncio
+import random
+
 from neo4j import AsyncDriver, AsyncSession
+from neo4j.exceptions import Neo4jError
 
 from goldenthread.graph.errors import StoreTooNew
 from goldenthread.graph.stores.neo4j.encoding import LABELS
@@ -51,6 +56,10 @@ _FOUND = "MATCH (s:Schema {key: 'schema'}) RETURN s.version"
 _BEGIN = "MERGE (s:Schema {key: 'schema'}) ON CREATE SET s.version = 0 RETURN s.version"
 _DONE = "MATCH (s:Schema {key: 'schema'}) SET s.version = $version"
 
+_ATTEMPTS = 40
+_LONGEST_WAIT_SECONDS = 1.0
+_THERE_ALREADY = "Neo.ClientError.Schema."
+
 
 async def migrate(driver: AsyncDriver, database: str | None) -> None:
     """Run the steps that the database lacks.
@@ -61,16 +70,28 @@ async def migrate(driver: AsyncDriver, database: str | None) -> None:
     async with driver.session(database=database) as session:
         found = await _number(session, _FOUND)
         if found is None:
-            await (await session.run(_SCHEMA_KEY)).consume()
+            await _run(session, _SCHEMA_KEY)
             found = await _number(session, _BEGIN) or 0
         if found > SCHEMA_VERSION:
             raise StoreTooNew(found, SCHEMA_VERSION)
         for version, step in enumerate(_MIGRATIONS[found:], found + 1):
             for statement in step:
-                await (await session.run(statement)).consume()
-            await (await session.run(_DONE, version=version)).consume()
+                await _run(session, statement)
+            await _run(session, _DONE, version=version)
 
 
 async def _number(session: AsyncSession, query: str) -> int | None:
-    row = await (await session.run(query)).single()
-    return None if row is None else int(row[0])
+    rows = await _run(session, query)
+    return int(rows[0]) if rows else None
+
+
+async def _run(session: AsyncSession, statement: str, **parameters: int) -> list[int]:
+    """Run a statement, and again when another process was in its way; give the first value of each row."""
+    for _ in range(_ATTEMPTS):
+        try:
+            return [row[0] async for row in await session.run(statement, parameters)]
+        except Neo4jError as error:
+            if not error.is_retryable() and not (error.code or "").startswith(_THERE_ALREADY):
+                raise
+        await asyncio.sleep(random.uniform(0, _LONGEST_WAIT_SECONDS))  # noqa: S311 - only spreads attempts
+    return [row[0] async for row in await session.run(statement, parameters)]

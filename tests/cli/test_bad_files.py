@@ -170,3 +170,11 @@ def test_a_parquet_file_that_is_none_is_told(run: Run) -> None:
     ran = run("link", "fake.parquet", "--out", "out.csv")
 
     assert (ran.code, "no Parquet file" in ran.err) == (1, True)
+
+
+def test_ids_that_repeat_are_told_even_where_somebody_named_their_column(run: Run) -> None:
+    Path("bad.csv").write_text("number,surname\n1,Smith\n1,Jones\n2,Brown\n", encoding="utf-8")
+
+    ran = run("link", "bad.csv", "--out", "out.csv", "--record-id", "number")
+
+    assert "number is not unique (1 records repeat an id)" in ran.err.replace("\n", " ")

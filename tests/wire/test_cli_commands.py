@@ -151,9 +151,12 @@ def test_survivorship_rules_are_written_previewed_and_replaced(world: World, run
     bad.write_text("rules: [{name: longest, criteria: [largest]}]\n")
 
     empty, dry = run("golden", "rules"), run("golden", "update-rules", file, "--dry-run", "--json")
+    misspelt = tmp_path / "misspelt.yaml"
+    misspelt.write_text("purposes: [{purpose: advertising, forbidden_attributes: [birthdate]}]\n")
     updated, written = run("golden", "update-rules", file), run("golden", "rules", "--out", tmp_path / "now.yaml")
 
     assert "the data model decides" in empty.out
+    assert "perhaps birth_date is meant" in run("golden", "update-rules", misspelt, "--dry-run").err
     assert dry.facts["sampled"]
     assert (updated.code, written.code, run("golden", "update-rules", bad).code) == (0, 0, 1)
     assert yaml.safe_load((tmp_path / "now.yaml").read_text())["rules"][0]["criteria"] == ["longest"]

@@ -158,12 +158,16 @@ def update_rules(
     from goldenthread.cli import output
     from goldenthread.cli.errors import UsageError
     from goldenthread.cli.jobs import follow
+    from goldenthread.cli.unknown_attributes import warn_of_unknown_attributes
     from goldenthread.client import to_dict
 
     if dry_run and wait:
         raise UsageError("--dry-run changes nothing that could be waited for.", "Leave out --wait.")
     wanted = _read_rules(file)
+    named = {name for rule in wanted.rules for name in rule.attributes}
+    named |= {name for limit in wanted.purposes for name in limit.forbidden_attributes}
     with connect(server, token, tenant, tls_ca, data) as client:
+        warn_of_unknown_attributes(client, named, "rules that name it speak of a free attribute")
         answer = client.update_survivorship_rules(wanted, validate_only=dry_run, sample=sample)
         if wait:
             answer.job.CopyFrom(follow(client, answer.job.name))

@@ -45,21 +45,16 @@ def resolve(
 
       goldenthread resolve given_name=Ann surname=Smith email=ann@example.org
     """
-    from difflib import get_close_matches
-
     from goldenthread.cli import output
     from goldenthread.cli.explain import words
     from goldenthread.cli.keys import parse_attributes, short
+    from goldenthread.cli.unknown_attributes import warn_of_unknown_attributes
     from goldenthread.client import to_dict
 
     known = parse_attributes(attributes)
     with connect(server, token, tenant, tls_ca, data) as client:
-        declared = [definition.name for definition in client.get_data_model().attributes]
+        warn_of_unknown_attributes(client, known, "it plays no part")
         answer = client.resolve_record(known, max_candidates=limit, min_probability=min_probability)
-    for name in sorted(known.keys() - declared):
-        close = get_close_matches(name, declared, n=1)
-        hint = f"perhaps {close[0]} is meant" if close else "`goldenthread model show` lists those it has"
-        output.warn(f"The data model has no attribute {name}, so it plays no part; {hint}.")
     if json:
         output.print_json(to_dict(answer))
         return

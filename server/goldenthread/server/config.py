@@ -249,7 +249,7 @@ def load_config(
         if name not in names:
             raise ConfigError(name, "is not known", "see docs/reference/settings.md")
         if value is not None:
-            chosen[name], origin[name] = value, f"from --{name.replace('_', '-')}"
+            chosen[name], origin[name] = value, "as given by a flag"
     config = Config(**{name: _converted(name, value, origin[name]) for name, value in chosen.items()})  # type: ignore[arg-type]  # each was converted to its field's type
     _check(config)
     return config

@@ -50,6 +50,8 @@ def guess_columns(table: Table) -> ColumnGuess:
     filled = {name: column.filled for name, column in encoded.items()}
     country = _country(table, samples)
     record_id = table.record_id_column or _record_id(table, filled, distinct, warnings)
+    if table.record_id_column and (faults := _id_faults(table, record_id, filled, distinct)):
+        warnings.append(f"Column {record_id} {faults}; such records can't be told apart by it.")
     found: list[GuessedColumn] = []
     for name in table.columns:
         facts = GuessedColumn(
@@ -295,18 +297,26 @@ def _record_id(table: Table, filled: dict[str, int], distinct: dict[str, int], w
             return name
     named = [name for rank, _, name in ranked if rank < 8]
     if named:
-        empty = table.rows - filled[named[0]]
-        pairs = set(zip(table.columns[table.source_column], table.columns[named[0]], strict=True))
-        repeated = filled[named[0]] - sum(id != "" for _, id in pairs)
-        faults = [f"is not unique ({repeated:,} records repeat an id)"] if repeated else []
-        faults += [f"is empty in {empty:,} records"] if empty else []
+        faults = _id_faults(table, named[0], filled, distinct)
         warnings.append(
-            f"Column {named[0]} is named like a record id but {' and '.join(faults)}; records are numbered by their place. "
+            f"Column {named[0]} is named like a record id but {faults}; records are numbered by their place. "
             "Correct it to find its ids in the output."
         )
     else:
         warnings.append("No column is a record id; records are numbered by their place.")
     return ""
+
+
+def _id_faults(table: Table, name: str, filled: dict[str, int], distinct: dict[str, int]) -> str:
+    """Say what keeps a column from being a record id: that ids repeat within a source, or are missing; empty when nothing."""
+    faults = []
+    if distinct[name] < filled[name]:
+        pairs = set(zip(table.columns[table.source_column], table.columns[name], strict=True))
+        if repeated := filled[name] - sum(id != "" for _, id in pairs):
+            faults.append(f"is not unique ({repeated:,} records repeat an id)")
+    if empty := table.rows - filled[name]:
+        faults.append(f"is empty in {empty:,} records")
+    return " and ".join(faults)
 
 
 def _with_placeholders(

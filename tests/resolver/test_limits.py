@@ -226,7 +226,16 @@ def test_rows_are_held_to_limits_in_columns_as_one_by_one(rails: GuardRails, mem
     )
     times = np.array([at for _, at in members])
     labels, _, fired = cut(
-        groups, point_of, distinct, ids, sources, weigh_points, settings, lambda share: None, Guarding(guards, weigh, times)
+        groups,
+        point_of,
+        distinct,
+        ids,
+        sources,
+        weigh_points,
+        lambda points: np.ones(len(points), np.int64),
+        settings,
+        lambda share: None,
+        Guarding(guards, weigh, times),
     )
 
     expected = resolve(rails, members)

@@ -125,7 +125,7 @@ class Config(Struct, frozen=True, kw_only=True):
         Meta(
             ge=0.1,
             le=3600,
-            description="Time between two measurements of how far subscriptions lag, and clearings of old events.",
+            description="Time between two looks at lags of subscriptions, for old events, and for what a killed server left.",
         ),
     ] = 15
     golden_event_delay_seconds: Annotated[

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Final
 
 from goldenthread.graph.errors import GraphError
@@ -15,7 +16,6 @@ from goldenthread.server.commands.subscriptions import list_subscriptions
 from goldenthread.server.commands.tenants import Tenant
 from goldenthread.server.errors import ServerError
 from goldenthread.server.events.cursors import retained_after, retention_changes
-from goldenthread.server.events.following import wait_for_commit
 from goldenthread.server.events.golden import tell_golden_changes
 from goldenthread.server.logs import logger
 
@@ -95,7 +95,10 @@ class EventKeeper:
                 continue
             done = passed.revision
             if passed.is_end:
-                await wait_for_commit(engine, coming, engine.config.event_upkeep_seconds)
+                # Another server tells of its own commits: only what one left when it was killed is looked for, now and then.
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(engine.config.event_upkeep_seconds):
+                        await coming.wait()
                 await self._wait_for_rest(name)
 
     async def _wait_for_rest(self, name: str) -> None:

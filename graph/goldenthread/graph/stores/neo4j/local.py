@@ -45,6 +45,10 @@ server.default_listen_address=127.0.0.1
 server.default_advertised_address=localhost
 server.bolt.enabled=true
 server.bolt.listen_address=127.0.0.1:{port}
+# Stopped, it would wait ten seconds for its idle threads. Another version may not know these.
+internal.server.bolt.connection_shutdown_wait_time=0s
+internal.server.bolt.thread_pool_shutdown_wait_time=0s
+server.config.strict_validation.enabled=false
 server.http.enabled=false
 server.https.enabled=false
 dbms.security.auth_enabled={auth_enabled}

@@ -143,7 +143,7 @@ def test_walks_find_what_networkx_finds(
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(3600)
 @settings(max_examples=300, deadline=None, suppress_health_check=RELAXED)
 @given(history=commits)
 def test_walks_find_what_networkx_finds_at_length(

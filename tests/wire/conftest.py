@@ -17,6 +17,7 @@ from goldenthread.client import Client, Record
 from goldenthread.graph.stores.neo4j.local import LocalNeo4j, free_port
 
 StartServer = Callable[..., RunningServer]
+SharedServers = Callable[..., RunningServer]
 
 
 @pytest.fixture(params=["sqlite", pytest.param("neo4j", marks=pytest.mark.neo4j)])
@@ -77,17 +78,19 @@ def new_tenant() -> str:
 
 
 @pytest.fixture(scope="session")
-def shared_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], RunningServer]]:
-    """Start one server a store, for the tests that do no harm to it."""
-    started: dict[str, RunningServer] = {}
+def shared_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SharedServers]:
+    """Start one server for each store and settings, for the tests that do no harm to it; each call is given another tenant."""
+    started: dict[tuple[tuple[str, object], ...], RunningServer] = {}
 
-    def get(store: str) -> RunningServer:
-        if store not in started:
-            settings = {"store": store} if store else {}
-            server = RunningServer(tmp_path_factory.mktemp("server"), new_tenant(), settings)
+    def get(store: str, **settings: object) -> RunningServer:
+        # It is never away: to look for it often would cost more than many tests.
+        chosen = {"health_interval_seconds": 2, **settings, **({"store": store} if store else {})}
+        key = tuple(sorted(chosen.items()))
+        if key not in started:
+            server = RunningServer(tmp_path_factory.mktemp("server"), new_tenant(), chosen)
             server.start()
-            started[store] = server
-        return started[store]
+            started[key] = server
+        return replace(started[key], tenant=new_tenant())
 
     yield get
     for server in started.values():
@@ -95,9 +98,9 @@ def shared_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callabl
 
 
 @pytest.fixture
-def server(shared_servers: Callable[[str], RunningServer], store_url: str) -> RunningServer:
+def server(shared_servers: SharedServers, store_url: str) -> RunningServer:
     """A tenant of its own on a server that runs on the store in turn; it is not to be stopped."""
-    return replace(shared_servers(store_url), tenant=new_tenant())
+    return shared_servers(store_url)
 
 
 @pytest.fixture

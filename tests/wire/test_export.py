@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from command_line import Run, run_main
-from wire.conftest import StartServer
+from wire.conftest import SharedServers
 from wire.serving import RunningServer
 
 from goldenthread.cli import export as export_module
@@ -33,9 +33,9 @@ def person(number: int, **values: str) -> Record:
 
 
 @pytest.fixture
-def server(make_server: StartServer, store_url: str) -> RunningServer:
+def server(shared_servers: SharedServers, store_url: str) -> RunningServer:
     """A server that writes small messages, so that an export has many parts."""
-    server = make_server(store=store_url, max_message_bytes=8192)
+    server = shared_servers(store_url, max_message_bytes=8192)
     with server.client() as client:
         list(client.upsert_stream((person(number) for number in range(PEOPLE)), records_per_chunk=20))
     return server

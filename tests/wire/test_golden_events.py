@@ -7,7 +7,7 @@ import urllib.request
 from collections.abc import Iterator
 
 import pytest
-from wire.conftest import StartServer
+from wire.conftest import SharedServers, StartServer
 from wire.serving import RunningServer
 
 from goldenthread.client import Client, Event, EventType, Following, JobState, Record, SourceKey, survivorship_rules
@@ -18,9 +18,9 @@ CHANGED = EventType.EVENT_TYPE_GOLDEN_VALUES_CHANGED
 
 
 @pytest.fixture
-def server(make_server: StartServer, store_url: str) -> RunningServer:
+def server(shared_servers: SharedServers, store_url: str) -> RunningServer:
     """A server that compares golden values soon."""
-    return make_server(store=store_url, golden_event_delay_seconds=0.1, event_heartbeat_seconds=0.1)
+    return shared_servers(store_url, golden_event_delay_seconds=0.1, event_heartbeat_seconds=0.1)
 
 
 @pytest.fixture

@@ -215,6 +215,7 @@ def strangers_and_friends() -> tuple[list[Profile], np.ndarray, np.ndarray]:
     values = [(name, kind, table.columns[name]) for name, kind in types.items() if kind is not None]
     batch = pa.RecordBatch.from_pydict(
         {"row": np.arange(len(records)), "source": table.columns["source"], "record_id": table.columns["source"]}
+        | {"observed_at": np.zeros(len(records), np.int64)}
         | {f"c{k}": column for k, (_, _, column) in enumerate(values)}
     )
     made = next(tasks.make_profiles(iter([batch]), [(name, kind) for name, kind, _ in values], "US"))

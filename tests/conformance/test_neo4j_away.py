@@ -11,7 +11,7 @@ import pytest
 from neo4j import AsyncDriver
 from neo4j.exceptions import ConstraintError, Neo4jError
 
-from goldenthread.graph.errors import Conflict, StoreFull, StoreUnavailable
+from goldenthread.graph.errors import Conflict, StoreFull, StoreUnavailable, StoreUrlInvalid
 from goldenthread.graph.stores.neo4j import migrations, open_store
 from goldenthread.graph.stores.neo4j.faults import translate
 from goldenthread.graph.stores.neo4j.local import LocalNeo4jError, assemble, find_java, free_port
@@ -22,9 +22,10 @@ async def test_a_server_that_is_not_there_is_unavailable() -> None:
         await open_store(f"bolt://127.0.0.1:{free_port()}")
 
 
-async def test_a_url_of_another_kind_is_refused() -> None:
-    with pytest.raises(StoreUnavailable, match="neo4j://host:port"):
-        await open_store("http://127.0.0.1:7474")
+@pytest.mark.parametrize("url", ["http://127.0.0.1:7474", "neo4j://", "neo4j:///customers", "bolt://:7687", "bolt://host:bolt"])
+async def test_a_url_that_names_no_neo4j_is_refused(url: str) -> None:
+    with pytest.raises(StoreUrlInvalid, match="neo4j://host:port"):
+        await open_store(url)
 
 
 def test_missing_maven_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ GraphError
 ├── StoreFull          no space is left                                            retry helps once there is
 ├── StoreInUse         another process owns the store                              retry helps once it stopped
 ├── StoreTooNew        a newer program wrote the store                             retry does not help
+├── StoreUrlInvalid    the store's URL names no place where one can be             retry does not help
 ├── Conflict           another writer was faster; the store runs the work again    retry helps
 ├── Unsupported        the store does not claim the capability                     retry does not help
 ├── RevisionUnknown    a revision that was never reached                           retry does not help
@@ -25,6 +26,7 @@ __all__ = [
     "StoreInUse",
     "StoreTooNew",
     "StoreUnavailable",
+    "StoreUrlInvalid",
     "Tampered",
     "Unsupported",
     "VaultError",
@@ -74,6 +76,14 @@ class StoreTooNew(GraphError):
     def __init__(self, found: int, known: int) -> None:
         self.found, self.known = found, known
         super().__init__(f"The store has schema {found}, this program knows up to {known}; use a newer goldenthread.")
+
+
+class StoreUrlInvalid(GraphError):
+    """The URL of the store can't be one; `wanted` is what it should be like."""
+
+    def __init__(self, store: str, wanted: str) -> None:
+        self.store = store
+        super().__init__(f"The URL of the {store} store is not valid; write it as {wanted}.")
 
 
 class Conflict(GraphError):

@@ -13,7 +13,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 from neo4j import READ_ACCESS, WRITE_ACCESS, AsyncDriver, AsyncGraphDatabase, AsyncSession, AsyncTransaction, Query
 from neo4j.exceptions import DriverError, Neo4jError
 
-from goldenthread.graph.errors import Conflict, GraphError, RevisionUnknown, StoreUnavailable
+from goldenthread.graph.errors import Conflict, GraphError, RevisionUnknown, StoreUnavailable, StoreUrlInvalid
 from goldenthread.graph.model import NodeKind
 from goldenthread.graph.store import Capability, Reader, Revision, Transaction
 from goldenthread.graph.stores.neo4j import queries
@@ -256,12 +256,13 @@ async def open_store(url: str, *, reads_only: bool = False) -> Neo4jStore:
     Without a password in the URL it is taken from GOLDENTHREAD_NEO4J_PASSWORD; without that none is sent.
 
     Raises:
+        StoreUrlInvalid: it is of another kind, or names no host.
         StoreUnavailable: no server answers there, or it refuses us.
         StoreTooNew: a newer program wrote the database.
     """
     parts = urlsplit(url)
-    if parts.scheme not in _SCHEMES:
-        raise StoreUnavailable(STORE, "its URL is of another kind; it is neo4j://host:port or bolt://host:port")
+    if parts.scheme not in _SCHEMES or not _has_host(parts):
+        raise StoreUrlInvalid(STORE, "neo4j://host:port or bolt://host:port")
     database = unquote(parts.path.strip("/")) or None
     with translated():
         driver = AsyncGraphDatabase.driver(
@@ -282,6 +283,13 @@ async def open_store(url: str, *, reads_only: bool = False) -> Neo4jStore:
         await driver.close()
         raise
     return Neo4jStore(driver, database)
+
+
+def _has_host(parts: SplitResult) -> bool:
+    try:
+        return bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port that is no number
+        return False
 
 
 def _credentials(parts: SplitResult) -> tuple[str, str] | None:

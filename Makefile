@@ -4,6 +4,8 @@ PYTHON ?= python3
 ARGS ?=
 
 export UV_PYTHON_DOWNLOADS := never
+# Tests start Python some hundred times: without compiled modules each start takes seconds.
+unexport PYTHONDONTWRITEBYTECODE
 
 UV := .tools/bin/uv
 RUN := $(UV) run --no-sync
@@ -33,7 +35,7 @@ neo4j: $(READY) ## Assemble a Neo4j from Maven and serve it on loopback until in
 	$(RUN) python -m goldenthread.graph.stores.neo4j.local --home .neo4j $(ARGS)
 
 test: $(READY) ## Run every test (ARGS=… go to pytest)
-	$(RUN) pytest -m "not slow" $(ARGS)
+	$(RUN) pytest -m "not slow" --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 laws: $(READY) ## Run the long forms of the laws
 	$(RUN) pytest -m slow --timeout 3600 $(ARGS)
@@ -62,6 +64,7 @@ check-proto: $(READY)
 
 clean: ## Remove what the other commands made, but no data
 	rm -rf .venv .tools .build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -prune -exec rm -rf {} +
 
 $(READY): $(UV) pyproject.toml uv.lock
 	$(UV) sync --frozen --quiet --python "$$($(PYTHON) -c 'import sys; print(sys.executable)')"

@@ -5,9 +5,14 @@ from __future__ import annotations
 import os
 
 import pytest
+from hypothesis import settings
 from shared_neo4j import SharedNeo4j
 
 from goldenthread.graph.stores.neo4j.local import LocalNeo4jError
+
+# How fast an example runs says how busy the machine is, and nothing of a law.
+settings.register_profile("goldenthread", deadline=None)
+settings.load_profile("goldenthread")
 
 
 @pytest.fixture(scope="session")

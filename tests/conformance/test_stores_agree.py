@@ -255,7 +255,7 @@ RELAXED = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture, HealthChec
 
 
 @pytest.mark.neo4j
-@settings(max_examples=6, deadline=None, suppress_health_check=RELAXED, derandomize=True)
+@settings(max_examples=6, suppress_health_check=RELAXED, derandomize=True)
 @given(commits=st.lists(operations(), min_size=1, max_size=4))
 def test_sqlite_and_neo4j_answer_the_same(
     tmp_path: Path, neo4j_uri: str, world_of: Callable[[Store, str], World], commits: list[Any]
@@ -265,7 +265,7 @@ def test_sqlite_and_neo4j_answer_the_same(
 
 @pytest.mark.neo4j
 @pytest.mark.slow
-@settings(max_examples=150, deadline=None, suppress_health_check=RELAXED)
+@settings(max_examples=150, suppress_health_check=RELAXED)
 @given(commits=st.lists(operations(), min_size=1, max_size=6))
 @pytest.mark.timeout(3600)
 def test_sqlite_and_neo4j_answer_the_same_at_length(

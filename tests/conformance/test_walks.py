@@ -134,7 +134,7 @@ async def check(
         await store.close()
 
 
-@settings(max_examples=10, deadline=None, suppress_health_check=RELAXED, derandomize=True)
+@settings(max_examples=10, suppress_health_check=RELAXED, derandomize=True)
 @given(history=commits)
 def test_walks_find_what_networkx_finds(
     open_store: Callable[[], Awaitable[Store]], world_of: Callable[[Store, str], World], history: list[list[Drawn]]
@@ -144,7 +144,7 @@ def test_walks_find_what_networkx_finds(
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
-@settings(max_examples=300, deadline=None, suppress_health_check=RELAXED)
+@settings(max_examples=300, suppress_health_check=RELAXED)
 @given(history=commits)
 def test_walks_find_what_networkx_finds_at_length(
     open_store: Callable[[], Awaitable[Store]], world_of: Callable[[Store, str], World], history: list[list[Drawn]]

@@ -342,7 +342,6 @@ def check(running: Running, histories: int, steps: int, *, derandomize: bool) ->
         settings=settings(
             max_examples=histories,
             stateful_step_count=steps,
-            deadline=None,
             derandomize=derandomize,
             database=None,
             suppress_health_check=list(HealthCheck),

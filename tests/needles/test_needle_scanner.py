@@ -163,7 +163,7 @@ def test_adding_after_a_scan_counts() -> None:
     after=st.binary(max_size=40),
     window_bytes=st.integers(1, 64),
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_any_value_in_any_form_between_any_bytes_is_found(
     tmp_path_factory: pytest.TempPathFactory, value: str, form: str, before: bytes, after: bytes, window_bytes: int
 ) -> None:

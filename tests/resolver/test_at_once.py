@@ -47,7 +47,6 @@ def at_once(found, texts, write):
     return filled_in(*found, strings(texts), write).to_pylist()
 
 
-@settings(deadline=None)
 @given(st.lists(emails, min_size=1, max_size=9))
 def test_email_addresses_are_normalised_at_once_as_each(texts):
     arrow = strings(texts)
@@ -56,7 +55,6 @@ def test_email_addresses_are_normalised_at_once_as_each(texts):
 
 
 @pytest.mark.parametrize("country", ["US", "GB", ""])
-@settings(deadline=None)
 @given(texts=st.lists(phones, min_size=1, max_size=9))
 def test_phones_are_normalised_at_once_as_each(country, texts):
     written, sure = plain_phones(strings(texts), country)
@@ -66,7 +64,6 @@ def test_phones_are_normalised_at_once_as_each(country, texts):
     assert found == [phone_number(t.strip(), country) for t, is_sure in zip(texts, sure.tolist(), strict=True) if is_sure]
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.one_of(st.text("aBcé .", max_size=5), st.sampled_from(["Dr", "none", "NA", "Anna"])), min_size=1, max_size=9)
 )
@@ -74,7 +71,6 @@ def test_names_are_normalised_at_once_as_each(texts):
     assert at_once(plain_names(strings(texts)), texts, name_part) == [name_part(text) for text in texts]
 
 
-@settings(deadline=None)
 @given(st.lists(emails, min_size=1, max_size=9))
 def test_addresses_are_split_at_once_as_each(texts):
     users, domains = mailboxes(strings(texts))
@@ -85,7 +81,6 @@ def test_addresses_are_split_at_once_as_each(texts):
 names = st.text("abceghknopqrstuwyz1é ", min_size=1, max_size=12).map(lambda text: " ".join(text.split())).filter(bool)
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(names, names), min_size=1, max_size=9))
 def test_parts_of_names_are_worked_out_at_once_as_of_each(pairs):
     profiles = [Profile(given=(g,), surname=(s,)) for g, s in pairs]
@@ -109,7 +104,6 @@ def test_parts_of_names_are_worked_out_at_once_as_of_each(pairs):
     ],
     ids=["name", "text", "email", "phone", "birth_date", "whole_name"],
 )
-@settings(deadline=None)
 @given(data=st.data())
 def test_what_sketches_answer_is_the_level_of_each_pair(comparison, values, data):
     texts = data.draw(st.lists(values, min_size=2, max_size=80, unique=True))
@@ -122,7 +116,6 @@ def test_what_sketches_answer_is_the_level_of_each_pair(comparison, values, data
             assert level in (-1, comparison.level((texts[i],), (texts[j],)))
 
 
-@settings(deadline=None)
 @given(written)
 def test_texts_are_numbered_as_they_come_and_nothing_is_none(texts):
     codes, distinct = codes_of(strings(texts))
@@ -132,7 +125,6 @@ def test_texts_are_numbered_as_they_come_and_nothing_is_none(texts):
     assert distinct.to_pylist() == list(number)[1:]
 
 
-@settings(deadline=None)
 @given(written, st.data())
 def test_texts_read_like_a_list(texts, data):
     kept = Texts(strings(texts))
@@ -144,7 +136,6 @@ def test_texts_read_like_a_list(texts, data):
     assert [text in kept for text in ("", "a", "b.")] == [text in texts for text in ("", "a", "b.")]
 
 
-@settings(deadline=None)
 @given(written, st.integers(0, 9))
 def test_bytes_of_texts_are_those_of_each(texts, start):
     arrow = strings(texts)[start:]
@@ -155,7 +146,6 @@ def test_bytes_of_texts_are_those_of_each(texts, start):
     assert letters.to_arrow().equals(pc.take(arrow, integers(np.arange(len(arrow)))).cast(letters.to_arrow().type))
 
 
-@settings(deadline=None)
 @given(st.lists(st.text(max_size=3), unique=True))
 def test_texts_are_ranked_as_python_orders_them(texts):
     assert ranks(strings(texts)).tolist() == [sorted(texts).index(text) for text in texts]
@@ -169,7 +159,6 @@ def test_some_rows_keep_texts_in_arrow():
     assert ([few.entry(code) for code in few.codes.tolist()], list(few.values)) == ([("a",), ()], ["a"])
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2)), min_size=1, max_size=9))
 def test_joined_texts_read_as_a_list_of_them(places):
     ones, others = ["ann", "", "bé"], ["x", "y z", "ann"]
@@ -185,7 +174,7 @@ def test_joined_texts_read_as_a_list_of_them(places):
     assert joined.some(np.array([0, 0])) == [expected[0]] * 2
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(st.text(max_size=6), st.integers(0, 599))
 def test_texts_surely_differ_where_none_repeats(begin, again):
     texts = [f"{begin}{i}" for i in range(600)]
@@ -195,7 +184,6 @@ def test_texts_surely_differ_where_none_repeats(begin, again):
     assert not surely_differ(strings([*texts, "x" * 100]))
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(*[st.integers(0, 2)] * 3), max_size=30))
 def test_patterns_are_the_distinct_rows_with_their_counts(rows):
     levels = np.array(rows, np.int8).reshape(-1, 3)

@@ -76,7 +76,7 @@ def profiles_of(columns: dict[str, list[str]], types: dict[str, SemanticType | N
     ]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(tables())
 def test_columns_are_normalised_as_rows_are(table):
     columns, types, rows = table
@@ -86,7 +86,7 @@ def test_columns_are_normalised_as_rows_are(table):
     assert [frame.profile(row) for row in range(rows)] == profiles_of(*table)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(tables())
 def test_equal_profiles_are_one_and_numbered_by_first_row(table):
     profiles = profiles_of(*table)
@@ -220,7 +220,7 @@ def features() -> st.SearchStrategy[list[Profile]]:
     )  # fmt: skip
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=250)
 @given(features())
 def test_levels_in_columns_are_those_of_each_pair(profiles):
     frame = Frame.of_profiles(profiles)
@@ -255,7 +255,7 @@ RAILS = [
 ]
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=250)
 @given(st.integers(0, 1 << 30), st.integers(2, 40), st.integers(0, 4), st.sampled_from([1000, 6]), st.sampled_from(RAILS))
 def test_components_are_cut_as_one_by_one(seed, rows, width, most, rails):
     random = Random(seed)

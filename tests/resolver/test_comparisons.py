@@ -55,7 +55,7 @@ KINDS = [
 
 @pytest.mark.parametrize(("comparison", "values"), KINDS, ids=lambda v: getattr(v, "kind", ""))
 @given(data=st.data())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_batched_levels_equal_the_definition_both_ways_round(comparison, values, data):
     features = data.draw(st.lists(st.lists(values, max_size=3).map(lambda v: tuple(sorted(set(v)))), min_size=2, max_size=8))
     left, right = (side.ravel().astype(np.int32) for side in np.indices((len(features), len(features))))

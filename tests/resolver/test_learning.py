@@ -45,7 +45,7 @@ def refined_model(constant: int = 5) -> MatchModel:
 
 
 @given(refinements(), st.lists(st.tuples(*(st.integers(0, n - 1) for n in SIZES), CELLS), min_size=1, max_size=20))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_one_pair_and_many_are_refined_alike_and_a_heavier_pair_never_gets_lighter(refinement, pairs):
     refiner = Refiner(refinement)
     levels = np.array([pair[:3] for pair in pairs], np.int8)
@@ -77,7 +77,7 @@ def test_a_refinement_of_other_levels_is_refused():
 
 
 @given(st.data())
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_the_parts_of_a_refined_weight_add_up_and_a_batch_gives_the_same(data):
     def person(given: str, surname: str, born: str) -> Profile:
         kinds = (SemanticType.GIVEN_NAME, SemanticType.SURNAME, SemanticType.BIRTH_DATE)

@@ -36,7 +36,7 @@ def written_numbers(draw: st.DrawFn) -> tuple[str, str]:
     return "".join(d + draw(SEPARATORS) for d in digits[:-1]) + digits[-1:], country
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=1500)
 @given(written_numbers())
 def test_what_is_read_is_what_the_library_reads(written):
     text, country = written

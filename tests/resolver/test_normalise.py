@@ -48,7 +48,7 @@ ATTRIBUTES = st.builds(
 
 
 @given(st.lists(ATTRIBUTES, max_size=12), st.randoms(use_true_random=False))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_the_order_of_attributes_does_not_change_a_profile(attributes, random):
     shuffled = list(attributes)
     random.shuffle(shuffled)
@@ -60,7 +60,7 @@ def test_the_order_of_attributes_does_not_change_a_profile(attributes, random):
 
 
 @given(st.lists(ATTRIBUTES, max_size=6), st.lists(ATTRIBUTES, max_size=6))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_profiles_have_equal_bytes_exactly_when_they_are_equal(some, others):
     one, other = profile_of(some, "GB"), profile_of(others, "GB")
 

@@ -148,7 +148,7 @@ PROFILES = st.builds(
 
 
 @given(st.lists(PROFILES, min_size=12, max_size=16))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_weights_are_symmetric_the_same_in_any_batch_and_explained_exactly(profiles):
     scorer = Scorer(MatchModel.shipped())
     pairs = np.array(list(combinations(range(len(profiles)), 2)), np.int32)

@@ -274,7 +274,7 @@ def in_batches(table: pa.Table, sizes: list[int]) -> Iterator[pa.RecordBatch]:
         at, turn = at + size, turn + 1
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.integers(0, 10_000), st.lists(st.integers(1, 7), min_size=1, max_size=3), st.integers(1, 6))
 def test_pairs_of_a_stream_are_those_of_one_machine_wherever_batches_end(seed: int, sizes: list[int], limit: int) -> None:
     random = Random(seed)
@@ -304,7 +304,7 @@ def test_pairs_of_a_stream_are_those_of_one_machine_wherever_batches_end(seed: i
         assert sum(m["left"] < 0 for m in mine) == rule.generic_keys
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=3))
 def test_components_are_cut_alike_wherever_batches_end(sizes: list[int]) -> None:
     names = ["Konrad", "Konrad", "Conrad", "Anna", "Grace", "Grace", "Gracie"]

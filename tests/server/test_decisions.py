@@ -148,7 +148,7 @@ def acts(draw: st.DrawFn, n: int) -> Act:
 
 
 persons = st.lists(st.integers(0, len(PEOPLE) - 1), min_size=2, max_size=6)
-quick = settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+quick = settings(max_examples=20, suppress_health_check=[HealthCheck.too_slow])
 
 
 def with_book(test: object) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 
 import pytest
 from hypothesis import settings
@@ -13,6 +14,10 @@ from goldenthread.graph.stores.neo4j.local import LocalNeo4jError
 # How fast an example runs says how busy the machine is, and nothing of a law.
 settings.register_profile("goldenthread", deadline=None)
 settings.load_profile("goldenthread")
+
+# A run started in the background ignores interrupts, and so would every process that tests interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -305,10 +305,20 @@ async def graph_of(reader: Reader, aliases: Sequence[bytes], identities: Sequenc
     graph.add_edges_from((edge.source, edge.target) for edge in disputed if edge.recorded_to == LIVE)
     states = await reader.records(records)
     graph.add_edges_from((state.record.id, state.identity) for state in states.values() if state.identity is not None)
-    stored = await reader.identities(identities)
+    stored = await reader.identities(await with_heirs_and_forebears(reader, identities))
     graph.add_edges_from((id, heir) for id, identity in stored.items() for heir in identity.superseded_by)
     found = await reader.records_by_alias(aliases)
     return graph, [found[alias].record.id for alias in aliases]
+
+
+async def with_heirs_and_forebears(reader: Reader, identities: Sequence[bytes]) -> list[bytes]:
+    """Add those that came and went within one step, as when two decisions end: nobody saw them, but a walk does."""
+    known, new = set(identities), set(identities)
+    while new:
+        edges = await reader.history(list(new), frozenset({EdgeKind.SUPERSEDED_BY}))
+        new = {end for edge in edges for end in (edge.source, edge.target)} - known
+        known |= new
+    return list(known)
 
 
 def due_at(due: int) -> int:

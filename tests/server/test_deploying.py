@@ -39,7 +39,7 @@ from goldenthread.v1 import model_service_pb2
 from goldenthread.v1 import record_service_pb2 as pb
 
 BITS = WEIGHT_SCALE
-SECONDS = 60.0
+SECONDS = 300.0
 
 
 def strict() -> MatchModel:

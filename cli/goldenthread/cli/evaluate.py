@@ -11,6 +11,7 @@ import typer
 from goldenthread.cli.connect import JsonOption
 from goldenthread.cli.errors import CommandError, UsageError
 from goldenthread.cli.files import ColumnsOption
+from goldenthread.cli.whole_file import whole_file
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -240,15 +241,13 @@ def _write_differences(out: Path, findings: Findings, records: Sequence[Record],
     """Write the records of every difference by their ids; the file appears whole or not at all."""
     import csv
 
-    aside = out.with_name(out.name + ".part")
-    with aside.open("w", encoding="utf-8", newline="") as file:
+    with whole_file(out) as file:
         writer = csv.writer(file)
         writer.writerow(["compared_with", "kind", "group", "source", RECORD_COLUMN, IDENTITY_COLUMN])
         for name, those, kinds in (("truth", findings.errors, _ERRORS), (findings.other, findings.changes, _CHANGES)):
             for group, difference in enumerate(those or (), start=1):
                 for row in difference.rows:
                     writer.writerow([name, kinds[difference.kind], group, *records[row], identities[row]])
-    aside.replace(out)
 
 
 def _need(file: Path, table: Table, columns: Sequence[str]) -> None:

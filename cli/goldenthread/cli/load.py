@@ -26,6 +26,7 @@ from goldenthread.cli.connect import (
 )
 from goldenthread.cli.errors import CommandError, UsageError
 from goldenthread.cli.files import ColumnsOption, FilesArgument, IgnoreOption, RecordIdOption, SourceColumnOption
+from goldenthread.cli.whole_file import whole_file
 
 if TYPE_CHECKING:
     from goldenthread.client import Client, DataModel, Party, Record, SemanticType, UpsertResult
@@ -328,9 +329,8 @@ def _read_state(resume: Path | None, digest: str) -> int:
 def _write_state(resume: Path | None, digest: str, tally: Tally) -> Path:
     """Write how far the load came; a kill leaves what was there before, or this."""
     file = resume or Path(f"goldenthread-load-{digest[:8]}.state")
-    aside = file.with_name(file.name + ".part")
-    aside.write_text(json_format.dumps({"load": digest, "answered": tally.answered}) + "\n", encoding="utf-8")
-    aside.replace(file)
+    with whole_file(file) as state:
+        state.write(json_format.dumps({"load": digest, "answered": tally.answered}) + "\n")
     return file
 
 

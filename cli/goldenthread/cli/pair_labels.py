@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from goldenthread.cli.errors import CommandError
+from goldenthread.cli.whole_file import whole_file
 
 if TYPE_CHECKING:
     from goldenthread.resolver.report import Survey
@@ -35,24 +36,20 @@ def write_pairs(
 
     Each pair comes with its `facts`. Of the records' values only these columns are written.
     """
-    aside = out.with_name(out.name + ".part")
-    with aside.open("w", encoding="utf-8", newline="") as file:
+    with whole_file(out) as file:
         writer = csv.writer(file)
         writer.writerow([*_HEAD, *facts, *(f"{side}.{name}" for name in values for side in ("left", "right"))])
         for left, right, known in pairs:
             shown = [column[row] for column in values.values() for row in (left, right)]
             writer.writerow(["", *records[left], *records[right], *known, *shown])
-    aside.replace(out)
 
 
 def write_labels(out: Path, pairs: Iterable[tuple[bool, Record, Record]]) -> None:
     """Write pairs that are labelled already; the file appears whole or not at all."""
-    aside = out.with_name(out.name + ".part")
-    with aside.open("w", encoding="utf-8", newline="") as file:
+    with whole_file(out) as file:
         writer = csv.writer(file)
         writer.writerow(_HEAD)
         writer.writerows([int(is_match), *left, *right] for is_match, left, right in pairs)
-    aside.replace(out)
 
 
 def labelled_pairs(file: Path, written_by: str, facts: Sequence[str] = ()) -> Iterator[tuple[str, dict[str, str], bool | None]]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from goldenthread.cli.errors import CommandError, UsageError
+from goldenthread.cli.whole_file import whole_file
 
 if TYPE_CHECKING:
     from goldenthread.resolver.bulk.guess import ColumnGuess
@@ -94,9 +95,8 @@ def write_report(report: Path, findings: Findings) -> None:
     """Write the report; the file appears whole or not at all."""
     from goldenthread.resolver.report import render
 
-    aside = report.with_name(report.name + ".part")
-    aside.write_text(render(findings), encoding="utf-8")
-    aside.replace(report)
+    with whole_file(report) as file:
+        file.write(render(findings))
 
 
 def today() -> str:

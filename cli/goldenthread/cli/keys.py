@@ -31,20 +31,6 @@ __all__ = [
     "short",
 ]
 
-_IDENTIFIERS = (
-    "email",
-    "phone",
-    "address",
-    "national_id",
-    "tax_id",
-    "passport",
-    "drivers_licence",
-    "customer_account",
-    "loyalty_account",
-    "device",
-)
-"""Types by which somebody can be looked up."""
-
 _COLLECTIONS = ("identities", "records", "households", "identifiers", "sources")
 
 
@@ -71,8 +57,11 @@ def parse_key(text: str, collection: str = "identities") -> Name | SourceKey | I
     kind, equals, value = text.partition("=")
     source, colon, record_id = text.partition(":")
     if equals and value and ":" not in kind:
-        if kind.lower().replace("-", "_") not in _IDENTIFIERS:
-            raise UsageError(f"{kind} is no type of identifier.", f"Use one of {', '.join(_IDENTIFIERS)}.")
+        from goldenthread.graph.model import IDENTIFIER_TYPES
+
+        names = [type.name.lower() for type in sorted(IDENTIFIER_TYPES)]
+        if kind.lower().replace("-", "_") not in names:
+            raise UsageError(f"{kind} is no type of identifier.", f"Use one of {', '.join(names)}.")
         return IdentifierKey(SemanticType[kind.upper().replace("-", "_")], value)
     if colon and source and record_id:
         return SourceKey(source, record_id)

@@ -158,7 +158,7 @@ class SideProcesses:
         exchange = asyncio.ensure_future(self._exchange(slot, message))
         self._exchanges.add(exchange)
         exchange.add_done_callback(self._exchanges.discard)
-        # A caller that leaves must not leave its answer to the next one.
+        # What a caller asked that leaves is worked on all the same, and keeps its turn until it is done.
         return await asyncio.shield(exchange)
 
     async def _exchange(self, slot: _Slot, message: bytes) -> bytes | None:

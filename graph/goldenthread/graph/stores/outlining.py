@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 
+from goldenthread.graph.disjoint_sets import DisjointSets
 from goldenthread.graph.model import Edge, EdgeKind
 from goldenthread.graph.store import Outline
 
@@ -14,7 +15,7 @@ class OutlineWalk:
     """Join records that are one identity, that are disputed, and that a must-link decision binds."""
 
     def __init__(self) -> None:
-        self._parent: dict[bytes, bytes] = {}
+        self._sets: DisjointSets[bytes] = DisjointSets()
         self._versions: dict[bytes, bytes | None] = {}
         self._identity_of: dict[bytes, bytes] = {}
         self._first_of: dict[bytes, bytes] = {}
@@ -30,10 +31,9 @@ class OutlineWalk:
         if record in self._versions:
             return False
         self._versions[record] = version
-        self._parent.setdefault(record, record)
         if identity is not None:
             self._identity_of[record] = identity
-            self._join(record, self._first_of.setdefault(identity, record))
+            self._sets.join(record, self._first_of.setdefault(identity, record))
         return True
 
     def join(self, edge: Edge) -> None:
@@ -41,9 +41,9 @@ class OutlineWalk:
         self._edges[edge.source, edge.kind, edge.target] = edge
         if edge.kind is EdgeKind.DISPUTED:
             self._far.update((edge.source, edge.target))
-            self._join(edge.source, edge.target)
+            self._sets.join(edge.source, edge.target)
         elif edge.kind is EdgeKind.MUST_LINK:
-            self._join(edge.source, self._first_bound.setdefault(edge.target, edge.source))
+            self._sets.join(edge.source, self._first_bound.setdefault(edge.target, edge.source))
 
     def missing(self) -> tuple[set[bytes], set[bytes]]:
         """Name the records, and the decisions whose records, are to be read next; each decision is named once."""
@@ -57,12 +57,12 @@ class OutlineWalk:
         versions: dict[bytes, dict[bytes, bytes]] = defaultdict(dict)
         for record, version in self._versions.items():
             if version is not None:
-                versions[self._root(record)][record] = version
+                versions[self._sets.root(record)][record] = version
         decisions: dict[bytes, list[Edge]] = defaultdict(list)
         disputed: dict[bytes, list[Edge]] = defaultdict(list)
         for edge in self._edges.values():
             if self._versions.get(edge.source) is not None:
-                (disputed if edge.kind is EdgeKind.DISPUTED else decisions)[self._root(edge.source)].append(edge)
+                (disputed if edge.kind is EdgeKind.DISPUTED else decisions)[self._sets.root(edge.source)].append(edge)
         identity_of = self._identity_of
         return [
             Outline(
@@ -70,12 +70,3 @@ class OutlineWalk:
             )
             for root, own in versions.items()
         ]
-
-    def _root(self, record: bytes) -> bytes:
-        parent = self._parent
-        while parent.setdefault(record, record) != record:
-            parent[record] = record = parent.setdefault(parent[record], parent[record])
-        return record
-
-    def _join(self, a: bytes, b: bytes) -> None:
-        self._parent[self._root(a)] = self._root(b)

@@ -17,6 +17,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
+from goldenthread.graph.disjoint_sets import DisjointSets
 from goldenthread.graph.errors import Conflict
 from goldenthread.graph.model import Edge, EdgeKind, Node, NodeKind
 from goldenthread.graph.store import ChangeSet, Component, EdgeRef, Reader, RecordState
@@ -296,28 +297,21 @@ def _connect(
     members: Mapping[bytes, Member], links: Iterable[Edge], decisions: Sequence[Edge], identity_of: Mapping[bytes, bytes]
 ) -> list[list[bytes]]:
     """Group the members into components, those of one identity too; records are in order of their order keys."""
-    parent = {record: record for record in members}
-
-    def root(record: bytes) -> bytes:
-        while parent[record] != record:
-            parent[record] = parent[parent[record]]
-            record = parent[record]
-        return record
-
+    sets: DisjointSets[bytes] = DisjointSets()
     for edge in links:
-        if edge.source in parent and edge.target in parent:
-            parent[root(edge.source)] = root(edge.target)
+        if edge.source in members and edge.target in members:
+            sets.join(edge.source, edge.target)
     of_identity: dict[bytes, bytes] = {}
     for record, identity in identity_of.items():
-        if record in parent:
-            parent[root(record)] = root(of_identity.setdefault(identity, record))
+        if record in members:
+            sets.join(record, of_identity.setdefault(identity, record))
     of_decision: dict[bytes, bytes] = {}
     for edge in decisions:
-        if edge.kind is EdgeKind.MUST_LINK and edge.source in parent:
-            parent[root(edge.source)] = root(of_decision.setdefault(edge.target, edge.source))
+        if edge.kind is EdgeKind.MUST_LINK and edge.source in members:
+            sets.join(edge.source, of_decision.setdefault(edge.target, edge.source))
     groups: dict[bytes, list[bytes]] = defaultdict(list)
     for record in _ordered(members):
-        groups[root(record)].append(record)
+        groups[sets.root(record)].append(record)
     return list(groups.values())
 
 
@@ -414,8 +408,10 @@ def _overruled(tenant: Tenant, part: Part, vetoes: Vetoes, clustering: Clusterin
 
 def _weighed(tenant: Tenant, part: Part, pairs: Sequence[tuple[int, int]]) -> list[tuple[bytes, bytes, int]]:
     """Name pairs of places by their records, the smaller id first, with their weights."""
-    left, right = (np.array(side, np.int32) for side in zip(*pairs, strict=True)) if pairs else (np.zeros(0, np.int32),) * 2
-    weights = tenant.scorer.weights([member.profile for member in part.members], left, right).tolist() if pairs else []
+    if not pairs:
+        return []
+    left, right = (np.array(side, np.int32) for side in zip(*pairs, strict=True))
+    weights = tenant.scorer.weights([member.profile for member in part.members], left, right).tolist()
     named = [sorted((part.records[i], part.records[j])) for i, j in pairs]
     return [(one, other, weight) for (one, other), weight in zip(named, weights, strict=True)]
 

@@ -153,11 +153,8 @@ class Tenant:
                 member = member_of(self, sealed.content, sealed.profile if is_current else None)
                 if self.guards.blocker is not None:
                     profile = self.guards.blocker.cleaned(member.profile)
-                    member = (
-                        member
-                        if profile is member.profile
-                        else member_with(self, member.order_key, profile, member.observed_at)
-                    )
+                    if profile is not member.profile:
+                        member = member_with(self, member.order_key, profile, member.observed_at)
                 self.remember(state.version.id, member)
                 found[state.record.id] = member
         return found

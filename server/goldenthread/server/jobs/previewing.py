@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
+from goldenthread.graph.disjoint_sets import DisjointSets
 from goldenthread.graph.model import NodeKind
 from goldenthread.graph.store import ChangeSet, Reader, Transaction
 from goldenthread.server.commands.artefacts import put_artefact, read_artefact
@@ -119,18 +120,12 @@ def _changes(
     old: Mapping[bytes, bytes], new: Mapping[bytes, bytes], own: set[bytes]
 ) -> list[tuple[ActivationChange, int, int]]:
     """Find sets of identities that exchange records, each with how many there are and how many move; its smallest owns it."""
-    parent: dict[bytes, bytes] = {}
-
-    def root(node: bytes) -> bytes:
-        while parent.setdefault(node, node) != node:
-            node = parent[node]
-        return node
-
+    sets: DisjointSets[bytes] = DisjointSets()
     for record, identity in old.items():
-        parent[root(b"old" + identity)] = root(b"new" + new[record])
+        sets.join(b"old" + identity, b"new" + new[record])
     records: dict[bytes, list[bytes]] = defaultdict(list)
     for record, identity in old.items():
-        records[root(b"old" + identity)].append(record)
+        records[sets.root(b"old" + identity)].append(record)
     found = []
     for group in records.values():
         identities = sorted({old[record] for record in group})

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 
+from goldenthread.graph.disjoint_sets import DisjointSets
 from goldenthread.graph.model import Edge, EdgeKind
 from goldenthread.graph.store import Component
 from goldenthread.graph.stores.neo4j.encoding import Plain, edge_from, id_of
@@ -19,7 +20,7 @@ class ComponentWalk:
     """Gather records with their edges, step by step, until nothing they are joined with is missing."""
 
     def __init__(self) -> None:
-        self._parent: dict[str, str] = {}
+        self._sets: DisjointSets[str] = DisjointSets()
         self._read: set[str] = set()
         self._matches: dict[str, list[Edge]] = defaultdict(list)
         self._decisions: dict[str, list[Edge]] = defaultdict(list)
@@ -34,13 +35,12 @@ class ComponentWalk:
             if key in self._read:
                 continue
             self._read.add(key)
-            self._parent.setdefault(key, key)
             source = id_of(key)
             for name, is_out, far, weight, since, until in edges:
                 kind = EdgeKind[name]
                 if kind is EdgeKind.MATCHES or kind is EdgeKind.STAGED:
                     wanted.add(far)
-                    self._join(key, far)
+                    self._sets.join(key, far)
                     if is_out:
                         self._matches[key].append(edge_from(kind, source, id_of(far), weight, None, since, until))
                     continue
@@ -51,7 +51,7 @@ class ComponentWalk:
                 self._decisions[key].append(edge_from(kind, source, id_of(far), weight, None, since, until))
                 if kind is EdgeKind.MUST_LINK:
                     decisions.add(far)
-                    self._join(key, far)
+                    self._sets.join(key, far)
         decisions -= self._decided
         self._decided |= decisions
         return [*sorted(wanted - self._read)], [*sorted(decisions)]
@@ -60,7 +60,7 @@ class ComponentWalk:
         """Group what was read: records that are joined, directly or by others."""
         parts: dict[str, list[str]] = defaultdict(list)
         for key in sorted(self._read):
-            parts[self._root(key)].append(key)
+            parts[self._sets.root(key)].append(key)
         return [
             Component(
                 [id_of(key) for key in part],
@@ -70,12 +70,3 @@ class ComponentWalk:
             )
             for part in parts.values()
         ]
-
-    def _root(self, key: str) -> str:
-        parent = self._parent
-        while parent.setdefault(key, key) != key:
-            parent[key] = key = parent.setdefault(parent[key], parent[key])
-        return key
-
-    def _join(self, a: str, b: str) -> None:
-        self._parent[self._root(a)] = self._root(b)

@@ -88,6 +88,14 @@ class Feature(Generic[F]):
             return starts, np.arange(len(self.values), dtype=np.int32)
         return self.starts, self.members
 
+    def spread(self, codes: NDArray[np.integer]) -> tuple[Codes, Codes]:
+        """List the values of some entries, one after the other: the place in `codes` of each one's entry, and its number."""
+        sizes = self.sizes()[codes]
+        starts, members = self.bounds()
+        which = np.repeat(np.arange(len(codes), dtype=np.int32), sizes)
+        within = np.arange(len(which)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+        return which, members[starts[codes[which]] + within]
+
     def firsts(self) -> Codes:
         """Number the first value of every entry; -1 where there is none."""
         if self.starts is None:

@@ -105,15 +105,11 @@ def over_limits(guards: Guards, groups: Longs, point_of: Longs, frame: Frame) ->
         groups, point_of = groups[rows], point_of[rows]
     for limit in guards.limits:
         held = frame.derive(partial(_held, limit.type), known_as=f"identifiers {int(limit.type)}")
-        starts, members = held.bounds()
         codes = held.codes[point_of]
         _, first = np.unique(groups * held.entries + codes, return_index=True)
-        group, code = groups[first], codes[first]
-        sizes = held.sizes()[code]
-        before = np.cumsum(sizes) - sizes
-        places = np.arange(int(sizes.sum())) + np.repeat(starts[code] - before, sizes)
+        which, members = held.spread(codes[first])
         width = len(held.values) + 1
-        pairs = np.unique(np.repeat(group, sizes) * width + members[places])
+        pairs = np.unique(groups[first][which] * width + members)
         counted, counts = np.unique(pairs // width, return_counts=True)
         found.append(counted[counts > limit.most])
     return np.unique(np.concatenate(found))

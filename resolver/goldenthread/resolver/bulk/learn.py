@@ -29,7 +29,7 @@ from goldenthread.resolver.bulk.pairs import (
 )
 from goldenthread.resolver.bulk.texts import Texts
 from goldenthread.resolver.bulk.threads import together
-from goldenthread.resolver.comparisons import BINS, AnyComparison, TextComparison, WholeName, kinds
+from goldenthread.resolver.comparisons import BINS, AnyComparison, TextComparison, kinds
 from goldenthread.resolver.learning import Comparable, Feature, Lesson, learn_without_labels
 from goldenthread.resolver.normalise import Profile
 from goldenthread.resolver.scoring.frequencies import FrequencyTable, Lookup, bin_of, table_of_counts
@@ -252,7 +252,7 @@ def _counted(comparison: AnyComparison, values: Values[Hashable], borne_by: NDAr
     """Count the profiles that have each text whose frequency matters."""
     texts_of: Callable[[Hashable], Sequence[str]] = comparison.frequency_texts  # type: ignore[assignment]  # its own values
     counts: dict[str, int] = {}
-    if type(comparison) is WholeName:  # none of its levels is binned
+    if not comparison.binned:
         return counts
     get = counts.get
     for entry, count in zip(values.all_entries(), borne_by.tolist(), strict=True):

@@ -190,11 +190,8 @@ def identifier_block(frame: Frame, generic_limit: int) -> Block:
 
 def _entries_of_one(feature: Feature) -> tuple[Rows, list[Rows]]:  # type: ignore[type-arg]  # values of any kind
     """List the row and value of every value that a row has."""
-    sizes = feature.sizes()[feature.codes]
-    starts, members = feature.bounds()
-    which = np.repeat(np.arange(len(feature.codes), dtype=np.int32), sizes)
-    within = np.arange(len(which)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-    return which, [members[starts[feature.codes[which]] + within]]
+    which, members = feature.spread(feature.codes)
+    return which, [members]
 
 
 def _sorted_by_key(rows: Rows, keys: Keys) -> tuple[Rows, Keys]:

@@ -116,6 +116,7 @@ class WholeName(Comparison[str]):
 
     kind = "whole_name"
     levels = ("missing", "swapped", "straight")
+    binned = ()
     expected: ClassVar[Mapping[str, float]] = {"swapped": 0.02, "straight": 0.98}
     CLOSE = 0.92
     _MOST = 4

@@ -61,9 +61,9 @@ def gather_evidence(
         sampled = np.bincount(levels[:, k], minlength=len(comparison.levels)) + 0.5
         pairs: Floats = np.asarray(sampled * (total / max(len(left), 1)), np.float64)
         pairs[0] = 0.0
-        exact_head = comparison.binned[0]
+        exact_heads = comparison.binned[:1]
         for i, level in enumerate(comparison.levels):
-            if level.rpartition("_")[0] == exact_head:
+            if level.rpartition("_")[0] in exact_heads:
                 pairs[i] = max(feature.exact.get(level, 0.0), 0.5)
         found.append(
             Evidence(

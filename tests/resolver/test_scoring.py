@@ -186,11 +186,13 @@ def test_what_is_no_model_is_refused(data):
         MatchModel.from_json(data)
 
 
-def test_a_model_of_another_normaliser_is_refused(scorer):
+def test_a_model_of_a_newer_normaliser_is_refused_and_an_older_one_is_outdated(scorer):
     from msgspec.structs import replace
 
     with pytest.raises(ModelUnreadable, match="normaliser"):
         MatchModel.from_json(replace(scorer.model, normaliser_version=999).to_json())
+    assert MatchModel.from_json(replace(scorer.model, normaliser_version=1).to_json()).is_outdated
+    assert not scorer.model.is_outdated
 
 
 def test_the_artefact_holds_no_name_in_the_clear(scorer):

@@ -2,40 +2,28 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator
 from random import Random
 
 import pytest
-from msgspec import Struct
+from job_world import World
 from msgspec.structs import replace
 from store_servers import StoreServers
-from wire.partitions import Key, Partition, difference, linked_partition
+from wire.partitions import Key, difference
 
 from goldenthread.cli.demo.sending import to_record
 from goldenthread.cli.demo.sources import simulate_records
-from goldenthread.client import DataModel, Record, SemanticType
 from goldenthread.graph.model import EdgeKind, NodeKind
 from goldenthread.graph.store import ChangeSet, Reader, Transaction
 from goldenthread.resolver.blocking import BlockingRule
 from goldenthread.resolver.scoring import WEIGHT_SCALE, MatchModel
-from goldenthread.server.commands import Engine
 from goldenthread.server.commands.candidates import Keyed
-from goldenthread.server.commands.delete_record import delete_record
-from goldenthread.server.commands.idempotency import Request
 from goldenthread.server.commands.identities import living
-from goldenthread.server.commands.model_artefacts import ModelEntry, keep_model
 from goldenthread.server.commands.prepare_record import PreparedUpsert
-from goldenthread.server.commands.read_records import BySourceKey
 from goldenthread.server.commands.tenants import Tenant
 from goldenthread.server.commands.upsert_records import Beside
-from goldenthread.server.config import Config
-from goldenthread.server.jobs import Job, JobContext, Jobs, JobState, Step, generations, new_job, node_of, start_job
-from goldenthread.server.jobs.deploying import ActivateModel, StageModel, WantedModel
-from goldenthread.server.jobs.verbs import wait_drained, wait_job
-from goldenthread.server.services import Preparer
-from goldenthread.v1 import model_service_pb2
+from goldenthread.server.jobs import generations
+from goldenthread.server.jobs.verbs import wait_drained
 from goldenthread.v1 import record_service_pb2 as pb
 
 BITS = WEIGHT_SCALE
@@ -54,114 +42,6 @@ def loose() -> MatchModel:
     shipped = MatchModel.shipped()
     rules = (*shipped.rules, BlockingRule("surname_postcode", ("surname", "postcode")))
     return replace(shipped, name="loose", rules=rules, link_weight=-1 * BITS, min_average=-2 * BITS, generic_limit=6)
-
-
-class World:
-    """A tenant with simulated customers, and what a test does to it."""
-
-    def __init__(self, engine: Engine, tenant: Tenant, records: Sequence[Record]) -> None:
-        self.engine, self.tenant = engine, tenant
-        self.coming = list(records)
-        self.there: dict[Key, Record] = {}
-        self._preparer = Preparer(Config(prepare_processes=0))
-        self.kinds = [StageModel(), ActivateModel()]
-
-    async def upsert(self, count: int) -> None:
-        """Put the next records."""
-        coming, self.coming = self.coming[:count], self.coming[count:]
-        await self.put(coming)
-
-    async def put(self, records: Sequence[Record]) -> None:
-        prepared = [self._preparer.prepare(self.tenant, pb.UpsertRecordRequest(record=r.to_proto())) for r in records]
-        assert all(isinstance(one, PreparedUpsert) for one in prepared)
-        waiting = await self.engine.upsert(self.tenant, [one for one in prepared if isinstance(one, PreparedUpsert)])
-        await asyncio.gather(*waiting)
-        self.there.update({(r.source, r.source_record_id): r for r in records})
-
-    async def change(self, rng: Random) -> None:
-        """Let records come, go, and become like others."""
-        await self.upsert(3)
-        one, other = rng.sample(sorted(self.there), 2)
-        model = self.there[other]
-        await self.put([Record(*one, model.attributes, observed_at=None)])
-        gone = rng.choice(sorted(self.there))
-        await delete_record(self.engine, self.tenant, BySourceKey(*gone), 0, Request("", b""))
-        del self.there[gone]
-
-    async def keep(self, model: MatchModel) -> None:
-        async def work(transaction: Transaction, at: int) -> None:
-            changes = ChangeSet()
-            await keep_model(
-                transaction, changes, self.tenant.vault, ModelEntry(model.version, model.name, "uploaded", at), model
-            )
-            await transaction.apply(changes)
-
-        await self.engine.write(self.tenant, work)
-
-    async def ask(self, type: str, model: MatchModel) -> bytes:
-        await self.keep(model)
-
-        async def make(transaction: Transaction, at: int) -> tuple[ChangeSet, Job]:
-            job = await new_job(
-                self.tenant, transaction, at, type, WantedModel(model.version), "ann", is_deferred=type == "activate-model"
-            )
-            return ChangeSet(put_nodes=[node_of(job)]), job
-
-        return (await start_job(self.engine, self.tenant, Request("", b""), make)).job.id
-
-    async def run(self, type: str, model: MatchModel, between: Callable[[], Awaitable[None]] | None = None) -> Job:
-        """Run a job to its end, with something done after each of its steps; stopped and begun again after every fifth."""
-        job = await self.ask(type, model)
-        steps = 0
-        kind = next(kind for kind in self.kinds if kind.name == type)
-
-        class Disturbed:
-            name, unit = kind.name, kind.unit
-
-            async def run(self, context: JobContext, checkpoint: bytes) -> Struct | None:
-                plain = context.step
-
-                async def step(work: Callable[[Transaction, int], Awaitable[Step]]) -> Step:
-                    nonlocal steps
-                    steps += 1
-                    if steps % 5 == 0:
-                        raise asyncio.CancelledError
-                    stepped = await plain(work)
-                    if between is not None:
-                        await between()
-                    return stepped
-
-                context.step = step  # type: ignore[method-assign]
-                return await kind.run(context, checkpoint)
-
-        jobs = Jobs(self.engine, [Disturbed()])
-        jobs.start()
-        ended = await wait_job(self.engine, self.tenant, job, SECONDS)
-        await jobs.close()
-        assert ended.job.state is JobState.SUCCEEDED, ended.job.error
-        return ended.job
-
-    async def identities(self) -> dict[Key, bytes]:
-        """Read the identity of every record, by its source's own id."""
-        async with self.engine.reader(self.tenant) as reader:
-            states = await reader.records(await reader.page(NodeKind.RECORD, b"", 10_000, {}))
-        members = await self.tenant.members_of(states.values())
-        return {members[id].order_key: state.identity for id, state in states.items() if state.identity is not None}
-
-    async def partition(self) -> Partition:
-        groups: dict[bytes, set[Key]] = defaultdict(set)
-        for key, identity in (await self.identities()).items():
-            groups[identity].add(key)
-        return frozenset(map(frozenset, groups.values()))
-
-    def linked(self, model: MatchModel) -> Partition:
-        """Link what is there in bulk."""
-        described = self.tenant.data_model
-        attributes = [
-            model_service_pb2.AttributeDefinition(name=a.name, type=SemanticType(a.type).value) for a in described.attributes
-        ]
-        data_model = DataModel(attributes=attributes, default_country=described.default_country)
-        return linked_partition(list(self.there.values()), data_model, model)
 
 
 @pytest.fixture
@@ -209,7 +89,7 @@ async def test_a_staged_model_is_kept_up_and_changes_nothing(world: World) -> No
 
 
 async def test_a_model_that_another_server_stages_in_the_middle_of_a_commit_is_left_to_the_next_try(world: World) -> None:
-    upsert = world._preparer.prepare(world.tenant, pb.UpsertRecordRequest(record=world.coming[0].to_proto()))
+    upsert = world.preparer.prepare(world.tenant, pb.UpsertRecordRequest(record=world.coming[0].to_proto()))
     assert isinstance(upsert, PreparedUpsert)
     beside, changes = Beside(world.tenant), ChangeSet()
     assert beside.blocks([upsert.member]) == []

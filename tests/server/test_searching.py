@@ -18,11 +18,12 @@ from goldenthread.graph.store import Transaction
 from goldenthread.graph.stores.sqlite import SqliteStore
 from goldenthread.graph.vault import open_vault
 from goldenthread.server.commands import Engine, tenants
-from goldenthread.server.commands.models import update_data_model
+from goldenthread.server.commands.idempotency import Request
 from goldenthread.server.commands.prepare_record import PreparedUpsert
 from goldenthread.server.commands.tenants import Tenant
 from goldenthread.server.config import Config
 from goldenthread.server.errors import InvalidField
+from goldenthread.server.jobs.renormalising import update_data_model
 from goldenthread.server.services import Preparer, Searcher
 from goldenthread.v1 import record_pb2
 from goldenthread.v1 import record_service_pb2 as records_pb
@@ -122,13 +123,9 @@ async def test_searching_follows_the_data_model(engine: Engine, tenant: Tenant, 
     await searcher.start()
     mail = search(record_pb2.AttributeValue(attribute="work_email", text="ada@work.example"))
     assert not (await searcher.resolve(tenant, mail)).candidates
+    wanted = DataModel((*tenant.data_model.attributes, AttributeDefinition("work_email", SemanticType.EMAIL)))
 
-    async def declare(transaction: Transaction, _: int) -> DataModel:
-        wanted = DataModel((*tenant.data_model.attributes, AttributeDefinition("work_email", SemanticType.EMAIL)))
-        return (await update_data_model(transaction, tenant, wanted))[0]
-
-    await engine.write(tenant, declare)
-    await engine.notice(tenant)
+    await update_data_model(engine, tenant, wanted, (), "ann", Request("", b""))
     await put(engine, tenant, Record("crm", "1", {"work_email": "ada@work.example"}))
 
     assert (await searcher.resolve(tenant, mail)).candidates

@@ -16,12 +16,13 @@ from goldenthread.server.access import Caller, Role
 from goldenthread.server.commands import Engine
 from goldenthread.server.commands.export_golden import Export, export_golden
 from goldenthread.server.commands.households import get_households, list_households, list_memberships
-from goldenthread.server.commands.models import update_data_model
+from goldenthread.server.commands.idempotency import Request
 from goldenthread.server.commands.prepare_record import PreparedUpsert
 from goldenthread.server.commands.relationships import list_relationships
 from goldenthread.server.commands.tenants import Tenant
 from goldenthread.server.config import Config
 from goldenthread.server.errors import NotFound
+from goldenthread.server.jobs.renormalising import update_data_model
 from goldenthread.server.services import Preparer
 from goldenthread.server.sight import RoleSight
 from goldenthread.v1 import record_service_pb2 as pb
@@ -54,7 +55,7 @@ async def engine(tmp_path: Path) -> AsyncIterator[Engine]:
 async def tenant(engine: Engine) -> Tenant:
     tenant = await engine.tenant("test")
     declared = DataModel((AttributeDefinition("relative", SemanticType.RELATIONSHIP),))
-    tenant.data_model, _ = await engine.write(tenant, lambda t, at: update_data_model(t, tenant, declared))
+    await update_data_model(engine, tenant, declared, (), "ann", Request("", b""))
     return tenant
 
 

@@ -296,11 +296,16 @@ def test_models_are_shown_exported_changed_and_read_back(run: Run) -> None:
     exported = run("model", "export", "--data-model", "d.yaml", "--model", "m.json", "--json")
     model = yaml.safe_load(Path("d.yaml").read_text(encoding="utf-8"))
     model["attributes"].append({"name": "shoe_size", "type": "free", "cardinality": "one"})
+    model["attributes"].append({"name": "fax", "type": "phone"})
     Path("d.yaml").write_text(yaml.safe_dump(model), encoding="utf-8")
     updated = run("model", "update", "d.yaml")
+    Path("none.yaml").write_text("attributes: []", encoding="utf-8")
+    removed = run("model", "update", "none.yaml", "--remove", "fax")
 
-    assert exported.code == updated.code == 0
+    assert exported.code == updated.code == removed.code == 0
+    assert "reads all records again" in removed.out
     assert "shoe_size" in run("model", "show").out
+    assert "fax" not in run("model", "show").out
     assert Path("m.json").read_bytes().startswith(b"{")
 
 

@@ -117,6 +117,9 @@ def export(
 @model.command("update")
 def update(
     file: Annotated[Path, typer.Argument(help="YAML file, as export writes it.", show_default=False)],
+    remove: Annotated[
+        list[str] | None, typer.Option("--remove", help="Attribute to take out; may be repeated.", show_default=False)
+    ] = None,
     json: JsonOption = False,
     server: ServerOption = DEFAULT_SERVER,
     token: TokenOption = "",
@@ -124,11 +127,14 @@ def update(
     tls_ca: TlsCaOption = None,
     data: DataOption = DEFAULT_DATA,
 ) -> None:
-    """Declare attributes or change how their values survive; attributes left out stay as they are.
+    """Declare attributes, also with another type, or change how their values survive; those left out stay as they are.
+
+    Where values that are kept get another type, a job reads and resolves all records again.
 
     Example:
 
       goldenthread model update data-model.yaml
+      goldenthread model update data-model.yaml --remove fax
     """
     from goldenthread.cli import output
     from goldenthread.cli.data_model import definition_rows, from_yaml
@@ -136,12 +142,14 @@ def update(
 
     declared = from_yaml(file)
     with connect(server, token, tenant, tls_ca, data) as client:
-        now = client.update_data_model(declared)
+        answer = client.update_data_model(declared, removed_attributes=remove or ())
     if json:
-        output.print_json(to_dict(now))
+        output.print_json(to_dict(answer))
         return
     columns = ["attribute", "type", "category", "values", "survivorship"]
-    output.show(output.table("", columns, definition_rows(now)))
+    output.show(output.table("", columns, definition_rows(answer.data_model)))
+    if answer.HasField("job"):
+        output.show(f"{answer.job.name} reads all records again.")
 
 
 @model.command("list")
@@ -171,7 +179,7 @@ def list_(
         [
             one.version,
             one.display_name,
-            ModelState.Name(one.state).removeprefix("MODEL_STATE_").lower(),
+            ModelState.Name(one.state).removeprefix("MODEL_STATE_").lower() + (", outdated" if one.outdated else ""),
             one.origin,
             output.time_text(one.created_at),
         ]

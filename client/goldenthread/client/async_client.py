@@ -559,12 +559,18 @@ class AsyncClient(AsyncDecisions, AsyncHouseholds, AsyncJobs, AsyncModels, Async
         return (await self._call(self._model.GetDataModel, self._requests.get_data_model())).data_model
 
     async def update_data_model(
-        self, data_model: model_service_pb2.DataModel, *, request_id: str | None = None
-    ) -> model_service_pb2.DataModel:
-        """Declare attributes or change how values survive; attributes that it leaves out stay."""
-        return (
-            await self._call(self._model.UpdateDataModel, self._requests.update_data_model(data_model, request_id))
-        ).data_model
+        self,
+        data_model: model_service_pb2.DataModel,
+        *,
+        removed_attributes: Sequence[str] = (),
+        request_id: str | None = None,
+    ) -> model_service_pb2.UpdateDataModelResponse:
+        """Declare attributes, remove some, or change how values survive; attributes that it leaves out stay.
+
+        Where values that are kept get another type, a job reads and resolves all records again.
+        """
+        request = self._requests.update_data_model(data_model, removed_attributes, request_id)
+        return await self._call(self._model.UpdateDataModel, request)
 
     async def get_match_model(self) -> model_service_pb2.MatchModel:
         """Return the match model in use; `goldenthread link --model` reads its artefact."""

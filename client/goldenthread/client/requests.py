@@ -300,13 +300,15 @@ class Requests:
         return model_service_pb2.GetDataModelRequest(name=f"{self.parent}/dataModel")
 
     def update_data_model(
-        self, data_model: model_service_pb2.DataModel, request_id: str | None
+        self, data_model: model_service_pb2.DataModel, removed_attributes: Sequence[str], request_id: str | None
     ) -> model_service_pb2.UpdateDataModelRequest:
-        """Ask to declare attributes."""
+        """Ask to declare attributes, and to remove some."""
         named = model_service_pb2.DataModel()
         named.CopyFrom(data_model)
         named.name = f"{self.parent}/dataModel"
-        return model_service_pb2.UpdateDataModelRequest(data_model=named, request_id=request_id or new_request_id())
+        return model_service_pb2.UpdateDataModelRequest(
+            data_model=named, removed_attributes=removed_attributes, request_id=request_id or new_request_id()
+        )
 
     def get_match_model(self) -> model_service_pb2.GetMatchModelRequest:
         """Ask for the match model in use."""

@@ -262,10 +262,19 @@ class AttributeDefinition(Struct, frozen=True):
 
 
 class DataModel(Struct, frozen=True):
-    """The attributes of a tenant's records; a name it does not have is a free attribute."""
+    """The attributes of a tenant's records; a name it does not have is a free attribute.
+
+    `removed` are names that were declared once: a value under one of them is free text, whatever it was kept as.
+    """
 
     attributes: tuple[AttributeDefinition, ...] = ()
     default_country: str = "US"
+    removed: tuple[str, ...] = ()
+
+    @property
+    def types(self) -> dict[str, SemanticType]:
+        """Say as what the values of each attribute are read that it knows."""
+        return {**dict.fromkeys(self.removed, SemanticType.FREE), **{a.name: a.type for a in self.attributes}}
 
     def definition(self, name: str) -> AttributeDefinition | None:
         """Find an attribute's definition, or None when it is free."""

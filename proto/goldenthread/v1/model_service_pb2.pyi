@@ -278,21 +278,27 @@ class UpdateDataModelRequest(_message.Message):
 
     DATA_MODEL_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    REMOVED_ATTRIBUTES_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Makes the call idempotent."""
     @_builtins.property
     def data_model(self) -> Global___DataModel:
         """The data model, whole; attributes that it leaves out stay. Required."""
 
+    @_builtins.property
+    def removed_attributes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Attributes to take out: what records say under them is free text from now on. At most 500."""
+
     def __init__(
         self,
         *,
         data_model: Global___DataModel | None = ...,
         request_id: _builtins.str = ...,
+        removed_attributes: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["data_model", b"data_model"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["data_model", b"data_model", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["data_model", b"data_model", "removed_attributes", b"removed_attributes", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -306,21 +312,27 @@ class UpdateDataModelResponse(_message.Message):
 
     DATA_MODEL_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
+    JOB_FIELD_NUMBER: _builtins.int
     revision: _builtins.int
     """Revision of the change."""
     @_builtins.property
     def data_model(self) -> Global___DataModel:
         """The data model as it is now."""
 
+    @_builtins.property
+    def job(self) -> _job_service_pb2.Job:
+        """The job that reads kept records by it, where that may change what they say; otherwise not set."""
+
     def __init__(
         self,
         *,
         data_model: Global___DataModel | None = ...,
         revision: _builtins.int = ...,
+        job: _job_service_pb2.Job | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["data_model", b"data_model"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["data_model", b"data_model", "job", b"job"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["data_model", b"data_model", "revision", b"revision"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["data_model", b"data_model", "job", b"job", "revision", b"revision"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -416,6 +428,7 @@ class Model(_message.Message):
     CREATED_AT_FIELD_NUMBER: _builtins.int
     CARD_FIELD_NUMBER: _builtins.int
     ARTEFACT_FIELD_NUMBER: _builtins.int
+    OUTDATED_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Resource name, tenants/{tenant}/models/{version}."""
     version: _builtins.str
@@ -430,6 +443,10 @@ class Model(_message.Message):
     """What it was learned from, when, and how well it did: JSON, empty where nobody said."""
     artefact: _builtins.bytes
     """The artefact, as JSON; `goldenthread link --model` reads it. Only GetModel gives it."""
+    outdated: _builtins.bool
+    """Whether it was learned by an older version that normalised values otherwise. It can be used: how alike values are is
+    weighed as before, and a value whose normalised form changed counts as rare. One that is learned anew is better.
+    """
     @_builtins.property
     def created_at(self) -> _timestamp_pb2.Timestamp:
         """When it was kept."""
@@ -445,10 +462,11 @@ class Model(_message.Message):
         created_at: _timestamp_pb2.Timestamp | None = ...,
         card: _builtins.str = ...,
         artefact: _builtins.bytes = ...,
+        outdated: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["artefact", b"artefact", "card", b"card", "created_at", b"created_at", "display_name", b"display_name", "name", b"name", "origin", b"origin", "state", b"state", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["artefact", b"artefact", "card", b"card", "created_at", b"created_at", "display_name", b"display_name", "name", b"name", "origin", b"origin", "outdated", b"outdated", "state", b"state", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

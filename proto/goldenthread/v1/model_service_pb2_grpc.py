@@ -116,10 +116,12 @@ class ModelServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def UpdateDataModel(self, request, context):
-        """Declares new attributes or changes how values survive.
-        The type of an attribute that is already declared can't change, because records were resolved with it.
+        """Declares attributes, also with another type than before, removes some, and changes how values survive.
+        Where that gives values that are kept another type, records are read so from this commit on, and a job reads and resolves
+        all of them again while reads and upserts go on: at the end identities are those of one run over everything. An attribute
+        that names relationships keeps its type, and no other becomes one.
 
-        Errors: INVALID_FIELD, FAILED_PRECONDITION, STORE_UNAVAILABLE.
+        Errors: INVALID_FIELD, FAILED_PRECONDITION, REQUEST_ID_REUSED, STORE_UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -39,10 +39,12 @@ class ModelServiceStub:
     Errors: NOT_FOUND.
     """
     UpdateDataModel: _grpc.UnaryUnaryMultiCallable[_model_service_pb2.UpdateDataModelRequest, _model_service_pb2.UpdateDataModelResponse]
-    """Declares new attributes or changes how values survive.
-    The type of an attribute that is already declared can't change, because records were resolved with it.
+    """Declares attributes, also with another type than before, removes some, and changes how values survive.
+    Where that gives values that are kept another type, records are read so from this commit on, and a job reads and resolves
+    all of them again while reads and upserts go on: at the end identities are those of one run over everything. An attribute
+    that names relationships keeps its type, and no other becomes one.
 
-    Errors: INVALID_FIELD, FAILED_PRECONDITION, STORE_UNAVAILABLE.
+    Errors: INVALID_FIELD, FAILED_PRECONDITION, REQUEST_ID_REUSED, STORE_UNAVAILABLE.
     """
     GetMatchModel: _grpc.UnaryUnaryMultiCallable[_model_service_pb2.GetMatchModelRequest, _model_service_pb2.GetMatchModelResponse]
     """Returns the match model in use, whole, so that files are linked with it exactly as the service links.
@@ -117,10 +119,12 @@ class ModelServiceAsyncStub(ModelServiceStub):
     Errors: NOT_FOUND.
     """
     UpdateDataModel: _aio.UnaryUnaryMultiCallable[_model_service_pb2.UpdateDataModelRequest, _model_service_pb2.UpdateDataModelResponse]  # type: ignore[assignment]
-    """Declares new attributes or changes how values survive.
-    The type of an attribute that is already declared can't change, because records were resolved with it.
+    """Declares attributes, also with another type than before, removes some, and changes how values survive.
+    Where that gives values that are kept another type, records are read so from this commit on, and a job reads and resolves
+    all of them again while reads and upserts go on: at the end identities are those of one run over everything. An attribute
+    that names relationships keeps its type, and no other becomes one.
 
-    Errors: INVALID_FIELD, FAILED_PRECONDITION, STORE_UNAVAILABLE.
+    Errors: INVALID_FIELD, FAILED_PRECONDITION, REQUEST_ID_REUSED, STORE_UNAVAILABLE.
     """
     GetMatchModel: _aio.UnaryUnaryMultiCallable[_model_service_pb2.GetMatchModelRequest, _model_service_pb2.GetMatchModelResponse]  # type: ignore[assignment]
     """Returns the match model in use, whole, so that files are linked with it exactly as the service links.
@@ -204,10 +208,12 @@ class ModelServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _model_service_pb2.UpdateDataModelRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_model_service_pb2.UpdateDataModelResponse, _abc.Awaitable[_model_service_pb2.UpdateDataModelResponse]]:
-        """Declares new attributes or changes how values survive.
-        The type of an attribute that is already declared can't change, because records were resolved with it.
+        """Declares attributes, also with another type than before, removes some, and changes how values survive.
+        Where that gives values that are kept another type, records are read so from this commit on, and a job reads and resolves
+        all of them again while reads and upserts go on: at the end identities are those of one run over everything. An attribute
+        that names relationships keeps its type, and no other becomes one.
 
-        Errors: INVALID_FIELD, FAILED_PRECONDITION, STORE_UNAVAILABLE.
+        Errors: INVALID_FIELD, FAILED_PRECONDITION, REQUEST_ID_REUSED, STORE_UNAVAILABLE.
         """
 
     @_abc_1.abstractmethod

@@ -150,6 +150,9 @@ class Config(Struct, frozen=True, kw_only=True):
         Meta(ge=0, description="Value of a pair from which two people must give it the same answer; 0 for none."),
     ] = 0
     expiry_look_seconds: Annotated[float, Meta(gt=0, description="Time between two looks for decisions whose time is up.")] = 5
+    upkeep_look_seconds: Annotated[
+        float, Meta(gt=0, description="Time between two looks for regular work that is due, and what an upgrade left to do.")
+    ] = 60
     health_interval_seconds: Annotated[float, Meta(gt=0, description="Time between two checks of the store.")] = 2
     shutdown_grace_seconds: Annotated[
         float, Meta(ge=0, description="Time that calls in flight are given to end when the server stops.")

@@ -43,6 +43,7 @@ from goldenthread.server.metrics import MeteredStore, Metrics, MetricsServer
 from goldenthread.server.services import Preparer, Searcher, add_services
 from goldenthread.server.stores import open_store
 from goldenthread.server.tls import server_credentials
+from goldenthread.server.upkeep import Upkeep
 
 __all__ = ["Application", "Started", "run", "serve"]
 
@@ -259,7 +260,7 @@ class _EngineApplication:
     def __init__(self, engine: Engine, config: Config, jobs: Jobs, keeper: EventKeeper, deliveries: Deliveries) -> None:
         self._engine, self._preparer, self._searcher, self._jobs = engine, Preparer(config), Searcher(engine), jobs
         self._keeper, self._deliveries = keeper, deliveries
-        self._expiry = Expiry(engine)
+        self._expiry, self._upkeep = Expiry(engine), Upkeep(engine)
 
     def add_services(self, server: grpc.aio.Server) -> None:
         add_services(server, self._engine, self._preparer, self._searcher)
@@ -269,9 +270,11 @@ class _EngineApplication:
         self._jobs.start()
         self._keeper.start()
         self._expiry.start()
+        self._upkeep.start()
         self._deliveries.start()
 
     async def close(self) -> None:
+        await self._upkeep.close()
         await self._expiry.close()
         await self._deliveries.close()
         await self._keeper.close()

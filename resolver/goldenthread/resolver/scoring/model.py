@@ -86,23 +86,28 @@ class MatchModel(Struct, frozen=True):
         """Name the model by its content: 16 hexadecimal digits."""
         return _version_of(self)
 
+    @property
+    def is_outdated(self) -> bool:
+        """Whether it was learned from texts that an older version normalised: how rare some values are may be unknown to it."""
+        return self.normaliser_version < NORMALISER_VERSION
+
     def to_json(self) -> bytes:
         """Encode canonically."""
         return msgspec.json.encode(self)
 
     @staticmethod
     def from_json(data: bytes) -> MatchModel:
-        """Decode a model.
+        """Decode a model. One of an older normaliser can be used, see `is_outdated`.
 
         Raises:
-            ModelUnreadable: the bytes are no model, or its levels or normaliser are not those of this program.
+            ModelUnreadable: the bytes are no model, its levels are not those of this program, or its normaliser is newer.
         """
         try:
             model = msgspec.json.decode(data, type=MatchModel)
         except (msgspec.DecodeError, msgspec.ValidationError) as error:
             raise ModelUnreadable("it is no match model") from error
-        if model.normaliser_version != NORMALISER_VERSION:
-            raise ModelUnreadable(f"its normaliser is version {model.normaliser_version}, not {NORMALISER_VERSION}")
+        if model.normaliser_version > NORMALISER_VERSION:
+            raise ModelUnreadable(f"its normaliser is version {model.normaliser_version}, newer than {NORMALISER_VERSION}")
         if len(model.priors) != len(CLASSES):
             raise ModelUnreadable("it has other classes")
         for spec in model.comparisons:

@@ -55,6 +55,12 @@ class Deployment(Struct, frozen=True, kw_only=True):
     previous: tuple[str, ...] = ()
     data_model: str = ""
     """The id of the data model's version, so that a change of it is noticed as well."""
+    normaliser: int = 0
+    """The version of the normaliser that the keys of records are of; 0 where nobody noted it."""
+    is_renormalising: bool = False
+    """True while some records' keys and identities may still be those of another normaliser, or of other types."""
+    renormalised_at: int = 0
+    """The revision before records were to be read otherwise."""
 
     def to_json(self) -> bytes:
         """Encode it."""

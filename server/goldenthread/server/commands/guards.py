@@ -30,7 +30,7 @@ async def follow_guards(reader: Reader, tenant: Tenant) -> None:
     body = await open_artefact(tenant.vault, node)
     if body is None:
         raise FailedPrecondition("the tenant's guard rails can't be read; restore its keys from a backup")
-    tenant.take_guards(node.id, guards_of(tenant.vault, GuardRails.from_json(body)))
+    tenant.take_guards(node.id, guards_of(tenant.vault, GuardRails.from_json(body)), node.recorded_from)
 
 
 def guards_of(vault: TenantVault, rails: GuardRails) -> Guards:

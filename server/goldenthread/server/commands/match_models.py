@@ -8,7 +8,8 @@ from enum import IntEnum
 import msgspec
 from msgspec import Struct
 
-from goldenthread.graph.store import ChangeSet, Transaction
+from goldenthread.graph.store import ChangeSet, Reader, Transaction
+from goldenthread.resolver.normalise import NORMALISER_VERSION
 from goldenthread.resolver.scoring import MatchModel
 from goldenthread.resolver.scoring.model import ModelUnreadable
 from goldenthread.server.commands.deployment import Deployment
@@ -16,9 +17,9 @@ from goldenthread.server.commands.engine import Engine
 from goldenthread.server.commands.idempotency import Request, once
 from goldenthread.server.commands.model_artefacts import ModelEntry, keep_model, read_entries, read_model
 from goldenthread.server.commands.tenants import Tenant
-from goldenthread.server.errors import InvalidField, NotFound
+from goldenthread.server.errors import FailedPrecondition, InvalidField, NotFound
 
-__all__ = ["ModelState", "ModelView", "create_model", "find_entry", "get_model", "list_models", "parse_model"]
+__all__ = ["ModelState", "ModelView", "create_model", "find_entry", "get_model", "list_models", "parse_model", "usable_model"]
 
 
 class ModelState(IntEnum):
@@ -36,6 +37,11 @@ class ModelView(Struct, frozen=True):
 
     entry: ModelEntry
     state: ModelState
+
+    @property
+    def is_outdated(self) -> bool:
+        """Whether it was learned from texts that an older version normalised."""
+        return 0 < self.entry.normaliser < NORMALISER_VERSION
 
 
 class _Created(Struct, frozen=True):
@@ -98,10 +104,26 @@ async def get_model(engine: Engine, tenant: Tenant, version: str) -> tuple[Model
 
     Raises:
         NotFound: there is none of that version.
+        FailedPrecondition: this version of the program can't use it.
     """
     view = await _view(engine, tenant, version)
     async with engine.reader(tenant) as reader:
-        return view, await read_model(reader, tenant.vault, version)
+        return view, await usable_model(reader, tenant, version)
+
+
+async def usable_model(reader: Reader, tenant: Tenant, version: str) -> MatchModel:
+    """Read a model that is to be used.
+
+    Raises:
+        NotFound: there is none of that version.
+        FailedPrecondition: this version of the program can't use it.
+    """
+    try:
+        return await read_model(reader, tenant.vault, version)
+    except ModelUnreadable as error:
+        raise FailedPrecondition(
+            f"match model {version} can't be used ({error.problem}); train one with this version of goldenthread"
+        ) from None
 
 
 def find_entry(entries: Sequence[ModelEntry], version: str) -> ModelEntry:

@@ -7,6 +7,7 @@ from contextvars import ContextVar
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from goldenthread.graph.model import Node
 from goldenthread.graph.store import ChangeSet, Reader, Transaction
@@ -49,6 +50,8 @@ class ModelEntry(Struct, frozen=True):
     origin: str
     created_at: int
     card: str = ""
+    normaliser: int = 0
+    """The version of the normaliser that it was learned with; 0 where nobody noted it."""
 
 
 async def read_entries(reader: Reader, vault: TenantVault) -> tuple[Node | None, list[ModelEntry]]:
@@ -66,6 +69,7 @@ async def keep_model(
     known = next((one for one in entries if one.version == entry.version), None)
     if known is not None:
         return known
+    entry = replace(entry, normaliser=model.normaliser_version)
     await put_artefact(changes, vault, f"model-{entry.version}", None, model.to_json())
     await put_artefact(changes, vault, MODELS, node, msgspec.json.encode([*entries, entry]))
     return entry
@@ -76,7 +80,7 @@ async def read_model(reader: Reader, vault: TenantVault, version: str) -> MatchM
 
     Raises:
         NotFound: there is none of that version.
-        ModelUnreadable: it is of another normaliser or holds comparisons that are not known here.
+        ModelUnreadable: it is of a newer normaliser or holds comparisons that are not known here.
     """
     found = await read_artefact(reader, vault, f"model-{version}")
     if found is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -22,7 +22,9 @@ from goldenthread.graph.model import (
 )
 from goldenthread.graph.store import ChangeSet, Reader, Transaction
 from goldenthread.graph.vault import TenantVault
+from goldenthread.resolver.normalise import NORMALISER_VERSION
 from goldenthread.resolver.scoring import MatchModel, Scorer
+from goldenthread.resolver.scoring.model import ModelUnreadable
 from goldenthread.server.commands.artefacts import artefact_root, put_artefact, read_artefact
 from goldenthread.server.commands.deployment import Deployment, Generation
 from goldenthread.server.commands.ids import now
@@ -38,16 +40,20 @@ from goldenthread.server.commands.model_artefacts import (
 from goldenthread.server.commands.tenants import Deployed, Tenant
 from goldenthread.server.config import Config, ConfigError
 from goldenthread.server.errors import FailedPrecondition, InvalidField
+from goldenthread.server.logs import logger
 
 __all__ = [
+    "DataModelChange",
     "DefaultModels",
+    "change_data_model",
     "keep_defaults",
     "load_deployed",
     "person_data_model",
     "read_data_model",
     "read_default_models",
-    "update_data_model",
 ]
+
+_log = logger()
 
 _MAX_ATTRIBUTES = 500
 T = TypeVar("T")
@@ -134,7 +140,7 @@ async def keep_defaults(transaction: Transaction, vault: TenantVault, defaults: 
     data_model = await put_artefact(changes, vault, DATA_MODEL, None, msgspec.json.encode(defaults.data_model))
     model = defaults.match_model
     await keep_model(transaction, changes, vault, ModelEntry(model.version, model.name, "given", now()), model)
-    deployment = Deployment(active=model.version, data_model=data_model.hex())
+    deployment = Deployment(active=model.version, data_model=data_model.hex(), normaliser=NORMALISER_VERSION)
     await put_artefact(changes, vault, DEPLOYMENT, None, deployment.to_json())
     await transaction.apply(changes)
 
@@ -143,7 +149,7 @@ async def load_deployed(reader: Reader, vault: TenantVault, known: Deployed | No
     """Read what a tenant is resolved by, keeping what is `known` and still holds; None when it has nothing yet.
 
     Raises:
-        FailedPrecondition: a model can't be opened.
+        FailedPrecondition: a model can't be opened, or a newer version of this program keeps the tenant.
     """
     found = await read_artefact(reader, vault, DEPLOYMENT)
     if found is None:
@@ -151,12 +157,14 @@ async def load_deployed(reader: Reader, vault: TenantVault, known: Deployed | No
     if known is not None and known.id == found.node.id:
         return known
     deployment = Deployment.from_json(found.body)
-    data_model, _ = await read_data_model(reader, vault)
+    if deployment.normaliser > NORMALISER_VERSION:
+        raise FailedPrecondition("the tenant's records are kept by a newer version of goldenthread; upgrade this server")
+    data_model, typed_since = await read_data_model(reader, vault)
     generations = {g.model.version: g for g in (known.active, known.staged) if g is not None} if known is not None else {}
 
     async def generation(version: str, number: int, matches: EdgeKind) -> Generation:
         like = generations.get(version)
-        model = like.model if like is not None else await read_model(reader, vault, version)
+        model = like.model if like is not None else await _model_in_use(reader, vault, version)
         scorer = like.scorer if like is not None else await asyncio.to_thread(Scorer, model)
         return Generation(number, model, scorer, matches)
 
@@ -165,7 +173,20 @@ async def load_deployed(reader: Reader, vault: TenantVault, known: Deployed | No
     staged = None
     if deployment.staged:
         staged = await generation(deployment.staged, deployment.staged_generation, EdgeKind.STAGED)
-    return Deployed(found.node.id, deployment, data_model, active, staged)
+    return Deployed(found.node.id, deployment, data_model, active, staged, typed_since)
+
+
+async def _model_in_use(reader: Reader, vault: TenantVault, version: str) -> MatchModel:
+    try:
+        model = await read_model(reader, vault, version)
+    except ModelUnreadable as error:
+        raise FailedPrecondition(
+            f"match model {version} is in use and can't be read ({error.problem}); serve the tenant with the version of "
+            "goldenthread before, activate another model, and upgrade then"
+        ) from None
+    if model.is_outdated:
+        _log.warning("a match model in use was learned by an older normaliser; train one anew", reason=version)
+    return model
 
 
 async def read_data_model(reader: Reader, vault: TenantVault) -> tuple[DataModel, int]:
@@ -176,28 +197,47 @@ async def read_data_model(reader: Reader, vault: TenantVault) -> tuple[DataModel
     )
 
 
-async def update_data_model(transaction: Transaction, tenant: Tenant, wanted: DataModel) -> tuple[DataModel, int]:
-    """Declare new attributes and change how values survive; return the model as it is now, and its revision.
+class DataModelChange(Struct, frozen=True):
+    """What a change of the data model comes to; `reads_otherwise` when values that are kept have other types by it."""
+
+    data_model: DataModel
+    changes: ChangeSet
+    reads_otherwise: bool
+
+
+async def change_data_model(
+    transaction: Transaction, tenant: Tenant, wanted: DataModel, removed: Sequence[str]
+) -> DataModelChange:
+    """Declare attributes, also with another type than before, remove some, and change how values survive.
+
+    Records are read so from the commit on; see `jobs.renormalising` for those that are kept.
 
     Raises:
-        FailedPrecondition: an attribute that is declared would change its type.
+        FailedPrecondition: an attribute would become one that names relationships, or be no such any more.
         InvalidField: too many attributes, or one named twice.
     """
     vault = tenant.vault
     await transaction.lock([artefact_root(vault, DATA_MODEL)])
     former = await read_artefact(transaction, vault, DATA_MODEL)
     known = msgspec.json.decode(former.body, type=DataModel) if former is not None else DataModel()
-    merged = _merge(known, wanted)
-    if merged == known:
-        return known, transaction.revision.number
+    merged = _merge(known, wanted, removed)
     changes = ChangeSet()
+    if merged == known:
+        return DataModelChange(known, changes, reads_otherwise=False)
     former_node = former.node if former is not None else None
     data_model = await put_artefact(changes, vault, DATA_MODEL, former_node, msgspec.json.encode(merged))
-    await change_deployment(transaction, tenant, changes, lambda deployment: replace(deployment, data_model=data_model.hex()))
-    return merged, (await transaction.apply(changes)).number
+    reads_otherwise = merged.types != known.types
+    revision = transaction.revision.number
+
+    def changed(deployment: Deployment) -> Deployment:
+        after = replace(deployment, data_model=data_model.hex())
+        return replace(after, is_renormalising=True, renormalised_at=revision) if reads_otherwise else after
+
+    await change_deployment(transaction, tenant, changes, changed)
+    return DataModelChange(merged, changes, reads_otherwise)
 
 
-def _merge(known: DataModel, wanted: DataModel) -> DataModel:
+def _merge(known: DataModel, wanted: DataModel, removed: Sequence[str]) -> DataModel:
     attributes = {definition.name: definition for definition in known.attributes}
     seen: set[str] = set()
     for definition in wanted.attributes:
@@ -205,11 +245,21 @@ def _merge(known: DataModel, wanted: DataModel) -> DataModel:
             raise InvalidField("data_model.attributes", f"names {definition.name} twice")
         seen.add(definition.name)
         before = attributes.get(definition.name)
-        if before is not None and before.type is not definition.type:
-            raise FailedPrecondition(f"attribute {definition.name} is declared as {before.type.name}; use another name")
+        types = (definition.type, before.type if before is not None else definition.type)
+        if SemanticType.RELATIONSHIP in types and types[0] is not types[1]:
+            raise FailedPrecondition(f"attribute {definition.name} is declared as {types[1].name}; use another name")
         attributes[definition.name] = definition
+    for place, name in enumerate(removed):
+        if name in seen:
+            raise InvalidField(f"removed_attributes[{place}]", f"names {name}, which the data model declares as well")
+        gone = attributes.pop(name, None)
+        if gone is None and name not in known.removed:
+            raise InvalidField(f"removed_attributes[{place}]", f"names {name}, which is not declared")
+        if gone is not None and gone.type is SemanticType.RELATIONSHIP:
+            raise FailedPrecondition(f"attribute {name} names relationships, which records keep; leave it declared")
+    left = tuple(sorted({*known.removed, *removed} - attributes.keys()))
     if len(attributes) > _MAX_ATTRIBUTES:
         raise InvalidField("data_model.attributes", f"may be {_MAX_ATTRIBUTES} at most")
     if wanted.default_country not in ("", known.default_country):
         raise FailedPrecondition("the default country can't change, because records were resolved with it")
-    return DataModel(tuple(attributes.values()), known.default_country)
+    return DataModel(tuple(attributes.values()), known.default_country, left)

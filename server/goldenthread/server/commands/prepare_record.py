@@ -6,11 +6,12 @@ Normalising, blinding and encoding are a third of a record's work, and can be do
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Protocol
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from goldenthread.graph.model import ConsentStatement, DataModel, RecordContent, Relationship, RelationshipKind, SemanticType
 from goldenthread.graph.vault import Blinder
@@ -26,6 +27,7 @@ from goldenthread.resolver.normalise import (
 )
 from goldenthread.resolver.relationships import mask_of
 from goldenthread.server.commands.deployment import tagged
+from goldenthread.server.commands.typed_content import Typing, typed
 
 __all__ = [
     "Member",
@@ -36,6 +38,7 @@ __all__ = [
     "block_key",
     "blocks_of_profile",
     "consent_ids",
+    "contact_points",
     "decode_profile",
     "decode_version",
     "household_key",
@@ -44,6 +47,7 @@ __all__ = [
     "member_of",
     "member_with",
     "prepare",
+    "prepare_again",
     "record_alias",
     "relations_of",
 ]
@@ -74,6 +78,11 @@ class Preparing(Protocol):
         """The generation whose keys they are."""
         ...
 
+    @property
+    def typing(self) -> Typing:
+        """As what the data model reads values."""
+        ...
+
 
 class Member(Struct, frozen=True, gc=False, array_like=True):
     """What resolving needs of a record version.
@@ -94,6 +103,8 @@ class SealedVersion(Struct, frozen=True, array_like=True, gc=False):
     content: RecordContent
     normaliser: int
     profile: Profile
+    types: int = 0
+    """The mark of the types that its values have; 0 where nobody noted it."""
 
 
 class SealedProfile(Struct, frozen=True, array_like=True, gc=False):
@@ -102,6 +113,7 @@ class SealedProfile(Struct, frozen=True, array_like=True, gc=False):
     content: msgspec.Raw
     normaliser: int
     profile: Profile
+    types: int = 0
 
 
 decode_version = msgspec.msgpack.Decoder(SealedVersion).decode
@@ -138,6 +150,8 @@ class PreparedUpsert(Struct, frozen=True, array_like=True, gc=False):
     """Id of the Request node, digest of the body, and the request_id itself."""
     relations: tuple[tuple[bytes, int], ...] = ()
     """Aliases of the records that it names as somebody else's, with the bits of what they are to this one."""
+    types: int = 0
+    """The mark of the types that its values have."""
 
     @property
     def keys(self) -> list[bytes]:
@@ -229,14 +243,29 @@ def prepare(tenant: Preparing, content: RecordContent, has_observed_at: bool, re
         digest=vault.digest("content", said),
         alias=record_alias(tenant, content.source, content.source_record_id),
         member=member,
-        plaintext=_encode(SealedVersion(content, NORMALISER_VERSION, member.profile)),
+        plaintext=_encode(SealedVersion(content, NORMALISER_VERSION, member.profile, tenant.typing.mark)),
         identifiers=found,
         blocks=blocks,
         generation=tenant.generation,
         consents=tuple(_consent(tenant, id, said, found) for id, said in consent_ids(tenant, content).items()),
         request=(vault.blind("request", request_id), vault.digest("request-body", body), request_id) if request_id else None,
         relations=relations_of(tenant, content),
+        types=tenant.typing.mark,
     )
+
+
+def prepare_again(tenant: Preparing, upsert: PreparedUpsert) -> PreparedUpsert:
+    """Prepare what was prepared for other models than those in use by now."""
+    if upsert.types != tenant.typing.mark:
+        content = typed(decode_version(upsert.plaintext).content, tenant.typing)
+        return replace(prepare(tenant, content, upsert.has_observed_at, "", b""), request=upsert.request)
+    _, blocks = keys_of_profile(tenant, upsert.member.profile)
+    return replace(upsert, blocks=blocks, generation=tenant.generation)
+
+
+def contact_points(tenant: Preparing, content: RecordContent, own: Container[bytes]) -> dict[bytes, bytes | None]:
+    """Say which of a record's own identifiers each of its consent statements names, by the statement's id."""
+    return {id: _contact_point(tenant, statement, own) for id, statement in consent_ids(tenant, content).items()}
 
 
 def _consent(
@@ -251,7 +280,7 @@ def _consent(
     return PreparedConsent(id, properties, _encode(statement), _contact_point(tenant, statement, own))
 
 
-def _contact_point(tenant: Preparing, statement: ConsentStatement, own: Mapping[bytes, IdentifierValue]) -> bytes | None:
+def _contact_point(tenant: Preparing, statement: ConsentStatement, own: Container[bytes]) -> bytes | None:
     """Find the record's own identifier that a consent statement names, if it names one."""
     if not statement.contact_point:
         return None

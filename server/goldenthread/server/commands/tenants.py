@@ -6,7 +6,7 @@ Everything here can be had again from the store and the vault; two servers on on
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
 from threading import Lock
 from typing import Generic, TypeVar
@@ -21,7 +21,15 @@ from goldenthread.resolver.guards import GuardRails, Guards
 from goldenthread.resolver.normalise import NORMALISER_VERSION, Profile, profile_of
 from goldenthread.server.commands.deployment import Deployment, Generation
 from goldenthread.server.commands.ids import now
-from goldenthread.server.commands.prepare_record import Member, decode_profile, decode_version, member_of, member_with
+from goldenthread.server.commands.prepare_record import (
+    Member,
+    SealedVersion,
+    decode_profile,
+    decode_version,
+    member_of,
+    member_with,
+)
+from goldenthread.server.commands.typed_content import Typing, typed, typing_of
 
 __all__ = ["Cache", "Deployed", "Tenant"]
 
@@ -62,13 +70,17 @@ class Cache(Generic[K, V]):
 
 
 class Deployed(Struct, frozen=True):
-    """What a server goes by, as it read it: the deployment with its id, and the models that it names."""
+    """What a server goes by, as it read it: the deployment with its id, and the models that it names.
+
+    `typed_since` is the revision of the data model's last change.
+    """
 
     id: bytes
     deployment: Deployment
     data_model: DataModel
     active: Generation
     staged: Generation | None
+    typed_since: int = 0
 
 
 class Tenant:
@@ -76,12 +88,16 @@ class Tenant:
 
     `staged` is the generation that is kept up beside the one in use, if any. While models are switched it `settles`: identities
     of the former model are cut whole whenever one of their records is linked; and `copies` edges to MATCHES. See `deployment`.
+    It settles as well while records are read again, see `jobs.renormalising`.
     """
 
     def __init__(self, name: str, vault: TenantVault, deployed: Deployed, *, cache_records: int) -> None:
         self.name, self.vault = name, vault
+        self.members: Cache[bytes, Member] = Cache(cache_records)  # by version id
+        self.profiles: Cache[bytes, Profile] = Cache(cache_records)  # by digest
+        self.typing = Typing({}, 0)
         self.take(deployed)
-        self.guards, self.guards_id = Guards(GuardRails()), b""
+        self.guards, self.guards_id, self.guards_since = Guards(GuardRails()), b"", 0
         self.is_supposed = False
         """True of a tenant under guard rails that are only tried: it does not follow those that are stored."""
         self.opened_at = now()
@@ -90,15 +106,13 @@ class Tenant:
 
         Of a limit, and of identity_size, the identities that it parted or marked.
         """
-        self.members: Cache[bytes, Member] = Cache(cache_records)  # by version id
-        self.profiles: Cache[bytes, Profile] = Cache(cache_records)  # by digest
         self.artefacts: Cache[bytes, bytes] = Cache(_ARTEFACTS)  # opened bodies by version id
 
-    def take_guards(self, id: bytes, guards: Guards) -> None:
-        """Go on with other guard rails, named by the id of their version."""
+    def take_guards(self, id: bytes, guards: Guards, since: int = 0) -> None:
+        """Go on with other guard rails, named by the id of their version, which hold since a revision."""
         if guards.rails.blocked != self.guards.rails.blocked:
             self.members, self.profiles = Cache(self.members.size), Cache(self.profiles.size)
-        self.guards, self.guards_id = guards, id
+        self.guards, self.guards_id, self.guards_since = guards, id, since
 
     def supposing(self, guards: Guards) -> Tenant:
         """Look at the tenant as if it had other guard rails."""
@@ -112,11 +126,21 @@ class Tenant:
         """Name the models and guard rails in use: equal in two processes when they read and match alike."""
         return self.deployed.id + self.guards_id
 
+    @property
+    def read_so_since(self) -> int:
+        """The revision from which on profiles of records were made just as they are made now."""
+        return max(self.deployed.typed_since, self.deployed.deployment.renormalised_at, self.guards_since)
+
     def take(self, deployed: Deployed) -> None:
         """Go on with what is deployed now."""
         self.deployed, self.staged = deployed, deployed.staged
         self.data_model = deployed.data_model
-        self.settles = self.copies = deployed.deployment.is_switching
+        typing = typing_of(deployed.data_model)
+        if typing.mark != self.typing.mark:
+            self.members, self.profiles = Cache(self.members.size), Cache(self.profiles.size)
+        self.typing = typing
+        self.copies = deployed.deployment.is_switching
+        self.settles = deployed.deployment.is_switching or deployed.deployment.is_renormalising
         self._use(deployed.active)
 
     def _use(self, active: Generation) -> None:
@@ -148,9 +172,7 @@ class Tenant:
                 missing.append(state)
         for state, plain in zip(missing, await self._open([s.version for s in missing]), strict=True):
             if plain is not None:
-                sealed = decode_version(plain)
-                is_current = sealed.normaliser == NORMALISER_VERSION
-                member = member_of(self, sealed.content, sealed.profile if is_current else None)
+                member = member_of(self, *self._read(decode_version(plain)))
                 if self.guards.blocker is not None:
                     profile = self.guards.blocker.cleaned(member.profile)
                     if profile is not member.profile:
@@ -164,7 +186,8 @@ class Tenant:
     ) -> dict[bytes, Profile]:
         """Get profiles by digest, given (record, digest) pairs that name a record to read each from.
 
-        `with_members` also makes and keeps the members, for who links such records next.
+        `with_members` also makes and keeps the members, for who links such records next; a digest of a profile that its record
+        does not have any more, since records are read otherwise, is then answered only where the profile was kept.
         """
         found: dict[bytes, Profile] = {}
         missing: dict[bytes, bytes] = {}
@@ -182,6 +205,8 @@ class Tenant:
         if with_members:
             members = await self.members_of(states.values())
             found.update((member.digest, member.profile) for member in members.values())
+            stale = {digest: states[record].version for digest, record in missing.items() if digest not in found}
+            found.update(await self._profiles_as_kept(stale))
             return found
         holders = [(digest, states[record].version) for digest, record in missing.items() if record in states]
         for (digest, _), profile in zip(holders, await self._open_profiles([v for _, v in holders]), strict=True):
@@ -200,14 +225,33 @@ class Tenant:
                 continue
             kept = decode_profile(plain)
             profile = kept.profile
-            if kept.normaliser != NORMALISER_VERSION:
-                profile = profile_of(decode_version(plain).content.attributes, self.data_model.default_country)
+            if kept.normaliser != NORMALISER_VERSION or kept.types != self.typing.mark:
+                content, same = self._read(decode_version(plain))
+                profile = same or profile_of(content.attributes, self.data_model.default_country)
             profiles.append(profile if blocker is None else blocker.cleaned(profile))
         return profiles
 
+    async def _profiles_as_kept(self, versions: Mapping[bytes, Node]) -> dict[bytes, Profile]:
+        """Open, by the digest that they were kept under, profiles that were made as they are made no more."""
+        same = {digest: version for digest, version in versions.items() if version.properties["profile"] == digest}
+        blocker = self.guards.blocker
+        found: dict[bytes, Profile] = {}
+        for digest, plain in zip(same, await self._open(list(same.values())) if same else (), strict=True):
+            if plain is not None:
+                profile = decode_profile(plain).profile
+                found[digest] = profile if blocker is None else blocker.cleaned(profile)
+        return found
+
+    def _read(self, sealed: SealedVersion) -> tuple[RecordContent, Profile | None]:
+        """Read a record's content by the data model of now; the profile that was kept, if it is the one it has by now."""
+        content = sealed.content if sealed.types == self.typing.mark else typed(sealed.content, self.typing)
+        is_same = content is sealed.content and sealed.normaliser == NORMALISER_VERSION
+        return content, sealed.profile if is_same else None
+
     async def open_versions(self, versions: Sequence[Node]) -> list[RecordContent | None]:
         """Open the content of record versions; None for a tombstone and where the key is gone."""
-        return [decode_version(plain).content if plain is not None else None for plain in await self._open(versions)]
+        opened = await self._open(versions)
+        return [self._read(decode_version(plain))[0] if plain is not None else None for plain in opened]
 
     async def _open(self, versions: Sequence[Node]) -> list[bytes | None]:
         alive = [v for v in versions if not v.properties["tombstone"]]

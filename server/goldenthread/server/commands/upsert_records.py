@@ -25,7 +25,7 @@ from goldenthread.server.commands.prepare_record import (
     PreparedUpsert,
     blocks_of_profile,
     identifier_key,
-    keys_of_profile,
+    prepare_again,
 )
 from goldenthread.server.commands.relations import Stating, relate, relates
 from goldenthread.server.commands.tenants import Tenant
@@ -74,8 +74,9 @@ async def commit_upserts(
     """Put a batch of records, resolve what they touch, and say what became of each, in order."""
     await follow_guards(transaction, tenant)
     guards = tenant.guards_id
+    now_read_as = (tenant.generation, tenant.typing.mark)
+    batch = [one if (one.generation, one.types) == now_read_as else prepare_again(tenant, one) for one in batch]
     batch = without_blocked(tenant, batch)
-    batch = [upsert if upsert.generation == tenant.generation else _of_generation(tenant, upsert) for upsert in batch]
     keys = [key for upsert in batch for key in (upsert.alias, *upsert.keys)]
     keys += [alias for upsert in batch for alias, _ in upsert.relations]
     beside = Beside(tenant)
@@ -86,7 +87,7 @@ async def commit_upserts(
     plans = _plan(tenant, batch, open_places, states, at)
     await _leave_out(transaction, plans)
     changes = ChangeSet()
-    moved = [plan for plan in plans if plan.current is not None and not _keeps_profile(plan)]
+    moved = [plan for plan in plans if plan.current is not None and not _keeps_profile(tenant, plan)]
     # What is said again may matter by when it is.
     fresh = plans if tenant.guards.minds_time else moved
     keyed = await _keyed(transaction, moved)
@@ -144,12 +145,6 @@ async def commit_upserts(
                 if isinstance(outcome, Upserted) and outcome.changed:
                     outcomes[place] = msgspec.structs.replace(outcome, revision=applied)
     return [outcome for outcome in outcomes if outcome is not None]
-
-
-def _of_generation(tenant: Tenant, upsert: PreparedUpsert) -> PreparedUpsert:
-    """Prepare again what was prepared for another model than the one in use by now."""
-    _, blocks = keys_of_profile(tenant, upsert.member.profile)
-    return msgspec.structs.replace(upsert, blocks=blocks, generation=tenant.generation)
 
 
 class Beside:
@@ -286,9 +281,12 @@ def order_of(version: Node) -> tuple[int, int, bytes]:
     return (properties["observed_at"], properties["source_version"], properties["digest"])  # type: ignore[return-value]  # the schema types these three so
 
 
-def _keeps_profile(plan: _Plan) -> bool:
-    """Whether the new current version says, for resolving, just what the stored one says."""
-    if plan.state is None or plan.current is None:
+def _keeps_profile(tenant: Tenant, plan: _Plan) -> bool:
+    """Whether the new current version says, for resolving, just what the stored one says.
+
+    Of one kept before records were read otherwise, the stored profile may not be the one that its keys are of.
+    """
+    if plan.state is None or plan.current is None or plan.state.version.recorded_from <= tenant.read_so_since:
         return False
     properties = plan.state.version.properties
     return not properties["tombstone"] and properties["profile"] == plan.current.upsert.member.digest

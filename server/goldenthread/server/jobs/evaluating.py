@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from goldenthread.resolver.normalise import Profile
 from goldenthread.resolver.scoring import MatchModel, Scorer
-from goldenthread.server.commands.model_artefacts import read_model
+from goldenthread.server.commands.match_models import usable_model
 from goldenthread.server.errors import FailedPrecondition
 from goldenthread.server.jobs.kind import JobContext
 from goldenthread.server.jobs.labelled import LabelledKeys, LabelledMembers, find_labelled
@@ -45,7 +45,7 @@ class EvaluateModel:
         """Find the pairs, weigh them, and measure."""
         wanted = context.parameters(Evaluation)
         async with context.engine.reader(context.tenant) as reader:
-            model = await read_model(reader, context.tenant.vault, wanted.version)
+            model = await usable_model(reader, context.tenant, wanted.version)
             labelled = await find_labelled(reader, context.tenant, wanted.labels)
         if not labelled.pairs:
             raise FailedPrecondition("no labelled pair has both its records here; send labels of records that are")

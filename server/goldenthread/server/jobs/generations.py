@@ -121,7 +121,10 @@ async def end_clearing(transaction: Transaction, tenant: Tenant) -> ChangeSet:
 
 
 async def index(transaction: Transaction, tenant: Tenant, generation: Generation, after: bytes) -> Stepped:
-    """Give some records their keys of a generation."""
+    """Give some records their keys of a generation.
+
+    One whose keys are still to be made anew has these, too, under the profile of its others, until that is done.
+    """
     ids = await transaction.page(NodeKind.RECORD, after, _PAGE, {})
     states = await held_records(transaction, ids)
     members = await tenant.members_of(states.values())
@@ -132,8 +135,12 @@ async def index(transaction: Transaction, tenant: Tenant, generation: Generation
     keys = list(dict.fromkeys(key for of in blocks.values() for key in of))
     await transaction.lock(keys)
     changes = ChangeSet(put_nodes=[Node(NodeKind.BLOCK, key) for key in keys])
+    stored = await transaction.keys(list(blocks)) if blocks else {}
+    digests = {record: edges[0].profile for record, edges in stored.items() if edges}
     changes.put_edges += [
-        Edge(EdgeKind.IN, record, key, profile=members[record].digest) for record, of in blocks.items() for key in of
+        Edge(EdgeKind.IN, record, key, profile=digests.get(record, members[record].digest))
+        for record, of in blocks.items()
+        for key in of
     ]
     return Stepped(changes, ids[-1] if ids else b"", len(ids))
 

@@ -7,29 +7,23 @@ linked under the new ones either by whoever changes it after that commit, or by 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from functools import partial
 
 import msgspec
 from msgspec import Struct
 
-from goldenthread.graph.model import EdgeKind, Node, NodeKind
+from goldenthread.graph.model import EdgeKind, NodeKind
 from goldenthread.graph.store import ChangeSet, Reader, Transaction
-from goldenthread.graph.vault import SealRequest
 from goldenthread.resolver.guards import GuardRails
-from goldenthread.resolver.normalise import IdentifierValue
 from goldenthread.server.commands.artefacts import artefact_root, put_artefact, read_artefact
-from goldenthread.server.commands.candidates import Keyed, match_edges
 from goldenthread.server.commands.engine import Engine
 from goldenthread.server.commands.guards import GUARD_RAILS, blinded, follow_guards, guards_of
 from goldenthread.server.commands.idempotency import Request
 from goldenthread.server.commands.linking import Change, component_groups, relink
-from goldenthread.server.commands.prepare_record import keys_of_profile
 from goldenthread.server.commands.tenants import Tenant
-from goldenthread.server.commands.upsert_records import Beside, change_keys
-from goldenthread.server.jobs.generations import held_records
 from goldenthread.server.jobs.job import Job, new_job, node_of
 from goldenthread.server.jobs.kind import JobContext, Step
+from goldenthread.server.jobs.rekeying import rekey
 from goldenthread.server.jobs.verbs import JobView, start_job
 
 __all__ = ["GuardRailsEffect", "ResolvingUnderGuards", "effect_of", "read_guard_rails", "update_guard_rails"]
@@ -154,7 +148,8 @@ class ResolvingUnderGuards:
             return Step(msgspec.msgpack.encode(before), ChangeSet(), before.done, before.done)
         change, changes = Change(again=frozenset(ids)), ChangeSet()
         if rekeys:
-            change, changes = await _rekeyed(transaction, tenant, ids)
+            rekeyed = await rekey(transaction, tenant, ids)
+            change, changes = rekeyed.change, rekeyed.changes
         linked = await relink(transaction, tenant, change, at)
         changes.end_edges += change.end_matches
         changes.put_edges += change.put_matches
@@ -162,39 +157,3 @@ class ResolvingUnderGuards:
         moved = sum(edge.kind is EdgeKind.RESOLVED_TO for edge in linked.changes.put_edges)
         after = _Checkpoint(ids[-1], before.done + len(ids), before.moved + moved)
         return Step(msgspec.msgpack.encode(after), changes, after.done, max(total, after.done))
-
-
-async def _rekeyed(transaction: Transaction, tenant: Tenant, ids: Sequence[bytes]) -> tuple[Change, ChangeSet]:
-    """Give records the keys that they have by the guard rails of now, where these are others."""
-    await follow_guards(transaction, tenant)
-    guards = tenant.guards_id
-    members = await tenant.members_of((await held_records(transaction, ids)).values())
-    edges = await transaction.keys(list(members))
-    keyed: list[Keyed] = []
-    identifiers: dict[bytes, IdentifierValue] = {}
-    blocks: dict[bytes, None] = {}
-    for record, member in members.items():
-        before = edges.get(record, ())
-        if before and all(edge.profile == member.digest for edge in before):
-            continue
-        found, rules = keys_of_profile(tenant, member.profile)
-        identifiers.update(found)
-        blocks.update(dict.fromkeys(rules))
-        keyed.append(Keyed(record, member, before, [*found, *rules]))
-    beside = Beside(tenant)
-    staged = beside.blocks(one.member for one in keyed if one.member is not None)
-    await transaction.lock([*staged, *(key for one in keyed for key in (*one.keys, *one.had))])
-    matching = await match_edges(transaction, tenant, keyed)
-    changes = ChangeSet()
-    await beside.match(transaction, keyed, changes)
-    change_keys(keyed, identifiers.keys(), changes)
-    new = {key: value for key, value in identifiers.items() if key not in matching.known_keys}
-    sealed = await tenant.vault.seal([SealRequest(key, NodeKind.IDENTIFIER, value.text.encode()) for key, value in new.items()])
-    changes.put_nodes += [
-        Node(NodeKind.IDENTIFIER, key, {"type": int(value.type), "sealed": cipher})
-        for (key, value), cipher in zip(new.items(), sealed, strict=True)
-    ]
-    changes.put_nodes += [Node(NodeKind.BLOCK, key) for key in blocks if key not in matching.known_keys]
-    fresh = {one.record: one.member for one in keyed if one.member is not None}
-    change = Change(fresh=fresh, again=frozenset(ids), put_matches=matching.put, end_matches=matching.end, guards=guards)
-    return change, changes

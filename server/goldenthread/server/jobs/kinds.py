@@ -9,6 +9,7 @@ from goldenthread.server.jobs.evaluating import EvaluateModel
 from goldenthread.server.jobs.guarding import ResolvingUnderGuards
 from goldenthread.server.jobs.kind import JobKind
 from goldenthread.server.jobs.previewing import PreviewActivation
+from goldenthread.server.jobs.renormalising import Renormalising
 from goldenthread.server.jobs.telling import TellingGoldenValues
 from goldenthread.server.jobs.training import TrainModel
 
@@ -21,6 +22,7 @@ JOB_KINDS: Final[tuple[JobKind, ...]] = (
     EvaluateModel(),
     PreviewActivation(),
     ResolvingUnderGuards(),
+    Renormalising(),
     TellingGoldenValues(),
 )
 """Every kind of job; a new one is added here."""

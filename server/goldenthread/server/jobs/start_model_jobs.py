@@ -9,7 +9,7 @@ from goldenthread.server.commands.artefacts import artefact_root, read_artefact
 from goldenthread.server.commands.deployment import Deployment
 from goldenthread.server.commands.engine import Engine
 from goldenthread.server.commands.idempotency import Request
-from goldenthread.server.commands.match_models import find_entry
+from goldenthread.server.commands.match_models import find_entry, usable_model
 from goldenthread.server.commands.model_artefacts import DEPLOYMENT, read_entries
 from goldenthread.server.commands.tenants import Tenant
 from goldenthread.server.errors import FailedPrecondition
@@ -134,6 +134,7 @@ async def _free(transaction: Transaction, tenant: Tenant, version: str) -> Deplo
     find_entry((await read_entries(transaction, tenant.vault))[1], version)
     if any(job.type in (STAGE_MODEL, ACTIVATE_MODEL) for job in await open_jobs(transaction)):
         raise FailedPrecondition("models are being changed by another job; wait for it, or cancel it")
+    await usable_model(transaction, tenant, version)
     return await _deployment(transaction, tenant)
 
 

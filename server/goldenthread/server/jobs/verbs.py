@@ -162,6 +162,8 @@ async def wait_drained(engine: Engine, tenant: Tenant, revision: int, seconds: f
         deployment = tenant.deployed.deployment
         if deployment.is_switching:  # identities of the former model are left, whatever became of the job
             reached = min(reached, deployment.switched_at)
+        if deployment.is_renormalising:  # and here identities of what records said as they were read before
+            reached = min(reached, deployment.renormalised_at)
         return reached >= revision
 
     await _wait(engine, done, seconds)

@@ -8,17 +8,15 @@ from typing import Final
 
 import grpc
 
-from goldenthread.graph.model import DataModel
-from goldenthread.graph.store import Transaction
 from goldenthread.server.access import current_caller
 from goldenthread.server.commands import Engine
 from goldenthread.server.commands.ids import name_of, parse_name
 from goldenthread.server.commands.match_models import ModelView, create_model, get_model, list_models
-from goldenthread.server.commands.models import update_data_model
 from goldenthread.server.commands.tenants import Tenant
 from goldenthread.server.errors import InvalidField, NotFound
 from goldenthread.server.jobs.labelled import LabelledKeys
 from goldenthread.server.jobs.previewing import list_activation_changes
+from goldenthread.server.jobs.renormalising import update_data_model
 from goldenthread.server.jobs.start_model_jobs import (
     activate_model,
     evaluate_model,
@@ -66,15 +64,19 @@ class ModelService(model_service_pb2_grpc.ModelServiceServicer):
         tenant = await calling_tenant(self._engine)
         if request.data_model.name:
             check_parent(tenant, request.data_model.name, "/dataModel", "data_model.name")
-        wanted = data_model_of(request.data_model)
-
-        async def work(transaction: Transaction, at: int) -> tuple[DataModel, int]:
-            return await update_data_model(transaction, tenant, wanted)
-
-        # Declaring is idempotent by itself: the same declaration again finds nothing to change.
-        model, revision = await self._engine.write(tenant, work)
-        await self._engine.notice(tenant)
-        return pb.UpdateDataModelResponse(data_model=data_model_to(tenant, model), revision=revision)
+        model, revision, job = await update_data_model(
+            self._engine,
+            tenant,
+            data_model_of(request.data_model),
+            request.removed_attributes,
+            current_caller().subject,
+            request_of(request, request.request_id),
+        )
+        return pb.UpdateDataModelResponse(
+            data_model=data_model_to(tenant, model),
+            revision=revision,
+            job=job_to(tenant, job) if job is not None else None,
+        )
 
     async def GetMatchModel(  # noqa: N802 - the proto's name
         self,
@@ -229,6 +231,7 @@ def _model_to(tenant: Tenant, view: ModelView, artefact: bytes = b"") -> pb.Mode
         created_at=timestamp(entry.created_at),
         card=entry.card,
         artefact=artefact,
+        outdated=view.is_outdated,
     )
 
 

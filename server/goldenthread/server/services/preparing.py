@@ -21,6 +21,7 @@ from goldenthread.resolver.blocking import BlockingRule
 from goldenthread.server.commands.ids import now
 from goldenthread.server.commands.prepare_record import PreparedUpsert, Preparing, prepare
 from goldenthread.server.commands.tenants import Tenant
+from goldenthread.server.commands.typed_content import Typing
 from goldenthread.server.config import Config
 from goldenthread.server.errors import ServerError
 from goldenthread.server.limits import check_record_size
@@ -64,6 +65,7 @@ class _Context(Struct, frozen=True):
     data_model: DataModel
     match_model: _Rules
     generation: int
+    typing: Typing
 
 
 class Preparer:
@@ -108,7 +110,8 @@ class Preparer:
         known = self._contexts.get(tenant.name)
         if known is not None and known[0] is tenant.data_model and known[1] is tenant.match_model:
             return known[2]
-        context = pickle.dumps(_Context(tenant.vault, tenant.data_model, _Rules(tenant.match_model.rules), tenant.generation))
+        rules = _Rules(tenant.match_model.rules)
+        context = pickle.dumps(_Context(tenant.vault, tenant.data_model, rules, tenant.generation, tenant.typing))
         self._contexts[tenant.name] = (tenant.data_model, tenant.match_model, context)
         return context
 

@@ -121,8 +121,7 @@ class Reading(Struct, frozen=True):
 def reading(model: DataModel, received_at: int) -> Reading:
     """Prepare to read records of a tenant that were received at a time in microseconds."""
     date = datetime.fromtimestamp(received_at / 1_000_000, UTC).date()
-    types = {definition.name: definition.type for definition in model.attributes}
-    return Reading(types, model.default_country, received_at, PartialDate(date.year, date.month, date.day))
+    return Reading(model.types, model.default_country, received_at, PartialDate(date.year, date.month, date.day))
 
 
 def content_of(record: pb.Record, how: Reading) -> RecordContent:

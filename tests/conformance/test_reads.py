@@ -67,14 +67,19 @@ async def test_a_new_version_replaces_the_current_one(world: World) -> None:
         world.edges(EdgeKind.CURRENT, "r", "r/2"),
     )
 
+    await world.put(world.record("gone", tombstone=1))
+    asked = [world.id("r"), world.id("gone"), world.id("nobody")]
+
     current, known = [], []
-    for number in (1, 2):
+    for number in (1, 2, 3):
         async with world.reader(revision=number) as reader:
-            current.append((await reader.records([world.id("r")]))[world.id("r")].version.id)
+            states = await reader.records(asked)
+            current.append(states[world.id("r")].version.id)
+            assert await reader.current_versions(asked) == {record: state.version for record, state in states.items()}
             known.append({node.id for node in await reader.versions(world.id("r"))})
 
-    assert current == [world.id("r/1"), world.id("r/2")]
-    assert known == [{world.id("r/1")}, {world.id("r/1"), world.id("r/2")}]
+    assert current == [world.id("r/1"), world.id("r/2"), world.id("r/2")]
+    assert known == [{world.id("r/1")}, {world.id("r/1"), world.id("r/2")}, {world.id("r/1"), world.id("r/2")}]
 
 
 async def test_each_version_is_listed_once(world: World) -> None:

@@ -192,6 +192,10 @@ class Reader(Protocol):
         """Get records with their current version, by alias."""
         ...
 
+    async def current_versions(self, records: Sequence[bytes]) -> dict[bytes, Node]:
+        """Get the current version alone of each record, by the record's id: less to read than `records`."""
+        ...
+
     async def versions(self, record: bytes) -> Sequence[Node]:
         """Get every version of a record known at the revision, current and past."""
         ...

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from threading import Lock
 
 import numpy as np
@@ -29,6 +30,9 @@ _REMEMBERED = 20_000
 
 _CODED = 200_000
 """Profiles whose rows of codes are remembered between calls: a row is small."""
+
+_KINDS = 10_000
+"""Combinations of levels whose weight and explanation are remembered."""
 
 
 def weigh_by_classes(
@@ -104,6 +108,9 @@ class Scorer:
         self._features: dict[Profile, list[tuple[object, ...]]] = {}
         self._coded = CodedProfiles(self.comparisons, _CODED)
         self._coding = Lock()
+        # Pairs of few kinds are many: what their levels weigh, and why, is told once.
+        self._weight = lru_cache(_KINDS)(self._weight_of)
+        self._explanation = lru_cache(_KINDS)(self._explanation_of)
 
     def _features_of(self, profile: Profile) -> list[tuple[object, ...]]:
         found = self._features.get(profile)
@@ -114,14 +121,10 @@ class Scorer:
             self._features[profile] = found
         return found
 
-    def _totals(self, a: Profile, b: Profile) -> tuple[list[int], tuple[int, ...]]:
-        """Level by comparison, and total by class, of one pair; the tables of a refinement are in that of the match."""
-        levels: list[int] = []
+    def _totals(self, levels: Sequence[int]) -> tuple[int, ...]:
+        """Total by class of one pair; the tables of a refinement are in that of the match."""
         match, family, address, namesakes, strangers = self._priors
-        rows = zip(self.comparisons, self._by_level, self._features_of(a), self._features_of(b), strict=True)
-        for comparison, by_level, x, y in rows:
-            level = comparison.level(x, y) if x and y else MISSING  # type: ignore[arg-type]  # features are the comparison's own
-            levels.append(level)
+        for by_level, level in zip(self._by_level, levels, strict=True):
             row = by_level[level]
             if row is not None:
                 m, f, s, k, u = row
@@ -130,9 +133,10 @@ class Scorer:
                 address += s
                 namesakes += k
                 strangers += u
-        return levels, (match, family, address, namesakes, strangers)
+        return match, family, address, namesakes, strangers
 
-    def _weight(self, levels: Sequence[int], totals: tuple[int, ...]) -> int:
+    def _weight_of(self, levels: tuple[int, ...]) -> int:
+        totals = self._totals(levels)
         weight = totals[0] - max(totals[1:])
         return weight if self._refiner is None else self._refiner.finish(levels, weight)
 
@@ -143,7 +147,7 @@ class Scorer:
         """
         if len(left) <= _SMALL_BATCH:
             pairs = zip(left.tolist(), right.tolist(), strict=True)
-            return np.fromiter((self._weight(*self._totals(profiles[i], profiles[j])) for i, j in pairs), np.int64, len(left))
+            return np.fromiter((self._weight(self.levels(profiles[i], profiles[j])) for i, j in pairs), np.int64, len(left))
         with self._coding:
             coded = self._coded if len(profiles) <= _CODED else CodedProfiles(self.comparisons, len(profiles))
             rows = coded.rows(profiles)
@@ -184,11 +188,15 @@ class Scorer:
 
     def levels(self, a: Profile, b: Profile) -> tuple[int, ...]:
         """Tell the level of every comparison of one pair."""
-        return tuple(self._totals(a, b)[0])
+        rows = zip(self.comparisons, self._features_of(a), self._features_of(b), strict=True)
+        return tuple([c.level(x, y) if x and y else MISSING for c, x, y in rows])  # type: ignore[arg-type]  # its own features
 
     def explain(self, a: Profile, b: Profile) -> PairExplanation:
         """Explain the weight of one pair; comparisons without evidence (a side missing) are left out."""
-        levels, totals = self._totals(a, b)
+        return self._explanation(self.levels(a, b))
+
+    def _explanation_of(self, levels: tuple[int, ...]) -> PairExplanation:
+        totals = self._totals(levels)
         best = max(totals[1:])
         # On a tie the plainest explanation is named.
         against = next(c for c in (4, 3, 1, 2) if totals[c] == best)
@@ -203,7 +211,7 @@ class Scorer:
         if refinement is not UNSET:
             prior += refinement.constant
             contributions += self._together(levels)
-        weight = self._weight(levels, totals)
+        weight = self._weight(levels)
         calibration = weight - prior - sum(c.weight for c in contributions)
         if calibration:
             contributions.append(Contribution(CALIBRATION, "", calibration, 0))

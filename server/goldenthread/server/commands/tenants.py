@@ -201,14 +201,14 @@ class Tenant:
                 found[digest] = profile
         if not missing:
             return found
-        states = await reader.records(list(missing.values()))
         if with_members:
-            members = await self.members_of(states.values())
+            members = await self.members_of((await reader.records(list(missing.values()))).values())
             found.update((member.digest, member.profile) for member in members.values())
             stale = {digest: states[record].version for digest, record in missing.items() if digest not in found}
             found.update(await self._profiles_as_kept(stale))
             return found
-        holders = [(digest, states[record].version) for digest, record in missing.items() if record in states]
+        versions = await reader.current_versions(list(missing.values()))
+        holders = [(digest, versions[record]) for digest, record in missing.items() if record in versions]
         for (digest, _), profile in zip(holders, await self._open_profiles([v for _, v in holders]), strict=True):
             if profile is not None:
                 found[digest] = profile

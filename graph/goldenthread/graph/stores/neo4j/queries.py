@@ -22,6 +22,7 @@ __all__ = [
     "COMPONENT_STEP",
     "CONSENTS",
     "COUNTS",
+    "CURRENT_VERSIONS",
     "DECISIONS",
     "EDGES_AMONG",
     "EVENTS",
@@ -93,6 +94,8 @@ RETURN collect([{columns("r", NodeKind.RECORD)}, {columns("v", NodeKind.RECORD_V
 RECORDS = f"UNWIND $keys AS key MATCH (r:Record {{key: key}}){_STATE}"
 RECORDS_BY_ALIAS = f"UNWIND $keys AS key MATCH (r:Record {{alias: key}}){_STATE}"
 
+CURRENT_VERSIONS = f"""UNWIND $keys AS key MATCH (r:Record {{key: key}})-[e:CURRENT]->(v:RecordVersion) WHERE {_live("e")}
+RETURN collect([r.key, {columns("v", NodeKind.RECORD_VERSION)}])"""
 VERSIONS = f"""MATCH (r:Record {{key: $key}})-[e:CURRENT|PAST]->(v:RecordVersion) WHERE e.recorded_from <= $revision
 WITH DISTINCT v RETURN collect({columns("v", NodeKind.RECORD_VERSION)})"""
 

@@ -87,6 +87,11 @@ class Reads:
         states = map(_state, await self._by_keys(queries.RECORDS_BY_ALIAS, aliases, _nested_alias))
         return {state.record.alias: state for state in states if state.record.alias is not None}
 
+    async def current_versions(self, records: Sequence[bytes]) -> dict[bytes, Node]:
+        """Get the current version alone of each record, by the record's id."""
+        rows = await self._by_keys(queries.CURRENT_VERSIONS, records, _first)
+        return {id_of(cast(str, key)): node_from(NodeKind.RECORD_VERSION, cast(_Values, node)) for key, node in rows}
+
     async def versions(self, record: bytes) -> Sequence[Node]:
         """Get every version of a record known at the revision, current and past."""
         rows = await self._collected(queries.VERSIONS, key=self._prefix + record.hex())

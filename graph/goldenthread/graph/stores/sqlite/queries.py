@@ -43,6 +43,14 @@ CROSS JOIN node r ON r.nid = a.nid"""
     ),
 )
 
+CURRENT_VERSIONS = packed(
+    "bibbbi",
+    f"""
+SELECT r.id, v.kind, v.id, v.body, NULL, v.recorded_from FROM carray(:ids) c
+CROSS JOIN node r ON r.tenant = :tenant AND r.kind = {NodeKind.RECORD} AND r.id = c.value
+CROSS JOIN edge e ON e.source = r.nid AND e.kind = {EdgeKind.CURRENT} AND {_E_AT} CROSS JOIN node v ON v.nid = e.target""",
+)
+
 IDENTITIES_OF = packed(
     "bb",
     f"""

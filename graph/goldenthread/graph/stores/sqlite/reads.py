@@ -129,6 +129,9 @@ class Session:
     def records_by_alias(self, aliases: Sequence[bytes]) -> dict[bytes, RecordState]:
         return {cast(bytes, row[2]): _state(row) for row in self._query(queries.RECORDS_BY_ALIAS, aliases)}
 
+    def current_versions(self, records: Sequence[bytes]) -> dict[bytes, Node]:
+        return {cast(bytes, record): decode_node(node) for record, *node in self._query(queries.CURRENT_VERSIONS, records)}
+
     def versions(self, record: bytes) -> Sequence[Node]:
         return [decode_node(row) for row in self._query(queries.VERSIONS, id=record)]
 

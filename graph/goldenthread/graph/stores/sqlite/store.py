@@ -103,6 +103,9 @@ class _Verbs:
     async def records_by_alias(self, aliases: Sequence[bytes]) -> dict[bytes, RecordState]:
         return await self._run_few(Session.records_by_alias, aliases)
 
+    async def current_versions(self, records: Sequence[bytes]) -> dict[bytes, Node]:
+        return await self._run_few(Session.current_versions, records)
+
     async def versions(self, record: bytes) -> Sequence[Node]:
         return await self._run(Session.versions, record)
 

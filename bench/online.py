@@ -1,16 +1,17 @@
 """Measure the service as its callers meet it: streamed upsert and resolve over gRPC, durable, one server process.
 
 Records of the simulated customers are streamed into a real server on an empty store: first a tenth of them, then all into
-another, each a whole population in random order; then 5,000 records of other customers, the same on both. Printed: records a
-second over the whole load, its first tenth, and of those 5,000; what one of these cost on the large store against the small;
-`ResolveRecord` latency with eight callers, and bytes a record on disk. The client runs on the same machine and is part of every
-figure.
+another, each a whole population in random order; then 5,000 records of other customers into both, by turns, so that a machine
+whose speed drifts slows both. Printed: records a second over the whole load, its first tenth, and of those 5,000; what one of
+these cost on the large store against the small; `ResolveRecord` latency with eight callers, and bytes a record on disk. The
+client runs on the same machine and is part of every figure.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import json
 import os
 import random
@@ -18,10 +19,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from itertools import pairwise
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import ExitStack, asynccontextmanager, contextmanager
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from bench.measure import Failed
@@ -38,6 +38,10 @@ serve(load_config({}, os.environ), lambda started: print(started.address, flush=
 _TENTHS = 10
 _CALLERS = 8
 _FURTHER = 5_000
+_TURN = 1_250
+
+Serving = tuple[subprocess.Popen[str], str, str]
+"""A running server: its process, address and a token."""
 
 
 @dataclass
@@ -61,7 +65,7 @@ class Figures:
 
 
 @contextmanager
-def running_server(data: Path, store: str) -> Iterator[tuple[subprocess.Popen[str], str, str]]:
+def running_server(data: Path, store: str) -> Iterator[Serving]:
     """Run a real server; give its process, address and a token.
 
     Raises:
@@ -70,6 +74,7 @@ def running_server(data: Path, store: str) -> Iterator[tuple[subprocess.Popen[st
     environ = {**os.environ, "GOLDENTHREAD_DATA": str(data), "GOLDENTHREAD_LISTEN": "127.0.0.1:0"}
     if store:
         environ |= {"GOLDENTHREAD_STORE": store, "GOLDENTHREAD_DEFAULT_TENANT": f"bench-{time.time_ns()}"}
+    data.mkdir(parents=True, exist_ok=True)
     log = data / "server.log"
     command = [sys.executable, "-c", _SERVE]
     with (
@@ -104,81 +109,100 @@ def customers(count: int, seed: int) -> list[Record]:
     return [Record(f"{r.source}-{seed}", r.record_id, {k: v for k, v in r.values.items() if v}) for r in simulated]
 
 
-async def measure(server: subprocess.Popen[str], address: str, token: str, count: int, calls: int) -> dict[str, float]:
-    """Load records, then resolve some of them again."""
-    records = customers(count, seed=7)
-    further = customers(_FURTHER, seed=8)
+@asynccontextmanager
+async def calling(server: Serving) -> AsyncIterator[AsyncClient]:
+    """Call a server when it is ready."""
+    _, address, token = server
     async with AsyncClient(address, token=token) as client:
         await client.wait_until_ready(60)
-        before = cpu_seconds(server.pid)
-        marks = [time.perf_counter()]
-        done = 0
-        async for result in client.upsert_stream(records):
-            if result.error is not None:
-                raise result.error
-            done += 1
-            if done % (count // _TENTHS) == 0:
-                marks.append(time.perf_counter())
-                print(f"\r{done:>9,} records", end="", file=sys.stderr, flush=True)
-        print(file=sys.stderr)
-        seconds = [b - a for a, b in pairwise(marks)]
-        used = cpu_seconds(server.pid) - before
-        start = time.perf_counter()
-        async for result in client.upsert_stream(further):
-            if result.error is not None:
-                raise result.error
-        further_seconds = time.perf_counter() - start
-        latencies: list[float] = []
+        yield client
 
-        async def call(seed: int, times: int) -> None:
-            chance = random.Random(seed)
-            for _ in range(times):
-                record = chance.choice(records)
-                start = time.perf_counter()
-                await client.resolve_record(record.attributes)
-                latencies.append(time.perf_counter() - start)
 
-        await asyncio.gather(*(call(100 + n, calls // 10) for n in range(_CALLERS)))
-        latencies.clear()
-        start = time.perf_counter()
-        await asyncio.gather(*(call(n, calls) for n in range(_CALLERS)))
-        elapsed = time.perf_counter() - start
-    latencies.sort()
-    return {
-        "records_per_second": done / (marks[-1] - marks[0]),
-        "first_tenth_per_second": count / _TENTHS / seconds[0],
-        "further_per_second": _FURTHER / further_seconds,
-        "server_cpu_microseconds_per_record": used / done * 1e6,
-        "server_peak_mib": peak_mib(server.pid),
-        "resolve_p50_ms": latencies[len(latencies) // 2] * 1e3,
-        "resolve_p99_ms": latencies[int(len(latencies) * 0.99)] * 1e3,
-        "resolves_per_second": len(latencies) / elapsed,
-    }
+async def put(client: AsyncClient, records: Sequence[Record]) -> list[float]:
+    """Stream records in; return the moments, in seconds, at which it began and at which each tenth was answered."""
+    moments = [time.perf_counter()]
+    done = 0
+    async for result in client.upsert_stream(records):
+        if result.error is not None:
+            raise result.error
+        done += 1
+        if done % (len(records) // _TENTHS) == 0:
+            moments.append(time.perf_counter())
+            print(f"\r{done:>9,} records", end="", file=sys.stderr, flush=True)
+    print(file=sys.stderr)
+    return moments
+
+
+async def compare(small: AsyncClient, large: AsyncClient) -> tuple[float, float]:
+    """Put the same further records on both, by turns; return how many seconds each took."""
+    seconds = [0.0, 0.0]
+    further = customers(_FURTHER, seed=8)
+    for start in range(0, _FURTHER, _TURN):
+        for place, client in enumerate((small, large)):
+            moments = await put(client, further[start : start + _TURN])
+            seconds[place] += moments[-1] - moments[0]
+    return seconds[0], seconds[1]
+
+
+async def resolve(client: AsyncClient, records: Sequence[Record], calls: int) -> tuple[list[float], float]:
+    """Resolve some of the records again, with eight callers; return sorted latencies, and how long it took, in seconds."""
+    latencies: list[float] = []
+
+    async def call(seed: int, times: int) -> None:
+        chance = random.Random(seed)
+        for _ in range(times):
+            record = chance.choice(records)
+            start = time.perf_counter()
+            await client.resolve_record(record.attributes)
+            latencies.append(time.perf_counter() - start)
+
+    await asyncio.gather(*(call(100 + n, calls // 10) for n in range(_CALLERS)))
+    latencies.clear()
+    start = time.perf_counter()
+    await asyncio.gather(*(call(n, calls) for n in range(_CALLERS)))
+    return sorted(latencies), time.perf_counter() - start
+
+
+async def measure(small: Serving, large: Serving, store: str, count: int, calls: int) -> Figures:
+    """Load a server with records and another with a tenth of them, add further ones to both, and search the larger one."""
+    records = customers(count, seed=7)
+    gc.freeze()  # a caller holds no hundred thousand records, so looking through them again and again is no part of a call
+    pid = large[0].pid
+    async with calling(small) as on_small, calling(large) as on_large:
+        await put(on_small, customers(count // 10, seed=7))
+        before = cpu_seconds(pid)
+        moments = await put(on_large, records)
+        used = cpu_seconds(pid) - before
+        of_small, of_large = await compare(on_small, on_large)
+        latencies, elapsed = await resolve(on_large, records, calls)
+    return Figures(
+        store=store,
+        records=count,
+        records_per_second=count / (moments[-1] - moments[0]),
+        first_tenth_per_second=count / _TENTHS / (moments[1] - moments[0]),
+        further_per_second=_FURTHER / of_large,
+        cost_ratio=of_large / of_small,
+        server_cpu_microseconds_per_record=used / count * 1e6,
+        server_peak_mib=peak_mib(pid),
+        resolve_p50_ms=latencies[len(latencies) // 2] * 1e3,
+        resolve_p99_ms=latencies[int(len(latencies) * 0.99)] * 1e3,
+        resolves_per_second=len(latencies) / elapsed,
+        bytes_per_record=None,
+    )
 
 
 def run(store: str, count: int, calls: int) -> Figures:
-    """Measure one store on an empty folder of its own."""
+    """Measure one store, empty at first: two servers, each with a folder and a tenant of its own."""
     with tempfile.TemporaryDirectory(prefix="goldenthread-bench-") as folder:
         data = Path(folder)
-        if store == "sqlite":
-            small = load(data / "small", "", count // 10, calls)
-            found = load(data / "large", "", count, calls)
-            files = [path for path in (data / "large").rglob("*") if path.is_file() and path.suffix != ".log"]
-            size: float | None = sum(path.stat().st_size for path in files) / (count + _FURTHER)
-        else:
-            with LocalNeo4j.start(data / "neo4j") as neo4j:
-                small = load(data / "small", neo4j.uri, count // 10, calls)
-                found = load(data / "large", neo4j.uri, count, calls)
-            size = None
-    ratio = small["further_per_second"] / found["further_per_second"]
-    return Figures(store=store, records=count, cost_ratio=ratio, bytes_per_record=size, **found)
-
-
-def load(data: Path, store: str, count: int, calls: int) -> dict[str, float]:
-    """Measure a load into a server and tenant of its own."""
-    data.mkdir()
-    with running_server(data, store) as (server, address, token):
-        return asyncio.run(measure(server, address, token, count, calls))
+        with ExitStack() as running:
+            url = running.enter_context(LocalNeo4j.start(data / "neo4j")).uri if store == "neo4j" else ""
+            small, large = (running.enter_context(running_server(data / name, url)) for name in ("small", "large"))
+            figures = asyncio.run(measure(small, large, store, count, calls))
+        if store == "neo4j":
+            return figures
+        files = [path for path in (data / "large").rglob("*") if path.is_file() and path.suffix != ".log"]
+        return replace(figures, bytes_per_record=sum(path.stat().st_size for path in files) / (count + _FURTHER))
 
 
 def main(arguments: Sequence[str]) -> int:

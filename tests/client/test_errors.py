@@ -72,7 +72,10 @@ def test_trailing_metadata_of_a_failed_call_is_read() -> None:
     sent = status("ERROR_REASON_STORE_UNAVAILABLE", grpc.StatusCode.UNAVAILABLE, store="neo4j")
 
     error = errors.from_rpc(
-        grpc.StatusCode.UNAVAILABLE, "whatever", [("x", "y"), ("grpc-status-details-bin", sent.SerializeToString())]
+        grpc.StatusCode.UNAVAILABLE,
+        "whatever",
+        [("x", "y"), ("grpc-status-details-bin", sent.SerializeToString())],
+        "127.0.0.1:7461",
     )
 
     assert isinstance(error, errors.StoreUnavailable)
@@ -80,8 +83,10 @@ def test_trailing_metadata_of_a_failed_call_is_read() -> None:
 
 
 def test_a_connection_that_fails_is_told_without_the_inside_of_grpc() -> None:
-    error = errors.from_rpc(grpc.StatusCode.UNAVAILABLE, "failed to connect to all addresses; ipv4:127.0.0.1:1: …", [])
+    words = "failed to connect to all addresses; ipv4:127.0.0.1:1: …"
+
+    error = errors.from_rpc(grpc.StatusCode.UNAVAILABLE, words, [], "localhost:1")
 
     assert isinstance(error, errors.ServerUnreachable)
-    assert error.message == "The server does not answer."
+    assert error.message == "No server answers at localhost:1."
     assert error.remedy

@@ -186,7 +186,7 @@ def rpc_failure(call: Callable[[], object]) -> GoldenThreadError:
         if not isinstance(error, grpc.Call):
             raise
         trailing = [(str(key), value) for key, value in error.trailing_metadata() or ()]
-        return from_rpc(error.code(), error.details() or "", trailing)
+        return from_rpc(error.code(), error.details() or "", trailing, "the server")
     raise AssertionError("the call did not fail")
 
 

@@ -418,6 +418,13 @@ def test_a_revision_to_come_is_refused(client: Client, kept: str) -> None:
     assert (type(error), error.metadata["field"]) == (errors.InvalidField, "as_of.revision")
 
 
+def test_a_type_of_job_that_is_none_is_refused(client: Client, kept: str) -> None:
+    error = refusal(lambda: list(client.list_jobs(type="training")))
+
+    assert isinstance(error, errors.InvalidField)
+    assert "train-model" in error.message
+
+
 def test_a_search_with_bad_values_is_refused(client: Client, kept: str) -> None:
     error = refusal(lambda: client.resolve_record({"birth_date": "2999-01-01", "surname": CANARY}))
     empty = refusal(lambda: client.resolve_record({}))

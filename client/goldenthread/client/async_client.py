@@ -125,7 +125,7 @@ class AsyncClient(AsyncDecisions, AsyncHouseholds, AsyncJobs, AsyncModels, Async
             async with asyncio.timeout(timeout_seconds):
                 await self._channel.channel_ready()
         except TimeoutError:
-            raise errors.ServerUnreachable("The server does not answer.", code=grpc.StatusCode.UNAVAILABLE) from None
+            raise errors.unreachable(self.target) from None
 
     async def is_serving(self) -> bool:
         """Say whether the server is well, its store included, by the standard health protocol."""
@@ -191,7 +191,7 @@ class AsyncClient(AsyncDecisions, AsyncHouseholds, AsyncJobs, AsyncModels, Async
                     try:
                         answer = await call.read()
                     except grpc.aio.AioRpcError as error:
-                        raise _read_error(error) from error
+                        raise self._error_of(error) from error
                     if not isinstance(answer, record_service_pb2.BatchUpsertRecordsResponse):
                         # The server closed the stream before it had answered everything, as one does that drains.
                         raise errors.ShuttingDown("The server ended the stream early.", code=grpc.StatusCode.UNAVAILABLE)
@@ -380,7 +380,7 @@ class AsyncClient(AsyncDecisions, AsyncHouseholds, AsyncJobs, AsyncModels, Async
                         return
                 raise errors.ShuttingDown("The server ended the stream early.", code=grpc.StatusCode.UNAVAILABLE)
             except grpc.aio.AioRpcError as cause:
-                error = _read_error(cause)
+                error = self._error_of(cause)
                 failures += 1
                 wait_seconds = self._retry.wait_seconds(failures, error, self._chance)
                 if wait_seconds is None:
@@ -427,7 +427,7 @@ class AsyncClient(AsyncDecisions, AsyncHouseholds, AsyncJobs, AsyncModels, Async
                     try:
                         message = await call.read()
                     except grpc.aio.AioRpcError as error:
-                        raise _read_error(error) from error
+                        raise self._error_of(error) from error
                     if not isinstance(message, event_service_pb2.SubscribeResponse):
                         raise errors.ShuttingDown("The server ended the stream.", code=grpc.StatusCode.UNAVAILABLE)
                     heard = Events.of(message)
@@ -583,12 +583,17 @@ class AsyncClient(AsyncDecisions, AsyncHouseholds, AsyncJobs, AsyncModels, Async
             try:
                 return await method(request, timeout=self._timeout_seconds, metadata=self._metadata)
             except grpc.aio.AioRpcError as cause:
-                error = _read_error(cause)
+                error = self._error_of(cause)
                 failures += 1
                 wait_seconds = self._retry.wait_seconds(failures, error, self._chance)
                 if wait_seconds is None:
                     raise error from cause
             await asyncio.sleep(wait_seconds)
+
+    def _error_of(self, error: grpc.aio.AioRpcError) -> errors.GoldenThreadError:
+        """Read how a call ended."""
+        trailing = [(str(key), value) for key, value in error.trailing_metadata()]
+        return errors.from_rpc(error.code(), error.details() or "", trailing, self.target)
 
 
 async def _chunks(records: Iterable[Record] | AsyncIterable[Record], builder: ChunkBuilder) -> AsyncIterator[Chunk]:
@@ -619,9 +624,3 @@ async def _drain(call: _Stream | None) -> None:
         with contextlib.suppress(grpc.aio.AioRpcError):
             while await call.read() is not grpc.aio.EOF:
                 pass
-
-
-def _read_error(error: grpc.aio.AioRpcError) -> errors.GoldenThreadError:
-    """Read how a call ended."""
-    trailing = [(str(key), value) for key, value in error.trailing_metadata()]
-    return errors.from_rpc(error.code(), error.details() or "", trailing)

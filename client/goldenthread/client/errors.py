@@ -57,6 +57,7 @@ __all__ = [
     "Unsupported",
     "from_rpc",
     "from_status",
+    "unreachable",
 ]
 
 DOMAIN = "goldenthread"
@@ -261,12 +262,17 @@ def from_status(status: status_pb2.Status) -> GoldenThreadError:
     return _BY_CODE.get(code, GoldenThreadError)(status.message, code=code)
 
 
-def from_rpc(code: grpc.StatusCode, message: str, trailing: MetadataPairs) -> GoldenThreadError:
-    """Read how a call ended: its status code, its message and its trailing metadata."""
+def unreachable(target: str) -> ServerUnreachable:
+    """Say that nobody answers at a target, as host:port."""
+    return ServerUnreachable(f"No server answers at {target}.", code=grpc.StatusCode.UNAVAILABLE)
+
+
+def from_rpc(code: grpc.StatusCode, message: str, trailing: MetadataPairs, target: str) -> GoldenThreadError:
+    """Read how a call to a target ended: its status code, its message and its trailing metadata."""
     for key, value in trailing:
         if key == _DETAILS_KEY and isinstance(value, bytes):
             return from_status(status_pb2.Status.FromString(value))
     if code is grpc.StatusCode.UNAVAILABLE:
         # gRPC's own words name sockets and files; the address is what the caller can act on.
-        message = "The server does not answer."
+        return unreachable(target)
     return _BY_CODE.get(code, GoldenThreadError)(message or code.value[1], code=code)

@@ -131,7 +131,7 @@ class Client(SyncDecisions, SyncHouseholds, SyncJobs, SyncModels, SyncReview):
         try:
             grpc.channel_ready_future(self._channel).result(timeout=timeout_seconds)
         except grpc.FutureTimeoutError:
-            raise errors.ServerUnreachable("The server does not answer.", code=grpc.StatusCode.UNAVAILABLE) from None
+            raise errors.unreachable(self.target) from None
 
     def is_serving(self) -> bool:
         """Say whether the server is well, its store included, by the standard health protocol."""
@@ -201,7 +201,7 @@ class Client(SyncDecisions, SyncHouseholds, SyncJobs, SyncModels, SyncReview):
                             "The server ended the stream early.", code=grpc.StatusCode.UNAVAILABLE
                         ) from None
                     except grpc.RpcError as error:
-                        raise _read_error(error) from error
+                        raise self._error_of(error) from error
                     settled = window.settle(answer.results)
                     failures = 0
                     yield from settled
@@ -381,7 +381,7 @@ class Client(SyncDecisions, SyncHouseholds, SyncJobs, SyncModels, SyncReview):
                         return
                 raise errors.ShuttingDown("The server ended the stream early.", code=grpc.StatusCode.UNAVAILABLE)
             except grpc.RpcError as cause:
-                error = _read_error(cause)
+                error = self._error_of(cause)
                 failures += 1
                 wait_seconds = self._retry.wait_seconds(failures, error, self._chance)
                 if wait_seconds is None:
@@ -430,7 +430,7 @@ class Client(SyncDecisions, SyncHouseholds, SyncJobs, SyncModels, SyncReview):
                     cursor, failures = heard.cursor, 0
                 raise errors.ShuttingDown("The server ended the stream.", code=grpc.StatusCode.UNAVAILABLE)
             except (grpc.RpcError, errors.Retryable) as cause:
-                error = _read_error(cause) if isinstance(cause, grpc.RpcError) else cause
+                error = self._error_of(cause) if isinstance(cause, grpc.RpcError) else cause
                 failures += 1
                 wait_seconds = self._retry.wait_seconds(failures, error, self._chance)
                 if wait_seconds is None:
@@ -571,12 +571,19 @@ class Client(SyncDecisions, SyncHouseholds, SyncJobs, SyncModels, SyncReview):
             try:
                 return method(request, timeout=self._timeout_seconds, metadata=self._metadata)
             except grpc.RpcError as cause:
-                error = _read_error(cause)
+                error = self._error_of(cause)
                 failures += 1
                 wait_seconds = self._retry.wait_seconds(failures, error, self._chance)
                 if wait_seconds is None:
                     raise error from cause
             time.sleep(wait_seconds)
+
+    def _error_of(self, error: grpc.RpcError) -> errors.GoldenThreadError:
+        """Read how a call ended."""
+        if not isinstance(error, grpc.Call):
+            return errors.ServerUnreachable("The connection is closed.", code=grpc.StatusCode.CANCELLED)
+        trailing = [(str(key), value) for key, value in error.trailing_metadata() or ()]
+        return errors.from_rpc(error.code(), error.details() or "", trailing, self.target)
 
 
 def _chunks(records: Iterable[Record], builder: ChunkBuilder) -> Iterator[Chunk]:
@@ -595,11 +602,3 @@ def _drain(call: _Stream | None) -> None:
         with contextlib.suppress(grpc.RpcError):
             for _ in call:
                 pass
-
-
-def _read_error(error: grpc.RpcError) -> errors.GoldenThreadError:
-    """Read how a call ended."""
-    if not isinstance(error, grpc.Call):
-        return errors.ServerUnreachable("The connection is closed.", code=grpc.StatusCode.CANCELLED)
-    trailing = [(str(key), value) for key, value in error.trailing_metadata() or ()]
-    return errors.from_rpc(error.code(), error.details() or "", trailing)

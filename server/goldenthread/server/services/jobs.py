@@ -7,7 +7,9 @@ import grpc
 from goldenthread.server.commands import Engine
 from goldenthread.server.commands.ids import name_of, now, parse_name
 from goldenthread.server.commands.tenants import Tenant
+from goldenthread.server.errors import InvalidField
 from goldenthread.server.jobs import JobState, JobView
+from goldenthread.server.jobs.kinds import JOB_KINDS
 from goldenthread.server.jobs.verbs import cancel_job, get_job, list_jobs, resume_job, wait_drained, wait_job
 from goldenthread.server.services.callers import calling_tenant, check_parent, request_of
 from goldenthread.server.services.edge import check, page_size, page_start, page_token
@@ -62,6 +64,9 @@ class JobService(job_service_pb2_grpc.JobServiceServicer):
         check(request)
         tenant = await calling_tenant(self._engine)
         check_parent(tenant, request.parent)
+        types = [kind.name for kind in JOB_KINDS]
+        if request.type and request.type not in types:
+            raise InvalidField("type", f"is no type of job: one of {', '.join(types)}")
         start, size = page_start(request.page_token), page_size(request.page_size)
         views, after = await list_jobs(self._engine, tenant, start, size, request.type, only_open=request.only_open)
         return pb.ListJobsResponse(jobs=[job_to(tenant, view) for view in views], next_page_token=page_token(after))

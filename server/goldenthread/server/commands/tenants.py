@@ -202,7 +202,8 @@ class Tenant:
         if not missing:
             return found
         if with_members:
-            members = await self.members_of((await reader.records(list(missing.values()))).values())
+            states = await reader.records(list(missing.values()))
+            members = await self.members_of(states.values())
             found.update((member.digest, member.profile) for member in members.values())
             stale = {digest: states[record].version for digest, record in missing.items() if digest not in found}
             found.update(await self._profiles_as_kept(stale))

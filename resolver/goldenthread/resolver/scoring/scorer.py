@@ -105,21 +105,16 @@ class Scorer:
         self._priors, self._by_level = _with_refinement(model)
         self._refiner = None if model.refinement is UNSET else Refiner(model.refinement)
         self._information = Information(self._tables, WEIGHT_SCALE)
-        self._features: dict[Profile, list[tuple[object, ...]]] = {}
         self._coded = CodedProfiles(self.comparisons, _CODED)
         self._coding = Lock()
+        # What is forgotten is forgotten one by one: all of it at once would hold up a search for a tenth of a second.
+        self._features_of = lru_cache(_REMEMBERED)(self._take_features)
         # Pairs of few kinds are many: what their levels weigh, and why, is told once.
         self._weight = lru_cache(_KINDS)(self._weight_of)
         self._explanation = lru_cache(_KINDS)(self._explanation_of)
 
-    def _features_of(self, profile: Profile) -> list[tuple[object, ...]]:
-        found = self._features.get(profile)
-        if found is None:
-            found = [c.values(profile) for c in self.comparisons]
-            if len(self._features) >= _REMEMBERED:
-                self._features.clear()
-            self._features[profile] = found
-        return found
+    def _take_features(self, profile: Profile) -> list[tuple[object, ...]]:
+        return [c.values(profile) for c in self.comparisons]
 
     def _totals(self, levels: Sequence[int]) -> tuple[int, ...]:
         """Total by class of one pair; the tables of a refinement are in that of the match."""

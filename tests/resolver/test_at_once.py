@@ -19,7 +19,7 @@ from goldenthread.resolver.bulk.sketches import sketch_of
 from goldenthread.resolver.bulk.text_column import integers, strings
 from goldenthread.resolver.bulk.texts import Joined, Letters, Texts, codes_of, filled_in, ranks, surely_differ
 from goldenthread.resolver.bulk.threads import ahead
-from goldenthread.resolver.comparisons import BirthDate, Email, Name, Phone, Text, WholeName
+from goldenthread.resolver.comparisons import BirthDate, Email, LoneName, Name, Phone, Text, WholeName
 from goldenthread.resolver.learning.em import patterns
 from goldenthread.resolver.normalise import Profile
 from goldenthread.resolver.normalise.contacts import email_address, mailbox, phone_number
@@ -101,8 +101,9 @@ def test_parts_of_names_are_worked_out_at_once_as_of_each(pairs):
         (Phone("phone"), st.from_regex(r"\+[1-3]{8,11}", fullmatch=True)),
         (BirthDate("birth_date"), st.from_regex(r"(19[01][0-3]|2000)-[01][0-2]-[012][0-2]", fullmatch=True)),
         (WholeName("whole_name"), st.tuples(names, names, names).map("|".join)),
+        (LoneName("lone_name"), st.one_of(names.map("{}|".format), names.map("|{}".format))),
     ],
-    ids=["name", "text", "email", "phone", "birth_date", "whole_name"],
+    ids=["name", "text", "email", "phone", "birth_date", "whole_name", "lone_name"],
 )
 @given(data=st.data())
 def test_what_sketches_answer_is_the_level_of_each_pair(comparison, values, data):

@@ -32,6 +32,7 @@ def by_length(text: str, /) -> int:
 
 
 WHOLE_NAMES = st.builds("{}|{}|{}".format, WORDS, st.sampled_from(["", "a", "ab cd"]), WORDS)
+LONE_NAMES = st.one_of(WORDS.map("{}|".format), WORDS.map("|{}".format))
 SUFFIXES = st.sampled_from(["jr", "sr", "1", "2", "3"])
 COMPANIES = st.lists(st.sampled_from(["acme", "bolt", "trans", "port", "ab", "a", "b"]), min_size=1, max_size=4).map(" ".join)
 NAMED = st.one_of(COMPANIES, COMPANIES.map("\0{}".format))
@@ -41,6 +42,7 @@ KINDS = [
     (comparisons.Text("occupation", by_length), WORDS),
     (comparisons.Category("gender", by_length), WORDS),
     (comparisons.WholeName("whole_name", by_length), WHOLE_NAMES),
+    (comparisons.LoneName("lone_name", by_length), LONE_NAMES),
     (comparisons.Generation("name_suffix", by_length), SUFFIXES),
     (comparisons.Organisation("organisation", by_length), NAMED),
     (comparisons.LongText("free:note", by_length), COMPANIES),
@@ -114,6 +116,11 @@ def test_numbers_of_different_types_or_issuers_say_nothing():
         (comparisons.Name("surname"), "chaikovskii", "tchaikovsky", "spelling"),
         (comparisons.Name("surname"), "de la cruz", "de la torre", "similar"),
         (comparisons.Name("given_name"), "bob", "r", "initial"),
+        (comparisons.LoneName("lone_name"), "berg|", "|berg", "exact_0"),
+        (comparisons.LoneName("lone_name"), "bergman|", "|bergmann", "close"),
+        (comparisons.LoneName("lone_name"), "anna|", "|berg", "different"),
+        (comparisons.LoneName("lone_name"), "|berg", "|berg", "missing"),
+        (comparisons.LoneName("lone_name"), "anna|", "anna|", "missing"),
         (comparisons.WholeName("whole_name"), "anna||berg", "berg||anna", "swapped"),
         (comparisons.WholeName("whole_name"), "anna||bergmann", "bergman||anna", "swapped"),
         (comparisons.WholeName("whole_name"), "anna|maria|berg", "berg|anna|maria", "swapped"),

@@ -16,6 +16,7 @@ from msgspec import Struct
 from goldenthread.resolver.normalise import Profile
 from goldenthread.resolver.normalise.contacts import mailbox
 from goldenthread.resolver.normalise.names import formal_names, phonetic
+from goldenthread.resolver.normalise.profile import only_name
 from goldenthread.resolver.normalise.text import CACHE_SIZE
 
 __all__ = ["PARTS", "BlockingRule", "CandidateKey", "HasRules", "candidate_keys", "part_values", "rule_keys"]
@@ -81,6 +82,8 @@ PARTS: dict[str, Callable[[Profile], Sequence[str]]] = {
     "surname.sound": lambda p: [phonetic(s) for s in p.surname],
     "surname.prefix": lambda p: [s[:4] for s in p.surname],
     "surname.initial": lambda p: [s[0] for s in p.surname],
+    "surname.or_only": lambda p: p.surname or only_name(p),
+    "surname.or_only.prefix": lambda p: [s[:4] for s in p.surname or only_name(p)],
     "name": _names,
     "name.words": lambda p: [" ".join(sorted(f"{g} {s}".split())) for g in p.given for s in p.surname],
     "middle": lambda p: p.middle,

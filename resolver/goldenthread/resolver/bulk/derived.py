@@ -29,7 +29,7 @@ from goldenthread.resolver.bulk.texts import (
 from goldenthread.resolver.normalise.contacts import DOTS_IGNORED, mailbox
 from goldenthread.resolver.normalise.names import SOUND_OF, SOUNDS, SPELLING_OF, SPELLINGS, phonetic, spelling
 
-__all__ = ["derived_part", "mailboxes", "spellings", "whole_names"]
+__all__ = ["derived_part", "is_lone", "lone_names", "mailboxes", "spellings", "whole_names"]
 
 Write = Callable[[pa.Array], pa.Array]
 
@@ -42,8 +42,10 @@ def derived_part(frame: Frame, part: str) -> Feature[str] | None:
         field, write = _OF_ONE[part]
         said = _single(frame, field)
         return None if said is None else Feature.of_texts(_with_none(write(as_arrow(said.values))), said.codes)
-    if part in _OF_NAMES:
+    if part in _OF_NAMES or part in _OR_ONLY:
         given, surname = _single(frame, "given"), _single(frame, "surname")
+        if part in _OR_ONLY and given is not None and surname is not None:
+            return _surnames_or_only(given, surname, is_lone(frame), _OR_ONLY[part])
         return None if given is None or surname is None else _OF_NAMES[part](given, surname)
     return None
 
@@ -65,6 +67,35 @@ def whole_names(frame: Frame) -> Feature[str] | None:
     codes[both] = number + 1
     parts = [(f.codes[both[first]], _with_none(as_arrow(f.values))) for f in columns]
     return Feature(codes, Joined(parts, "|"))
+
+
+def lone_names(frame: Frame) -> Feature[str] | None:
+    """Write the surname of all profiles after a bar, or their only name before one."""
+    given, surname = _single(frame, "given"), _single(frame, "surname")
+    if given is None or surname is None:
+        return None
+    names = aligned([as_arrow(given.values), as_arrow(surname.values), strings(["", "|"])])
+    none, bar = names.pop()
+    written = [pc.binary_join_element_wise(names[0], bar, none), pc.binary_join_element_wise(bar, names[1], none)]
+    codes = np.where(surname.codes > 0, surname.codes + len(names[0]), np.where(is_lone(frame), given.codes, 0))
+    return Feature.of_texts(_with_none(pa.concat_arrays(written)), codes)
+
+
+def _surnames_or_only(given: Feature[str], surname: Feature[str], lone: NDArray[np.bool_], write: Write) -> Feature[str]:
+    """Take the surname, or the only name, and write it."""
+    names = pa.concat_arrays(aligned([as_arrow(given.values), as_arrow(surname.values)]))
+    codes = np.where(surname.codes > 0, surname.codes + len(given.values), np.where(lone, given.codes, 0))
+    return Feature.of_texts(_with_none(write(names)), codes)
+
+
+def is_lone(frame: Frame) -> NDArray[np.bool_]:
+    """Say which profiles have a given name and no other."""
+    has = [frame.fields[field].codes > 0 if field in frame.fields else np.zeros(frame.rows, np.bool_) for field in _NAME_FIELDS]
+    lone: NDArray[np.bool_] = has[0] & ~has[1] & ~has[2]
+    return lone
+
+
+_NAME_FIELDS = ("given", "middle", "surname")
 
 
 def mailboxes(emails: pa.Array) -> tuple[pa.Array, pa.Array]:
@@ -242,6 +273,7 @@ def _either_name(given: Feature[str], surname: Feature[str]) -> Feature[str]:
     return Feature(codes.astype(np.int32), Texts(words.take(integers(np.argsort(rank)))), starts, members)
 
 
+_OR_ONLY: dict[str, Write] = {"surname.or_only": lambda names: names, "surname.or_only.prefix": _beginning(4)}
 _OF_NAMES: dict[str, Callable[[Feature[str], Feature[str]], Feature[str]]] = {
     "name.words": _joined_words,
     "name": _either_name,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
 from functools import partial
 from itertools import combinations, product
@@ -13,6 +14,7 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from goldenthread.resolver.blocking import PARTS, BlockingRule
+from goldenthread.resolver.bulk.derived import is_lone
 from goldenthread.resolver.bulk.frame import Feature as Values
 from goldenthread.resolver.bulk.frame import Frame
 from goldenthread.resolver.bulk.guarded import Apart
@@ -29,7 +31,7 @@ from goldenthread.resolver.bulk.pairs import (
 )
 from goldenthread.resolver.bulk.texts import Texts
 from goldenthread.resolver.bulk.threads import together
-from goldenthread.resolver.comparisons import BINS, AnyComparison, TextComparison, kinds
+from goldenthread.resolver.comparisons import BINS, AnyComparison, LoneName, TextComparison, kinds
 from goldenthread.resolver.learning import Comparable, Feature, Lesson, learn_without_labels
 from goldenthread.resolver.normalise import Profile
 from goldenthread.resolver.scoring.frequencies import FrequencyTable, Lookup, bin_of, table_of_counts
@@ -84,6 +86,9 @@ _PARTS_OF = {
     "area": ("postcode", "city"),
     "organisation": ("organisation.words", "organisation.word", "organisation.prefix"),
 }
+_WITH_LONE_NAMES = {"surname": "surname.or_only", "surname.prefix": "surname.or_only.prefix"}
+"""What stands for parts where many have one name alone."""
+
 _ALONE = ("birth_date", "name.words", "email.user", "street", "postcode", "surname", "middle.word", "organisation.words")
 _TRIPLES = (
     ("given.initial", "surname.sound", "birth_year"),
@@ -233,13 +238,18 @@ def _agreements(
     common = dict(zip(_some(texts, listed), numbers[listed].astype(np.float64).tolist(), strict=True))
     bins = np.zeros(len(numbers), np.int64)
     bins[listed] = [bin_of(count / known) for count in numbers[listed].tolist()]
+    within = numbers * (numbers - 1) / 2
+    if isinstance(comparison, LoneName):
+        sides: Counter[Hashable] = Counter()
+        for entry, count in zip(values.all_entries(), borne_by.tolist(), strict=True):
+            sides.update(dict.fromkeys(entry, count))
+        within = np.array([sides[f"{text}|"] * sides[f"|{text}"] for text in texts], np.float64)
     heads = np.zeros(len(numbers), np.int64)
     if len(binned) > 1:
         heads[:] = [not text.startswith("P") for text in texts]
     for head, number in product(range(len(binned)), range(BINS)):
-        counted = numbers[(heads == head) & (bins == number)]
-        if (counted > 1).any():
-            exact[f"{binned[head]}_{number}"] = float((counted * (counted - 1)).sum()) / 2
+        if pairs := float(within[(heads == head) & (bins == number)].sum()):
+            exact[f"{binned[head]}_{number}"] = pairs
     borne = np.bincount(bins, weights=numbers, minlength=BINS)
     return common, exact, (borne / (borne.sum() or 1.0)).tolist()
 
@@ -278,6 +288,8 @@ def _available(frame: Frame) -> list[tuple[str, str]]:
     firms = frame.fields.get("organisations")
     if firms is not None and int(np.count_nonzero(firms.codes)) >= _least(frame):
         found.append(("organisation", "organisation"))
+    if "surname" in frame.fields and np.count_nonzero(is_lone(frame)) >= _least(frame):
+        found.append(("lone_name", "lone_name"))
     if not has_area:
         found.append(("text", "region"))
     for key, values in frame.others.items():
@@ -323,11 +335,13 @@ def _choose_rules(frame: Frame, compared: Sequence[str], share: float, progress:
     n = frame.rows
     budget = int(min(_MOST_PAIRS, max(_LEAST_PAIRS, _PAIRS_PER_PROFILE * n / share)) * share**2)
     limit = max(_LEAST_GENERIC_LIMIT, round(_GENERIC_LIMIT * share))
+    instead = _WITH_LONE_NAMES if "lone_name" in compared else {}
     fields = {name: _PARTS_OF.get(name, (f"other:{name}",)) for name in compared if name in _PARTS_OF or name in frame.others}
     candidates: list[tuple[str, ...]] = [(part,) for part in _ALONE]
     for a, b in combinations(fields.values(), 2):
         candidates += [(x, y) for x in a for y in b]
     candidates += [("birth_date", "gender"), ("given.formal", "surname"), ("name", "birth_date"), *_TRIPLES]
+    candidates = [tuple(instead.get(part, part) for part in parts) for parts in candidates]
     needed = list(dict.fromkeys(part for parts in candidates for part in parts))
     codes = dict(zip(needed, together(partial(first_codes, frame, part) for part in needed), strict=True))
     counted = together(partial(count_pairs, [codes[part] for part in parts], limit) for parts in candidates)

@@ -14,11 +14,22 @@ from typing import Generic, TypeVar, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from goldenthread.resolver.bulk.derived import whole_names
+from goldenthread.resolver.bulk.derived import lone_names, whole_names
 from goldenthread.resolver.bulk.frame import Feature, Frame
 from goldenthread.resolver.bulk.sketches import Sketch, sketch_of
 from goldenthread.resolver.bulk.threads import together
-from goldenthread.resolver.comparisons import MISSING, BirthDate, Category, Comparison, Email, Name, Phone, Text, WholeName
+from goldenthread.resolver.comparisons import (
+    MISSING,
+    BirthDate,
+    Category,
+    Comparison,
+    Email,
+    LoneName,
+    Name,
+    Phone,
+    Text,
+    WholeName,
+)
 from goldenthread.resolver.scoring.frequencies import Lookup
 
 __all__ = ["ColumnLevels", "FrameLevels", "known_of", "levels_of"]
@@ -220,5 +231,9 @@ def _with_themselves(comparison: Comparison[F], values: Sequence[F]) -> Levels:
 def feature_of(comparison: Comparison[F], frame: Frame) -> Feature[F]:
     """Work out what a comparison looks at for all profiles; of `others` it may read those under its own name."""
     read = cast("Callable[..., Sequence[F]]", comparison.values)
-    at_once = cast("Callable[[], Feature[F] | None]", lambda: whole_names(frame) if type(comparison) is WholeName else None)
+    written = _WRITTEN_AT_ONCE.get(type(comparison))
+    at_once = cast("Callable[[], Feature[F] | None]", lambda: written(frame) if written is not None else None)
     return frame.derive(read, comparison.name, f"{comparison.kind} comparison", at_once)
+
+
+_WRITTEN_AT_ONCE: dict[type, Callable[[Frame], Feature[str] | None]] = {WholeName: whole_names, LoneName: lone_names}

@@ -237,6 +237,21 @@ def _whole_name(comparison: comparisons.WholeName, values: Sequence[str]) -> Ske
     return Sketch(levels)
 
 
+def _lone_name(comparison: comparisons.LoneName, values: Sequence[str]) -> Sketch:
+    texts = as_arrow(values)
+    letters = Letters(texts)
+    has_surname = letters.column(0) == ord("|")
+    first = np.where(has_surname, letters.column(1), letters.column(0))
+    different = comparison.levels.index("different")
+
+    def quickly(x: Codes, y: Codes) -> Levels:
+        found = _answer(len(x), first[x] != first[y], different)
+        found[has_surname[x] == has_surname[y]] = MISSING
+        return found
+
+    return Sketch(quickly)
+
+
 def _text(comparison: comparisons.Text, values: Sequence[str]) -> Sketch:
     texts = as_arrow(values)
     letters = _Letters(texts)
@@ -413,6 +428,7 @@ def _street(comparison: comparisons.Street, values: Sequence[Place]) -> Sketch:
 _SKETCHES: dict[type, Callable[..., Sketch]] = {
     comparisons.Name: _name,
     comparisons.WholeName: _whole_name,
+    comparisons.LoneName: _lone_name,
     comparisons.Text: _text,
     comparisons.Category: _category,
     comparisons.BirthDate: _birth_date,

@@ -30,7 +30,7 @@ from goldenthread.resolver.comparisons.comparison import (
 )
 from goldenthread.resolver.comparisons.contacts import Email, Phone
 from goldenthread.resolver.comparisons.dates import BirthDate
-from goldenthread.resolver.comparisons.names import Generation, Name, WholeName
+from goldenthread.resolver.comparisons.names import Generation, LoneName, Name, WholeName
 from goldenthread.resolver.comparisons.numbers import Number
 from goldenthread.resolver.comparisons.organisations import Organisation
 from goldenthread.resolver.comparisons.places import Area, Street, district_of
@@ -50,6 +50,7 @@ __all__ = [
     "Generation",
     "Kind",
     "Levels",
+    "LoneName",
     "LongText",
     "Name",
     "Number",

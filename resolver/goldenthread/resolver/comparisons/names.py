@@ -23,8 +23,9 @@ from goldenthread.resolver.comparisons.comparison import (
 from goldenthread.resolver.normalise import Profile
 from goldenthread.resolver.normalise.names import PARTICLES, formal_names, spelling
 from goldenthread.resolver.normalise.nicknames import NICKNAMES
+from goldenthread.resolver.normalise.profile import only_name
 
-__all__ = ["Generation", "Name", "WholeName"]
+__all__ = ["Generation", "LoneName", "Name", "WholeName"]
 
 
 def _words(name: str) -> frozenset[str]:
@@ -169,6 +170,38 @@ class WholeName(Comparison[str]):
 def _bag(name: _Whole) -> str:
     """Write the words of a whole name in order, whatever part each stands in."""
     return " ".join(sorted(" ".join(name).split()))
+
+
+class LoneName(Comparison[str]):
+    """Compare the only name of somebody with the surname of another: files hold surnames in the place of given names.
+
+    Two with a surname, or two without, say nothing here. Exact agreement is graded by how common the name is in either place.
+    """
+
+    kind = "lone_name"
+    levels = ("missing", *EXACT, "close", "different")
+    expected: ClassVar[Mapping[str, float]] = {"exact": 0.10, "close": 0.02, "different": 0.88}
+    CLOSE = 0.92
+
+    def values(self, profile: Profile) -> tuple[str, ...]:
+        """Take the surnames, after a bar; of who has none and one given name, that one, before a bar."""
+        if profile.surname:
+            return tuple(f"|{name}" for name in profile.surname)
+        return tuple(f"{name}|" for name in only_name(profile))
+
+    def frequency_texts(self, value: str) -> Sequence[str]:
+        """List the name."""
+        return (value.strip("|"),)
+
+    def compare(self, x: str, y: str) -> int:
+        """Compare two names of which one is the only one."""
+        if (x[0] == "|") == (y[0] == "|"):
+            return 0
+        a, b = x.strip("|"), y.strip("|")
+        if a == b:
+            return 1 + self.rarity(a)
+        alike = a[0] == b[0] and len(a) > 2 and len(b) > 2 and JaroWinkler.similarity(a, b) >= self.CLOSE
+        return BINS + 1 if alike else BINS + 2
 
 
 class Generation(TextComparison):

@@ -10,7 +10,7 @@ from typing import TypeVar
 from goldenthread.resolver.comparisons.comparison import BINS, Comparison
 from goldenthread.resolver.comparisons.contacts import Email, Phone
 from goldenthread.resolver.comparisons.dates import BirthDate
-from goldenthread.resolver.comparisons.names import Generation, Name, WholeName
+from goldenthread.resolver.comparisons.names import Generation, LoneName, Name, WholeName
 from goldenthread.resolver.comparisons.numbers import Number
 from goldenthread.resolver.comparisons.organisations import Organisation
 from goldenthread.resolver.comparisons.places import Area, Street
@@ -28,7 +28,8 @@ Kind = type[Comparison[str]] | type[Comparison[tuple[int, str]]] | type[Comparis
 _K = TypeVar("_K", bound=Kind)
 
 _OWN: tuple[Kind, ...] = (
-    Name, WholeName, Generation, BirthDate, Email, Phone, Number, Street, Area, Organisation, Text, LongText, Category,
+    Name, WholeName, LoneName, Generation, BirthDate, Email, Phone, Number, Street, Area, Organisation, Text, LongText,
+    Category,
 )  # fmt: skip
 _KINDS: dict[str, Kind] = {kind.kind: kind for kind in _OWN}
 _GROUP = "goldenthread.comparisons"

@@ -24,7 +24,7 @@ __all__ = ["MATCH", "Fit", "fit", "patterns"]
 Floats = NDArray[np.float64]
 
 MATCH, FAMILY, ADDRESS, NAMESAKES, STRANGERS = range(5)
-_FAMILY_SHARES = frozenset({"surname", "street", "area", "region", "phone"})
+_FAMILY_SHARES = frozenset({"surname", "lone_name", "street", "area", "region", "phone"})
 _ADDRESS_SHARES = frozenset({"street", "area", "region", "phone"})
 _SHARES = {FAMILY: _FAMILY_SHARES, ADDRESS: _ADDRESS_SHARES}
 _COHORT_LEVELS = frozenset({"near", "year", "two_parts", "different", "partial"})
@@ -38,6 +38,7 @@ _NEVER_NAMESAKES = frozenset(
     {
         "surname",
         "whole_name",
+        "lone_name",
         "organisation",
         "street",
         "area",

@@ -201,6 +201,11 @@ def _gather(attribute: AttributeValue, into: _Gathered, default_country: str) ->
             into.others.append((key, text))
 
 
+def only_name(profile: Profile) -> tuple[str, ...]:
+    """Answer the given name of somebody of whom no other name is known: it may be a surname in the wrong place."""
+    return () if profile.surname or profile.middle else profile.given
+
+
 def _join_names(into: _Gathered) -> list[tuple[str, str, str, str]]:
     """Bring names in columns, in parts and as one text together; words that only the whole name has are middle names."""
     if not into.parts and not into.whole_names:

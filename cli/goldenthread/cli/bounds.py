@@ -33,7 +33,7 @@ WorkOption = Annotated[
 
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?", re.IGNORECASE)
 _LEAST = 256 << 20
-_LARGE_BLOCK, _KEPT = 16 << 20, 16 << 20
+_LARGE_BLOCK, _KEPT = 32 << 20, 32 << 20
 """Bytes from which on memory is taken from the system by itself, and given back when it is free; of smaller blocks, how much
 free memory is kept at hand. What is taken anew costs the system more time than most of what is worked out in it."""
 

@@ -292,5 +292,6 @@ def _write(result: LinkResult, out: Path) -> None:
     if out.suffix.lower() == ".csv":
         pa_csv.write_csv(answer, aside)
     else:
-        pq.write_table(answer, aside)
+        # Where hardly a value repeats, dictionaries of them cost time and are given up.
+        pq.write_table(answer, aside, use_dictionary=["source"])
     aside.replace(out)

@@ -8,8 +8,8 @@ from typing import Literal
 import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
+
+from goldenthread.resolver.linkage import components
 
 __all__ = ["Difference", "differences"]
 
@@ -42,13 +42,12 @@ def differences(before: Labels, after: Labels) -> tuple[Difference, ...]:
     if not len(before):
         return ()
     old, new = _codes(before), _codes(after)
-    cells, first, cell_of, shared = np.unique(
+    _, first, cell_of, shared = np.unique(
         old * (int(new.max()) + 1) + new, return_index=True, return_inverse=True, return_counts=True
     )
     left, right = old[first], new[first]
     size = int(old.max()) + 1
-    graph = coo_array((np.ones(len(cells), np.int8), (left, size + right)), shape=(size + int(new.max()) + 1,) * 2)
-    component_of_cell = connected_components(graph, directed=False)[1][left]
+    component_of_cell = components(size + int(new.max()) + 1, left, size + right)[left]
     cells_of = np.bincount(component_of_cell)
     changed = cells_of[component_of_cell] > 1
     component_of_row = component_of_cell[cell_of]

@@ -13,8 +13,9 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from goldenthread.resolver.bulk.frame import Frame, factorise
+from goldenthread.resolver.bulk.frame import Frame
 from goldenthread.resolver.bulk.guarded import disagreeing, over_limits
+from goldenthread.resolver.bulk.numbering import factorise, united
 from goldenthread.resolver.bulk.text_column import TextColumn, integers
 from goldenthread.resolver.bulk.texts import ranks
 from goldenthread.resolver.clusters import ClusterSettings, cluster, components
@@ -101,7 +102,7 @@ def cut(
             disagreeing(guarding.guards, groups, point_of, frame, sources),
             over_limits(guarding.guards, groups, point_of, frame),
         )
-        barred = np.union1d(*found)
+        barred = united(found)
     if guarding is None or not len(barred):
         return *_cut_free(groups, point_of, frame, record_ids, sources, weigh, inform, settings, report), Counter()
     rows = np.flatnonzero(np.isin(groups, barred))
@@ -128,7 +129,7 @@ def _cut_guarded(
 ) -> tuple[Longs, bool, Counter[str]]:  # fmt: skip
     """Cut one component that guard rails touch; answer the place of the first row of each one's identity."""
     points = point_of[rows].astype(np.int32)
-    profile_of = {point: frame.profile(point) for point in np.unique(points).tolist()}
+    profile_of = {point: frame.profile(point) for point in united([points]).tolist()}
     digest_of = {point: profile.encode() for point, profile in profile_of.items()}
     keys = [(sources[row], record_ids[row]) for row in rows.tolist()]
     profiles = [profile_of[point] for point in points.tolist()]
@@ -167,7 +168,7 @@ def _cut_free(
     if len(several):
         order = _by_rank(several, members, member_of, groups, point_of, frame, record_ids, sources)
         in_order, done = sizes[order], 0
-        for size in np.unique(in_order).tolist():
+        for size in np.flatnonzero(np.bincount(in_order)).tolist():
             chosen = order[in_order == size].reshape(-1, size)
             if size <= min(_MOST_TOGETHER, settings.max_component):
                 step = max(1, _BATCH // (size * size))
@@ -205,7 +206,7 @@ def _by_rank(
     same = np.flatnonzero((group[1:] == group[:-1]) & (source[1:] == source[:-1]) & (number[1:] == number[:-1]))
     if len(same):
         # Records of one source and id that repeats: their profiles decide.
-        tied = np.unique(np.concatenate([same, same + 1]))
+        tied = united([same, same + 1])
         keys = sorted(
             (int(group[i]), int(source[i]), int(number[i]), frame.profile(int(point_of[rows[i]])).encode(), int(rows[i]))
             for i in tied.tolist()

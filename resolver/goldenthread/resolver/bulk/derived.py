@@ -13,7 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from goldenthread.resolver.bulk.frame import Feature, Frame, factorise, pack
+from goldenthread.resolver.bulk.frame import Feature, Frame
+from goldenthread.resolver.bulk.numbering import encoded, factorise, factorise_columns
 from goldenthread.resolver.bulk.text_column import integers, numbers, strings
 from goldenthread.resolver.bulk.texts import (
     Joined,
@@ -42,6 +43,9 @@ def derived_part(frame: Frame, part: str) -> Feature[str] | None:
         field, write = _OF_ONE[part]
         said = _single(frame, field)
         return None if said is None else Feature.of_texts(_with_none(write(as_arrow(said.values))), said.codes)
+    if part == "email.user":
+        said = _single(frame, "emails")
+        return None if said is None else Feature.of_texts(_with_none(_users(said.values)), said.codes)
     if part in _OF_NAMES or part in _OR_ONLY:
         given, surname = _single(frame, "given"), _single(frame, "surname")
         if part in _OR_ONLY and given is not None and surname is not None:
@@ -62,7 +66,7 @@ def whole_names(frame: Frame) -> Feature[str] | None:
         return None
     both = np.flatnonzero((given.codes > 0) & (surname.codes > 0))
     columns = [given, middle, surname]
-    number, first = factorise(pack([(f.codes[both], f.entries) for f in columns], len(both)))
+    number, first = factorise_columns([(f.codes[both], f.entries) for f in columns], len(both))
     codes = np.zeros(frame.rows, np.int32)
     codes[both] = number + 1
     parts = [(f.codes[both[first]], _with_none(as_arrow(f.values))) for f in columns]
@@ -98,8 +102,9 @@ def is_lone(frame: Frame) -> NDArray[np.bool_]:
 _NAME_FIELDS = ("given", "middle", "surname")
 
 
-def mailboxes(emails: pa.Array) -> tuple[pa.Array, pa.Array]:
-    """Split normalised addresses into users and domains, as `mailbox` does."""
+def mailboxes(addresses: Sequence[str]) -> tuple[pa.Array, pa.Array]:
+    """Split normalised addresses into users and domains, as `mailbox` does; Texts keep what their users are."""
+    emails = as_arrow(addresses)
     halves = pc.split_pattern(emails, "@")
     first = numbers(halves.offsets)[:-1]
     last = np.minimum(first + 1, max(len(halves.values) - 1, 0))
@@ -107,10 +112,10 @@ def mailboxes(emails: pa.Array) -> tuple[pa.Array, pa.Array]:
     other = mask_of(pc.match_substring(users, "+")) | mask_of(pc.is_in(domains, value_set=strings(sorted(DOTS_IGNORED))))
     sure = (np.diff(numbers(halves.offsets)) == 2) & (Letters(users).lengths > 0) & ~other
     split = mailbox.__wrapped__
-    return (
-        filled_in(users, sure, emails, lambda email: split(email)[0]),
-        filled_in(domains, sure, emails, lambda email: split(email)[1]),
-    )
+    users = filled_in(users, sure, emails, lambda email: split(email)[0])
+    if isinstance(addresses, Texts):
+        addresses.users = users
+    return users, filled_in(domains, sure, emails, lambda email: split(email)[1])
 
 
 def _single(frame: Frame, field: str) -> Feature[str] | None:
@@ -160,8 +165,9 @@ def _whole_dates(dates: pa.Array) -> pa.Array:
     return _emptied(dates, mask_of(pc.ends_with(dates, "00")))
 
 
-def _users(emails: pa.Array) -> pa.Array:
-    users = mailboxes(emails)[0]
+def _users(addresses: Sequence[str]) -> pa.Array:
+    known = addresses.users if isinstance(addresses, Texts) else None
+    users = mailboxes(addresses)[0] if known is None else known
     return _emptied(users, numbers(pc.utf8_length(users)) <= _SHORT_USER)
 
 
@@ -215,7 +221,6 @@ _OF_ONE: dict[str, tuple[str, Write]] = {
     "birth_date": ("birth_dates", _whole_dates),
     "birth_year": ("birth_dates", _beginning(4)),
     "birth_month_day": ("birth_dates", _month_days),
-    "email.user": ("emails", _users),
     "email.domain": ("emails", _domains),
     "organisation.prefix": ("organisations", _beginning(5)),
 }
@@ -236,15 +241,14 @@ def _joined_words(given: Feature[str], surname: Feature[str]) -> Feature[str]:
     lines = pc.binary_join_element_wise(*texts, space).to_pylist()
     ordered = [" ".join(sorted(line.split())).partition(" ") for line in lines]
     rest = [strings([part[k] for part in ordered]).cast(names[0].type) for k in (0, 2)]
-    encoded = pa.concat_arrays([*names, *rest]).dictionary_encode()
-    words, number = encoded.dictionary, numbers(encoded.indices)
+    number, words = encoded(pa.concat_arrays([*names, *rest]))
     rank = ranks(words)
     halves = np.split(number, np.cumsum([len(names[0]), len(names[1]), len(more)]))
     one, other = halves[0][one], halves[1][other]
     swapped = rank[one] > rank[other]
     low, high = np.where(swapped, other, one), np.where(swapped, one, other)
     low[more], high[more] = halves[2], halves[3]
-    which, first = factorise(pack([(low, len(words)), (high, len(words))], len(both)))
+    which, first = factorise_columns([(low, len(words)), (high, len(words))], len(both))
     codes = np.zeros(len(given.codes), np.int32)
     codes[both] = which + 1
     return Feature(codes, Joined([(low[first], words), (high[first], words)], " "))
@@ -252,8 +256,7 @@ def _joined_words(given: Feature[str], surname: Feature[str]) -> Feature[str]:
 
 def _either_name(given: Feature[str], surname: Feature[str]) -> Feature[str]:
     """Take given name and surname alike, as names in order."""
-    encoded = pa.concat_arrays(aligned([as_arrow(given.values), as_arrow(surname.values)])).dictionary_encode()
-    words, number = encoded.dictionary, numbers(encoded.indices)
+    number, words = encoded(pa.concat_arrays(aligned([as_arrow(given.values), as_arrow(surname.values)])))
     rank = ranks(words)
     none = np.full(1, -1, np.int64)
     first = np.concatenate([none, rank[number[: len(given.values)]]])[given.codes]
@@ -261,16 +264,18 @@ def _either_name(given: Feature[str], surname: Feature[str]) -> Feature[str]:
     low, high = np.minimum(first, second), np.maximum(first, second)
     low = np.where(low < 0, high, low)
     size = len(words) + 1
-    pairs, codes = np.unique(np.where(high < 0, -1, low * size + high), return_inverse=True)
-    if not len(pairs) or pairs[0] >= 0:
-        pairs, codes = np.concatenate([none, pairs]), codes + 1
-    low, high = np.divmod(pairs[1:], size)
-    starts = np.zeros(len(pairs) + 1, np.int64)
-    np.cumsum(1 + (low != high), out=starts[2:])
+    known = np.flatnonzero(high >= 0)
+    keys = (low * size + high)[known]
+    which, first_of = factorise(keys)
+    codes = np.zeros(len(low), np.int32)
+    codes[known] = which + 1
+    one, other = np.divmod(keys[first_of], size)
+    starts = np.zeros(len(one) + 2, np.int64)
+    np.cumsum(1 + (one != other), out=starts[2:])
     members = np.empty(int(starts[-1]), np.int32)
-    members[starts[1:-1]] = low
-    members[starts[2:] - 1] = high
-    return Feature(codes.astype(np.int32), Texts(words.take(integers(np.argsort(rank)))), starts, members)
+    members[starts[1:-1]] = one
+    members[starts[2:] - 1] = other
+    return Feature(codes, Texts(words.take(integers(np.argsort(rank)))), starts, members)
 
 
 _OR_ONLY: dict[str, Write] = {"surname.or_only": lambda names: names, "surname.or_only.prefix": _beginning(4)}

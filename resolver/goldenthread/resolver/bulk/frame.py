@@ -14,18 +14,16 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from goldenthread.resolver.bulk.text_column import integers, numbers
+from goldenthread.resolver.bulk.numbering import factorise_columns
 from goldenthread.resolver.bulk.texts import Joined, Texts, codes_of
 from goldenthread.resolver.normalise import Profile
 
-__all__ = ["Feature", "Frame", "factorise", "pack"]
+__all__ = ["Feature", "Frame"]
 
 F = TypeVar("F", bound=Hashable)
 Codes = NDArray[np.int32]
-Keys = NDArray[np.int64]
 
 _FIELDS = tuple(name for name in Profile.__struct_fields__ if name != "others")
-_WIDEST = 62  # bits of a packed key
 
 
 class Feature(Generic[F]):
@@ -90,6 +88,9 @@ class Feature(Generic[F]):
 
     def spread(self, codes: NDArray[np.integer]) -> tuple[Codes, Codes]:
         """List the values of some entries, one after the other: the place in `codes` of each one's entry, and its number."""
+        if self.starts is None:
+            there = np.flatnonzero(codes).astype(np.int32)
+            return there, (codes[there] - 1).astype(np.int32)
         sizes = self.sizes()[codes]
         starts, members = self.bounds()
         which = np.repeat(np.arange(len(codes), dtype=np.int32), sizes)
@@ -124,9 +125,9 @@ class Feature(Generic[F]):
         return Feature.of([(), *(self.entry(code) for code in used.tolist())], new[codes])
 
     @staticmethod
-    def of_texts(texts: pa.Array, codes: NDArray[np.integer]) -> Feature[str]:
-        """Build from single texts, "" where there is none, repeated ones among them, and the place of each row's text."""
-        new, distinct = codes_of(texts)
+    def of_texts(texts: pa.Array, codes: NDArray[np.integer], *, all_differ: bool = False) -> Feature[str]:
+        """Build from single texts, "" where there is none, and the place of each row's text; unless told, some may repeat."""
+        new, distinct = codes_of(texts, all_differ=all_differ)
         return Feature(new[codes] if len(new) else np.zeros(len(codes), np.int32), Texts(distinct))
 
     @staticmethod
@@ -229,7 +230,7 @@ class Frame:
     def distinct(self) -> tuple[NDArray[np.int64], Frame]:
         """Number the distinct profiles by first row: the number of each row's, and the frame of the distinct ones."""
         features: list[Feature[Hashable]] = [*self.fields.values(), *cast("Iterable[Feature[Hashable]]", self.others.values())]
-        point_of, first = factorise(pack([(f.codes, f.entries) for f in features], self.rows))
+        point_of, first = factorise_columns([(f.codes, f.entries) for f in features], self.rows)
         return point_of, self.take(first)
 
     def derive(
@@ -290,7 +291,7 @@ class Frame:
                 setattr(partial, name, tuple((key, text) for text in entry) if name == "others" else entry)
                 answers.append(read(profile))
             return Feature.of(answers, feature.codes)
-        combination, first = factorise(pack([(f.codes, f.entries) for f in features], self.rows))
+        combination, first = factorise_columns([(f.codes, f.entries) for f in features], self.rows)
         every = [
             _with_key(f.all_entries(), key) if n == "others" else f.all_entries() for n, f in zip(known, features, strict=True)
         ]
@@ -315,34 +316,3 @@ def _passes_on(read: Callable[[Profile], object], partial: _Partial, name: str) 
         return read(cast(Profile, partial)) is opaque
     except (_Looked, TypeError):
         return False
-
-
-def pack(columns: Sequence[tuple[NDArray[np.integer], int]], rows: int) -> Keys:
-    """Pack columns of codes, each from 0 and below its size, into one integer a row, equal exactly where all codes are."""
-    keys = np.zeros(rows, np.int64)
-    size = 1
-    for codes, width in columns:
-        if width < 2:
-            continue
-        if size * width >= 1 << _WIDEST:
-            keys, first = factorise(keys)
-            size = len(first)
-        keys = keys * width + codes
-        size *= width
-    return keys
-
-
-def factorise(keys: Keys) -> tuple[Keys, Keys]:
-    """Number keys by first appearance: the number of each row's, and the first row of each."""
-    rows, least, most = len(keys), int(keys.min(initial=0)), int(keys.max(initial=0))
-    if least >= 0 and most < 2 * rows:
-        first_of = np.empty(most + 1, np.int64)
-        first_of[keys[::-1]] = np.arange(rows - 1, -1, -1)
-        firsts = first_of[keys]
-        is_first = firsts == np.arange(rows)
-        return (np.cumsum(is_first) - 1)[firsts], np.flatnonzero(is_first)
-    encoded = integers(keys).dictionary_encode()  # hashing beats sorting here by far
-    number = numbers(encoded.indices)
-    first = np.empty(len(encoded.dictionary), np.int64)
-    first[number[::-1]] = np.arange(rows - 1, -1, -1)
-    return number.astype(np.int64), first

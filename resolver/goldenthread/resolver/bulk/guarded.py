@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from goldenthread.graph.model import SemanticType
 from goldenthread.resolver.blocked import Blocker
 from goldenthread.resolver.bulk.frame import Feature, Frame
+from goldenthread.resolver.bulk.numbering import united
 from goldenthread.resolver.bulk.text_column import TextColumn
 from goldenthread.resolver.guards import GuardRails, Guards
 from goldenthread.resolver.limits import held_values
@@ -91,7 +92,7 @@ def disagreeing(guards: Guards, groups: Longs, point_of: Longs, frame: Frame, so
         found += _disagreeing_values("documents", frame, mine, groups, point_of, cast(_ClaimsOf, numbers))
     dates = cast(_ClaimsOf, guards.date_claims)
     found += _disagreeing_values("birth_dates", frame, rows[verified], groups, point_of, dates)
-    return np.unique(np.concatenate(found))
+    return united(found)
 
 
 def over_limits(guards: Guards, groups: Longs, point_of: Longs, frame: Frame) -> Longs:
@@ -109,10 +110,10 @@ def over_limits(guards: Guards, groups: Longs, point_of: Longs, frame: Frame) ->
         _, first = np.unique(groups * held.entries + codes, return_index=True)
         which, members = held.spread(codes[first])
         width = len(held.values) + 1
-        pairs = np.unique(groups[first][which] * width + members)
+        pairs = united([groups[first][which] * width + members])
         counted, counts = np.unique(pairs // width, return_counts=True)
         found.append(counted[counts > limit.most])
-    return np.unique(np.concatenate(found))
+    return united(found)
 
 
 def _held(kind: SemanticType, profile: Profile) -> tuple[Hashable, ...]:
@@ -137,7 +138,7 @@ def too_large(rails: GuardRails, labels: Longs, point_of: Longs) -> int:
         return 0
     _, of_row = np.unique(labels, return_inverse=True)
     width = int(point_of.max()) + 1
-    profiles = np.bincount(np.unique(of_row * width + point_of) // width)
+    profiles = np.bincount(united([of_row * width + point_of]) // width)
     records = np.bincount(of_row)
     large = (records > (rails.max_records or len(labels))) | (profiles > (rails.max_profiles or len(labels)))
     return int(np.count_nonzero(large))
@@ -158,7 +159,7 @@ def _disagreeing_values(
     of_row = feature.codes[point_of[rows]]
     subjects: dict[Subject, tuple[list[int], list[int]]] = {}
     number: dict[frozenset[Hashable], int] = {}
-    for code in np.unique(of_row).tolist():
+    for code in united([of_row]).tolist():
         for subject, values in claims_of(feature.entry(code)).items() if code else ():
             codes, claimed = subjects.setdefault(subject, ([], []))
             codes.append(code)
@@ -178,4 +179,4 @@ def _differ(groups: Longs, claims: NDArray[np.integer]) -> Longs:
         return np.zeros(0, np.int64)
     order = np.lexsort((claims, groups))
     group, claim = groups[order], claims[order]
-    return np.unique(group[1:][(group[1:] == group[:-1]) & (claim[1:] != claim[:-1])])
+    return united([group[1:][(group[1:] == group[:-1]) & (claim[1:] != claim[:-1])]])

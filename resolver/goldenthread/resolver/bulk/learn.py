@@ -19,7 +19,8 @@ from goldenthread.resolver.bulk.frame import Feature as Values
 from goldenthread.resolver.bulk.frame import Frame
 from goldenthread.resolver.bulk.guarded import Apart
 from goldenthread.resolver.bulk.levels import ColumnLevels, feature_of, known_of, levels_of
-from goldenthread.resolver.bulk.packed import packed_pairs, united
+from goldenthread.resolver.bulk.numbering import united
+from goldenthread.resolver.bulk.packed import packed_pairs
 from goldenthread.resolver.bulk.pairs import (
     Block,
     PairCounts,
@@ -219,7 +220,7 @@ def _used(values: Values[Hashable]) -> NDArray[np.integer]:
     there = np.bincount(values.codes, minlength=values.entries) > 0
     if values.starts is None:
         return np.flatnonzero(there[1:])
-    return np.unique(values.members[np.repeat(there, values.sizes())])
+    return united([values.members[np.repeat(there, values.sizes())]])
 
 
 def _agreements(

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from goldenthread.resolver.bulk.derived import lone_names, whole_names
 from goldenthread.resolver.bulk.frame import Feature, Frame
+from goldenthread.resolver.bulk.numbering import factorise
 from goldenthread.resolver.bulk.sketches import Sketch, sketch_of
 from goldenthread.resolver.bulk.threads import together
 from goldenthread.resolver.comparisons import (
@@ -86,17 +87,18 @@ class ColumnLevels(Generic[F]):
             return found
         entries = len(sizes)
         low, high = np.minimum(x[rest], y[rest]).astype(np.int64), np.maximum(x[rest], y[rest])
-        packed, inverse = np.unique(low * entries + high, return_inverse=True)
-        a, b = np.divmod(packed, entries)
+        keys = low * entries + high
+        number, first_of = factorise(keys)
+        a, b = np.divmod(keys[first_of], entries)
         wide = sizes[b]
         counts = sizes[a] * wide
-        which = np.repeat(np.arange(len(packed)), counts)
+        which = np.repeat(np.arange(len(a)), counts)
         offsets = np.cumsum(counts) - counts
         within = np.arange(len(which)) - offsets[which]
         first, second = np.divmod(within, wide[which])
         levels = self._single(members[starts[a[which]] + first], members[starts[b[which]] + second])
         best = np.minimum.reduceat(np.where(levels == MISSING, _NOTHING, levels).astype(np.int8), offsets)
-        found[rest] = np.where(best == _NOTHING, MISSING, best).astype(np.int8)[inverse]
+        found[rest] = np.where(best == _NOTHING, MISSING, best).astype(np.int8)[number]
         return found
 
     def _single(self, x: Codes, y: Codes) -> Levels:
@@ -155,8 +157,9 @@ class ColumnLevels(Generic[F]):
         """Compare pairs of different values, each once; a comparison takes the smaller value first."""
         size = len(self.feature.values)
         low, high = np.minimum(x, y).astype(np.int64), np.maximum(x, y)
-        packed, inverse = np.unique(low * size + high, return_inverse=True)
-        first, second = np.divmod(packed, size)
+        keys = low * size + high
+        number, first_of = factorise(keys)
+        first, second = np.divmod(keys[first_of], size)
         sketch = self.ready()
         if sketch is None or sketch.closely is None:
             levels = self._asked(first, second)
@@ -168,7 +171,7 @@ class ColumnLevels(Generic[F]):
         first, second, kept = first[inside], second[inside], levels[inside]
         self._square[first * self._side + second] = kept
         self._square[second * self._side + first] = kept
-        found: Levels = levels[inverse]
+        found: Levels = levels[number]
         return found
 
     def _asked(self, x: NDArray[np.int64], y: NDArray[np.int64]) -> Levels:

@@ -15,8 +15,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from goldenthread.graph.model import DOCUMENT_TYPES, AttributeValue, PersonName, PostalAddress, SemanticType
-from goldenthread.resolver.bulk.frame import Feature, Frame, factorise, pack
-from goldenthread.resolver.bulk.plain_values import plain_emails, plain_names, plain_phones
+from goldenthread.resolver.bulk.frame import Feature, Frame
+from goldenthread.resolver.bulk.numbering import factorise_columns
+from goldenthread.resolver.bulk.plain_values import plain_emails, plain_names, plain_phones, plain_postcodes
 from goldenthread.resolver.bulk.text_column import TextColumn, integers, strings
 from goldenthread.resolver.bulk.texts import filled_in
 from goldenthread.resolver.bulk.threads import together
@@ -125,7 +126,7 @@ def _alone(column: _Column, field: str, default_country: str) -> dict[str, Featu
         written = strings([dates.birth_date(word, default_country) if word else "" for word in column.words])
     else:
         return {field: Feature.of([getattr(profile, field) for profile in _profiles(column, default_country)], column.codes)}
-    return {field: cast("Feature[Hashable]", Feature.of_texts(written, column.codes))}
+    return {field: cast("Feature[Hashable]", Feature.of_texts(written, column.codes, all_differ=written is texts))}
 
 
 def _other(column: _Column, default_country: str) -> tuple[str, Feature[str]]:
@@ -140,7 +141,7 @@ def _merged(features: Sequence[Feature[Hashable]] | Sequence[Feature[str]]) -> F
     if len(features) == 1:
         return cast("Feature[Hashable]", features[0])
     rows = len(features[0].codes)
-    combination, first = factorise(pack([(f.codes, f.entries) for f in features], rows))
+    combination, first = factorise_columns([(f.codes, f.entries) for f in features], rows)
     entries = [f.all_entries() for f in features]
     united = [
         sorted({value for values, code in zip(entries, codes, strict=True) for value in values[code]})[:MAX_VALUES]
@@ -159,7 +160,7 @@ def _capped(others: dict[str, Feature[Hashable]], rows: int) -> dict[str, Featur
         feature = made[key]
         sizes = feature.sizes()[feature.codes]
         if (sizes > room).any():
-            combination, first = factorise(pack([(feature.codes, feature.entries), (room, MAX_VALUES + 1)], rows))
+            combination, first = factorise_columns([(feature.codes, feature.entries), (room, MAX_VALUES + 1)], rows)
             entries = feature.all_entries()
             kept = [entries[c][:n] for c, n in zip(feature.codes[first].tolist(), room[first].tolist(), strict=True)]
             made[key] = Feature.of(kept, combination)
@@ -169,7 +170,7 @@ def _capped(others: dict[str, Feature[Hashable]], rows: int) -> dict[str, Featur
 
 def _combinations(columns: Sequence[_Column]) -> tuple[NDArray[np.int64], list[list[str]]]:
     """Number the combinations of words that occur: that of each row, and the words of each, column by column."""
-    combination, first = factorise(pack([(c.codes, len(c.words)) for c in columns], len(columns[0].codes)))
+    combination, first = factorise_columns([(c.codes, len(c.texts)) for c in columns], len(columns[0].codes))
     return combination, [[c.words[code] for code in c.codes[first].tolist()] for c in columns]
 
 
@@ -244,6 +245,20 @@ def _addresses(columns: Sequence[_Column], default_country: str) -> dict[str, Fe
     return {"addresses": cast("Feature[Hashable]", _places(columns, default_country))} if columns else {}
 
 
+def _area_words(column: _Column, part: str, slot: int) -> list[str]:
+    """Normalise the words of a column that is one part of an address."""
+    # Distinct words would only push each other out of the normaliser's memory.
+    normal = places.address_in_parts.__wrapped__
+
+    def write(word: str) -> str:
+        return normal(PostalAddress(**{part: word}))[slot]
+
+    if column.kind is not _T.POSTCODE:
+        return [write(word) for word in column.words]
+    found: list[str] = filled_in(*plain_postcodes(column.texts), column.texts, write).to_pylist()
+    return found
+
+
 def _places(columns: Sequence[_Column], default_country: str) -> Feature[places.Place]:
     """Normalise the columns of one address: the door by its parts together, each part of the area by itself."""
     kinds = [column.kind for column in columns]
@@ -263,11 +278,8 @@ def _places(columns: Sequence[_Column], default_country: str) -> Feature[places.
     for column in columns:
         if column.kind in _AREA_PARTS:
             part, slot = _AREA_PARTS[column.kind]
-            # Distinct words would only push each other out of the normaliser's memory.
-            normal = places.address_in_parts.__wrapped__
-            words_of = [normal(PostalAddress(**{part: word})) for word in column.words]
-            pieces.append((column.codes, [place[slot : slot + 1] for place in words_of], slot))
-    combination, first = factorise(pack([(codes, len(texts)) for codes, texts, _ in pieces], rows))
+            pieces.append((column.codes, [(word,) for word in _area_words(column, part, slot)], slot))
+    combination, first = factorise_columns([(codes, len(texts)) for codes, texts, _ in pieces], rows)
     made: list[list[str]] = [[""] * 7 for _ in range(len(first))]
     for codes, texts, slot in pieces:
         for address, code in zip(made, codes[first].tolist(), strict=True):

@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from goldenthread.resolver.blocking import BlockingRule
 from goldenthread.resolver.bulk.frame import Frame
+from goldenthread.resolver.bulk.numbering import united
 from goldenthread.resolver.bulk.pairs import Block, block_of_keys, blocks_of, pairs_of
 
-__all__ = ["KeyPairs", "candidate_pairs", "merge", "packed_pairs", "pairs_in_groups", "united", "unpack"]
+__all__ = ["KeyPairs", "candidate_pairs", "merge", "packed_pairs", "pairs_in_groups", "unpack"]
 
 Packed = NDArray[np.int64]
 
@@ -23,15 +24,6 @@ class KeyPairs(Struct, frozen=True):
     rule: str
     packed: Packed
     generic_keys: int
-
-
-def united(parts: Sequence[Packed]) -> Packed:
-    """Unite arrays into a sorted one without repeats; sorting beats NumPy's hashing here by far."""
-    every = np.concatenate([np.zeros(0, np.int64), *parts])
-    every.sort()
-    new = np.ones(len(every), np.bool_)
-    new[1:] = every[1:] != every[:-1]
-    return every[new]
 
 
 def packed_pairs(block: Block, n: int) -> Packed:
@@ -62,5 +54,4 @@ def unpack(packed: Packed, n: int) -> tuple[NDArray[np.int32], NDArray[np.int32]
 
 def pairs_in_groups(rows: NDArray[np.int64], groups: NDArray[np.int64], n: int, most: int) -> Packed:
     """Pair the members, of `n`, that are in one group of at most `most`; `rows` and `groups` say who is in which."""
-    order = np.argsort(rows, kind="stable")
-    return packed_pairs(block_of_keys("", rows[order].astype(np.int32), groups[order], n, most), n)
+    return packed_pairs(block_of_keys("", rows.astype(np.int32), groups, n, most), n)

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from goldenthread.resolver.blocking import MAX_KEYS_PER_RULE, PARTS, BlockingRule
 from goldenthread.resolver.bulk.derived import derived_part
-from goldenthread.resolver.bulk.frame import Feature, Frame, pack
+from goldenthread.resolver.bulk.frame import Feature, Frame
+from goldenthread.resolver.bulk.numbering import pack, united
 from goldenthread.resolver.bulk.threads import together
 from goldenthread.resolver.normalise import Profile, address_text
 from goldenthread.resolver.normalise.places import is_full_address
@@ -127,6 +128,9 @@ def first_codes(frame: Frame, part: str) -> Rows:
 
 def _entries(features: Sequence[Feature[str]], rows: int) -> tuple[Rows, list[Rows]]:
     """Combine the values of parts: the row of each conjunction, ascending, and its values' numbers, part by part."""
+    if all(feature.starts is None for feature in features):
+        all_there = np.flatnonzero(np.logical_and.reduce([feature.codes > 0 for feature in features])).astype(np.int32)
+        return all_there, [feature.codes[all_there] - np.int32(1) for feature in features]
     sizes = [feature.sizes()[feature.codes] for feature in features]
     product = np.ones(rows, np.int64)
     for size in sizes:
@@ -183,9 +187,7 @@ def identifier_block(frame: Frame, generic_limit: int) -> Block:
         rows.append(which)
         keys.append(values + np.int64(base))
         base += len(feature.values)
-    row, key = np.concatenate(rows), np.concatenate(keys)
-    order = np.argsort(row, kind="stable")
-    return block_of_keys(IDENTIFIERS, row[order], key[order], frame.rows, generic_limit)
+    return block_of_keys(IDENTIFIERS, np.concatenate(rows), np.concatenate(keys), frame.rows, generic_limit)
 
 
 def _entries_of_one(feature: Feature) -> tuple[Rows, list[Rows]]:  # type: ignore[type-arg]  # values of any kind
@@ -194,34 +196,29 @@ def _entries_of_one(feature: Feature) -> tuple[Rows, list[Rows]]:  # type: ignor
     return which, [members]
 
 
-def _sorted_by_key(rows: Rows, keys: Keys) -> tuple[Rows, Keys]:
-    """Sort by key, then row, given rows ascending; sorting plain integers is many times faster than sorting places."""
-    bits = max(len(keys) - 1, 1).bit_length()
-    if int(keys.max(initial=0)).bit_length() + bits > 63:
-        keys = np.unique(keys, return_inverse=True)[1]
-    packed = (keys << bits) | np.arange(len(keys))
-    packed.sort()
-    return rows[packed & ((1 << bits) - 1)], packed >> bits
-
-
 def block_of_keys(name: str, rows: Rows, keys: Keys, n: int, generic_limit: int) -> Block:
-    """Group rows, ascending, by their keys; a row that has a key twice counts once."""
+    """Group rows by their keys; a row that has a key twice counts once."""
     keyed = np.zeros(n, np.bool_)
     none = np.zeros(0, np.int32)
     if not len(rows):
         return Block(name, none, none, none, 0, keyed)
-    rows, keys = _sorted_by_key(rows, keys)
-    if len(rows) > 1:
-        new = np.ones(len(rows), np.bool_)
-        new[1:] = (keys[1:] != keys[:-1]) | (rows[1:] != rows[:-1])
-        if not new.all():
-            rows, keys = rows[new], keys[new]
-    starts = np.flatnonzero(np.diff(keys, prepend=-1))
-    sizes = np.diff(starts, append=len(keys))
+    bits = n.bit_length()
+    if int(keys.max()).bit_length() + bits > 63:
+        keys = np.unique(keys, return_inverse=True)[1]
+    # Sorting plain integers is many times faster than sorting places.
+    packed = (keys << bits) | rows
+    packed.sort()
+    steps = packed[1:] ^ packed[:-1]
+    if not steps.all():
+        packed = packed[np.append(True, steps > 0)]
+        steps = packed[1:] ^ packed[:-1]
+    starts = np.flatnonzero(np.append(True, steps >> bits > 0))
+    sizes = np.diff(starts, append=len(packed))
     generic = sizes > generic_limit
-    keyed[rows[np.repeat(~generic, sizes)]] = True
+    row_of = (1 << bits) - 1
+    keyed[packed[np.repeat(~generic, sizes)] & row_of if generic.any() else rows] = True
     kept = (sizes > 1) & ~generic
-    rows = rows[np.repeat(kept, sizes)]
+    rows = (packed[np.repeat(kept, sizes)] & row_of).astype(np.int32)
     sizes = sizes[kept]
     ends = np.repeat(np.cumsum(sizes), sizes)
     counts = (ends - np.arange(len(rows)) - 1).astype(np.int32)
@@ -279,7 +276,7 @@ def stream_pairs(blocks: Sequence[Block], n: int, counts: PairCounts, chunk: int
     total = int(done[-1]) if n else 0
     if not total:
         return
-    marks = np.unique(np.searchsorted(done, np.arange(chunk, total, chunk), side="left") + 1)
+    marks = united([np.searchsorted(done, np.arange(chunk, total, chunk), side="left") + 1])
     bounds = [0, *marks[marks < n].tolist(), n]
     places = [np.searchsorted(block.rows[block.by_row], bounds).tolist() for block in blocks]
     bits, wide = max(len(blocks) - 1, 1).bit_length(), n.bit_length()

@@ -19,11 +19,11 @@ from goldenthread.resolver.normalise.contacts import GUESSABLE, NORTH_AMERICA, P
 from goldenthread.resolver.normalise.names import TITLES
 from goldenthread.resolver.normalise.text import MAX_LENGTH, PLACEHOLDERS
 
-__all__ = ["plain_emails", "plain_names", "plain_phones"]
+__all__ = ["plain_emails", "plain_names", "plain_phones", "plain_postcodes"]
 
 Mask = NDArray[np.bool_]
 
-_EMAIL = r"^[a-z0-9._+-]{1,64}@(?:[a-z0-9_-]|\.[a-z0-9_-]){1,120}$"
+_EMAIL = r"^(?:[a-z0-9._+-]{1,64}@(?:[a-z0-9_-]|\.[a-z0-9_-]){1,120})?$"
 _NOBODYS = "^(?:" + "|".join(sorted(re.escape(user) for user in PLACEHOLDER_USERS)) + ")@"
 _NORTH_AMERICAN = r"^(?P<c>\+1[ .-]?)?\(?(?P<x>[2-9][0-9]{2})(?:\) ?|[ .-]?)(?P<y>[2-9][0-9]{2})[ .-]?(?P<z>[0-9]{4})$"
 _E164 = r"^\+[1-9][0-9]{7,14}$"
@@ -31,7 +31,7 @@ _NAME = rf"^[A-Za-z]{{1,{MAX_LENGTH}}}$"
 
 
 def plain_emails(texts: pa.Array) -> tuple[pa.Array, Mask]:
-    """Normalise email addresses written in small letters."""
+    """Normalise email addresses written in small letters, and none."""
     return texts, mask_of(pc.match_substring_regex(texts, _EMAIL)) & ~mask_of(pc.match_substring_regex(texts, _NOBODYS))
 
 
@@ -61,6 +61,11 @@ def plain_names(texts: pa.Array) -> tuple[pa.Array, Mask]:
     """Normalise parts of names that are one word of plain letters."""
     lowered = pc.utf8_lower(texts)
     return lowered, mask_of(pc.match_substring_regex(texts, _NAME)) & ~mask_of(pc.is_in(lowered, value_set=_no_names()))
+
+
+def plain_postcodes(texts: pa.Array) -> tuple[pa.Array, Mask]:
+    """Normalise postcodes of up to eight digits; longer ones may be cut."""
+    return texts, mask_of(pc.match_substring_regex(texts, "^[0-9]{1,8}$")) & mask_of(pc.match_substring_regex(texts, "[1-9]"))
 
 
 @cache

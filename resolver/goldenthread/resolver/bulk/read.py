@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Literal
 
 import msgspec
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
@@ -34,7 +33,6 @@ from goldenthread.resolver.bulk.errors import (
     ValueInvalid,
 )
 from goldenthread.resolver.bulk.text_column import TextColumn, strings
-from goldenthread.resolver.bulk.texts import surely_differ
 from goldenthread.resolver.bulk.threads import together
 
 __all__ = ["Table", "check_columns", "read_table"]
@@ -205,9 +203,6 @@ def _as_text(file: Path, name: str, array: pa.ChunkedArray, first_row: int) -> T
             f"a field is longer than {MAX_FIELD // 1024} KiB", "shorten it, or close the quote that runs on",
             file=file.name, row=row + first_row, column=name,
         )  # fmt: skip
-    whole = array.combine_chunks()
-    if isinstance(whole, pa.Array) and surely_differ(whole):
-        return TextColumn(np.arange(len(whole), dtype=np.int32), whole).stripped()
     return TextColumn.encode(array).stripped()
 
 

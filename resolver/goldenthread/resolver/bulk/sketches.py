@@ -55,6 +55,8 @@ class Sketch(Struct):
 _UNKNOWN = -1
 _SLACK = 1e-6
 _LONG = 64  # bytes of a text that is sketched
+_CHUNK = 1 << 14
+"""Texts looked at together: their letters stay near the processor."""
 _PREFIX = 4
 """Letters of a common beginning that Jaro-Winkler counts."""
 
@@ -84,8 +86,11 @@ class _Letters:
         self.masks = np.zeros(len(texts), np.uint64)
         bit = np.uint64(1) << (np.arange(256, dtype=np.uint64) & np.uint64(63))
         bit[0] = 0
-        for place in range(int(self.lengths.max(initial=0))):
-            self.masks |= bit[letters.column(place)]
+        for at in range(0, len(texts), _CHUNK):
+            bounds = letters.starts[at : at + _CHUNK + 1]
+            bits = np.append(bit[letters.data[bounds[0] : bounds[-1]]], np.uint64(0))
+            self.masks[at : at + _CHUNK] = np.bitwise_or.reduceat(bits, bounds[:-1] - bounds[0])
+        self.masks[letters.lengths == 0] = 0
         self.begin = letters.column(0)
 
     def similarity_below(self, x: Codes, y: Codes, limit: float) -> Mask:
@@ -319,7 +324,7 @@ def _birth_date(comparison: comparisons.BirthDate, values: Sequence[str]) -> Ske
 
 
 def _email(comparison: comparisons.Email, values: Sequence[str]) -> Sketch:
-    users, addressed = mailboxes(as_arrow(values))
+    users, addressed = mailboxes(values)
     letters = _Letters(users)
     # Users without their dots are one person's; those whose letters alone agree are no evidence.
     bare, stems, domains = same_numbers(pc.replace_substring(users, ".", "")), _stems(users), same_numbers(addressed)

@@ -10,16 +10,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from goldenthread.resolver.bulk.numbering import encoded
+
 __all__ = ["TextColumn", "integers", "numbers", "strings", "truths"]
 
 
 def strings(values: Sequence[str]) -> pa.Array:
     """Make an Arrow array of strings; `pa.array` would do, but imports pandas where there is one, which takes seconds."""
-    encoded = [value.encode() for value in values]
-    offsets = np.zeros(len(encoded) + 1, np.int64)
-    np.cumsum(np.fromiter(map(len, encoded), np.int64, len(encoded)), out=offsets[1:])
-    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(b"".join(encoded))]
-    made = pa.Array.from_buffers(pa.large_string(), len(encoded), buffers)
+    raw = [value.encode() for value in values]
+    offsets = np.zeros(len(raw) + 1, np.int64)
+    np.cumsum(np.fromiter(map(len, raw), np.int64, len(raw)), out=offsets[1:])
+    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(b"".join(raw))]
+    made = pa.Array.from_buffers(pa.large_string(), len(raw), buffers)
     return made.cast(pa.string()) if offsets[-1] < 1 << 31 else made
 
 
@@ -67,19 +69,17 @@ class TextColumn(Sequence[str]):
         combined = texts.combine_chunks()
         if isinstance(combined, pa.ChunkedArray):  # of more bytes than one array of strings can hold
             combined = texts.cast(pa.large_string()).combine_chunks()
-        encoded = combined.dictionary_encode()
-        return TextColumn(numbers(encoded.indices), encoded.dictionary)
+        return TextColumn(*encoded(combined))
 
     @staticmethod
     def united(parts: Sequence[TextColumn]) -> TextColumn:
         """Put columns one below the other."""
         if len(parts) == 1:
             return parts[0]
-        words = pa.concat_arrays([part._arrow for part in parts]).dictionary_encode()
-        new = numbers(words.indices)
+        new, words = encoded(pa.concat_arrays([part._arrow for part in parts]))
         first = np.cumsum([0, *(len(part._arrow) for part in parts)])
         codes = [new[start + part.codes] for start, part in zip(first.tolist(), parts, strict=False)]
-        return TextColumn(np.concatenate(codes), words.dictionary)
+        return TextColumn(np.concatenate(codes), words)
 
     @staticmethod
     def constant(text: str, rows: int) -> TextColumn:
@@ -103,18 +103,16 @@ class TextColumn(Sequence[str]):
 
     def mapped(self, write: Callable[[Sequence[str]], Sequence[str]]) -> TextColumn:
         """Write every word anew; `write` is given the distinct ones and answers as many."""
-        words = strings(write(self.words())).dictionary_encode()
-        new = numbers(words.indices)
-        return TextColumn(new[self.codes] if len(new) else self.codes, words.dictionary)
+        new, words = encoded(strings(write(self.words())))
+        return TextColumn(new[self.codes] if len(new) else self.codes, words)
 
     def stripped(self) -> TextColumn:
         """Leave out white space around the words."""
         trimmed = pc.utf8_trim_whitespace(self._arrow)
         if trimmed.equals(self._arrow):
             return self
-        words = trimmed.dictionary_encode()
-        new = numbers(words.indices)
-        return TextColumn(new[self.codes], words.dictionary)
+        new, words = encoded(trimmed)
+        return TextColumn(new[self.codes], words)
 
     @property
     def distinct(self) -> int:
@@ -133,6 +131,8 @@ class TextColumn(Sequence[str]):
 
     def to_arrow(self) -> pa.Array:
         """Answer the texts row by row as an Arrow array of strings."""
+        if len(self.codes) == len(self._arrow) and np.array_equal(self.codes, np.arange(len(self.codes))):
+            return self._arrow
         return self._arrow.take(integers(self.codes))
 
     def __len__(self) -> int:

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from goldenthread.resolver.bulk.numbering import encoded, offsets_of
 from goldenthread.resolver.bulk.text_column import integers, numbers, strings
 
 __all__ = [
@@ -24,7 +25,6 @@ __all__ = [
     "mask_of",
     "ranks",
     "same_numbers",
-    "surely_differ",
 ]
 
 Mask = NDArray[np.bool_]
@@ -34,10 +34,12 @@ Codes = NDArray[np.int32]
 class Texts(Sequence[str]):
     """Texts that read like a list of them."""
 
-    __slots__ = ("arrow",)
+    __slots__ = ("arrow", "users")
 
     def __init__(self, arrow: pa.Array) -> None:
         self.arrow = arrow
+        self.users: pa.Array | None = None
+        """Of addresses of mailboxes their users, once these were worked out."""
 
     def some(self, places: NDArray[np.integer]) -> list[str]:
         """List the texts at some places."""
@@ -125,12 +127,11 @@ def mask_of(found: pa.Array) -> Mask:
     return known & mask_of(found.is_valid()) if found.null_count else known
 
 
-def codes_of(texts: pa.Array) -> tuple[Codes, pa.Array]:
+def codes_of(texts: pa.Array, *, all_differ: bool = False) -> tuple[Codes, pa.Array]:
     """Number texts as they come, "" as 0, others from 1 up; answer the numbers, and the distinct texts but "". No null."""
-    encoded = texts.dictionary_encode()
-    words = encoded.dictionary
-    codes = numbers(encoded.indices) + np.int32(1)
-    empty = np.flatnonzero(np.diff(_offsets(words)) == 0) if len(words) else codes[:0]
+    codes, words = (np.arange(len(texts), dtype=np.int32), texts) if all_differ else encoded(texts)
+    codes = codes + np.int32(1)
+    empty = np.flatnonzero(np.diff(offsets_of(words)) == 0) if len(words) else codes[:0]
     if not len(empty):
         return codes, words
     at = int(empty[0])
@@ -142,7 +143,7 @@ def codes_of(texts: pa.Array) -> tuple[Codes, pa.Array]:
 
 def same_numbers(texts: pa.Array) -> Codes:
     """Number texts so that equal ones have equal numbers, from 0 up as they come; there is no null."""
-    return numbers(texts.dictionary_encode().indices)
+    return encoded(texts)[0]
 
 
 def filled_in(found: pa.Array, sure: Mask, texts: pa.Array, write: Callable[[str], str]) -> pa.Array:
@@ -157,11 +158,6 @@ def filled_in(found: pa.Array, sure: Mask, texts: pa.Array, write: Callable[[str
     return every.take(integers(places))
 
 
-def _offsets(texts: pa.Array) -> NDArray[np.int64]:
-    kind = np.int64 if pa.types.is_large_string(texts.type) else np.int32
-    return np.frombuffer(texts.buffers()[1], kind)[texts.offset : texts.offset + len(texts) + 1].astype(np.int64)
-
-
 def ranks(texts: pa.Array) -> NDArray[np.int64]:
     """Rank distinct texts as Python orders them, which is the order of their bytes; there is no null."""
     order = pc.sort_indices(texts)
@@ -170,25 +166,6 @@ def ranks(texts: pa.Array) -> NDArray[np.int64]:
         places = np.frombuffer(order.buffers()[1], np.uint64)[order.offset : order.offset + len(texts)]
         rank[places.astype(np.int64)] = np.arange(len(texts))
     return rank
-
-
-_SOME, _SHORT, _FACTOR = 512, 24, np.uint64(0x9E3779B97F4A7C15)
-
-
-def surely_differ(texts: pa.Array) -> bool:
-    """Say whether all texts surely differ, as those of a column of ids: sums of their letters do, which is soon seen."""
-    if len(texts) < _SOME or len(texts[:_SOME].dictionary_encode().dictionary) < _SOME:
-        return False
-    letters = Letters(texts)
-    longest = int(letters.lengths.max())
-    if longest > _SHORT:
-        return False
-    sums = np.zeros(len(texts), np.uint64)
-    for place in range(longest):
-        sums *= _FACTOR
-        sums += letters.column(place)
-    sums.sort()
-    return bool((sums[1:] != sums[:-1]).all())
 
 
 def is_plain_ascii(texts: pa.Array) -> Mask:
@@ -201,7 +178,7 @@ class Letters:
 
     def __init__(self, texts: pa.Array) -> None:
         if len(texts):
-            offsets, data = _offsets(texts), texts.buffers()[2]
+            offsets, data = offsets_of(texts), texts.buffers()[2]
             whole = np.frombuffer(data, np.uint8) if data is not None else np.zeros(0, np.uint8)
             self.starts, self.data = offsets - offsets[0], whole[offsets[0] : offsets[-1]]
         else:

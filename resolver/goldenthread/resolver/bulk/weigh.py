@@ -7,8 +7,9 @@ from math import prod
 import numpy as np
 from numpy.typing import NDArray
 
-from goldenthread.resolver.bulk.frame import Frame, pack
+from goldenthread.resolver.bulk.frame import Frame
 from goldenthread.resolver.bulk.levels import FrameLevels
+from goldenthread.resolver.bulk.numbering import pack
 from goldenthread.resolver.scoring import MatchModel, Scorer
 
 __all__ = ["ColumnScorer"]

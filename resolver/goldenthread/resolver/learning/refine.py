@@ -12,9 +12,8 @@ from itertools import combinations
 import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
-from scipy.optimize import minimize
-from scipy.sparse import csr_array
 
+from goldenthread.resolver.learning.descent import least_of
 from goldenthread.resolver.scoring.model import WEIGHT_SCALE
 from goldenthread.resolver.scoring.refinement import Interaction, Refinement
 
@@ -66,24 +65,33 @@ def in_fixed_point(correction: Correction) -> Refinement:
 
 
 class _Design:
-    """One-hot columns of levels and pairs of levels; the first column is constant and the second the base."""
+    """Rows of a constant, a base, and one of the cells of each comparison's levels and of each pair of comparisons'."""
 
     def __init__(self, levels: Levels, base: Floats, sizes: Sequence[int], pairs: Sequence[tuple[int, int]]) -> None:
-        self.sizes, self.pairs = sizes, pairs
-        columns, at = [], 0
-        for k, size in enumerate(sizes):
-            columns.append(at + levels[:, k].astype(np.int32))
+        self.sizes, self.pairs, self.base = sizes, pairs, base
+        cells = [(levels[:, k].astype(np.intp), size) for k, size in enumerate(sizes)]
+        cells += [(cells[a][0] * sizes[b] + cells[b][0], sizes[a] * sizes[b]) for a, b in pairs]
+        self.blocks: list[tuple[slice, NDArray[np.intp]]] = []
+        at = 2
+        for cell, size in cells:
+            self.blocks.append((slice(at, at + size), cell))
             at += size
-        for a, b in pairs:
-            columns.append(at + levels[:, a].astype(np.int32) * sizes[b] + levels[:, b])
-            at += sizes[a] * sizes[b]
-        self.width = at
-        rows, each = len(levels), len(columns)
-        indices = np.stack(columns, axis=1).ravel() if columns else np.zeros(0, np.int32)
-        ones = np.ones(len(indices), np.float64)
-        self.one_hot = csr_array((ones, indices, np.arange(0, rows * each + 1, each)), shape=(rows, at))
-        self.back = self.one_hot.T.tocsr()
-        self.base = base
+        self.width = at - 2
+
+    def log_odds(self, x: Floats) -> Floats:
+        """Give the log-odds of every row: what its constant, its base and its cells come to."""
+        out: Floats = x[0] + x[1] * self.base
+        for block, cell in self.blocks:
+            out += x[block][cell]
+        return out
+
+    def sums(self, error: Floats) -> Floats:
+        """Sum what rows are off by constant, base and cell."""
+        out = np.empty(2 + self.width)
+        out[:2] = error.sum(), error @ self.base
+        for block, cell in self.blocks:
+            out[block] = np.bincount(cell, weights=error, minlength=block.stop - block.start)
+        return out
 
     def fit(self, yes: Floats, no: Floats, start: Floats, least: float) -> Floats:
         penalty = np.concatenate([[0.0, max(_SCALE_PENALTY, least)], np.full(self.width, least)])
@@ -91,15 +99,13 @@ class _Design:
         total = yes + no
 
         def loss(x: Floats) -> tuple[float, Floats]:
-            z = x[0] + x[1] * self.base + self.one_hot @ x[2:]
+            z = self.log_odds(x)
             value = float(total @ np.logaddexp(0.0, z) - yes @ z)
             error = total / (1.0 + np.exp(-np.clip(z, -500, 500))) - yes
             off = x - aim
-            gradient = np.concatenate([[error.sum(), error @ self.base], self.back @ error]) + penalty * off
-            return value + 0.5 * float(penalty @ off**2), gradient
+            return value + 0.5 * float(penalty @ off**2), self.sums(error) + penalty * off
 
-        found = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": _MAX_ITERATIONS, "maxcor": 20})
-        return np.asarray(found.x, np.float64)
+        return least_of(loss, start, _MAX_ITERATIONS)
 
 
 def fit_correction(
@@ -134,7 +140,7 @@ def _choose_interactions(
     design: _Design, x: Floats, levels: Levels, yes: Floats, no: Floats, most: int
 ) -> list[tuple[int, int]]:
     """Choose the pairs of comparisons whose cells would lower the loss most by one step of Newton's."""
-    z = x[0] + x[1] * design.base + design.one_hot @ x[2:]
+    z = design.log_odds(x)
     p = 1.0 / (1.0 + np.exp(-np.clip(z, -500, 500)))
     error, bend = (yes + no) * p - yes, (yes + no) * p * (1.0 - p)
     gains = []

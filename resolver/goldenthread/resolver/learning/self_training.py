@@ -92,7 +92,8 @@ def sample_pool(table: Comparable, levels: NDArray[np.int8], weights: Weights, s
     # A pair to a profile outside the sample counts from one of its sides only, as often as a component is sampled.
     kept = np.flatnonzero(sample.chosen[left])
     packed = left[kept].astype(np.int64) * n + right[kept]
-    kept = kept[~np.isin(packed, sample.left.astype(np.int64) * n + sample.right)]
+    within = np.sort(sample.left.astype(np.int64) * n + sample.right)
+    kept = kept[np.searchsorted(within, packed, side="left") == np.searchsorted(within, packed, side="right")]
     return Pool(table, sample, table.levels(sample.left, sample.right), kept, levels[kept])
 
 

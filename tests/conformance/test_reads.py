@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from goldenthread.graph.model import LIVE, Edge, EdgeKind, NodeKind
-from goldenthread.graph.store import Band, ChangeSet, Revision
+from goldenthread.graph.store import Band, ChangeSet, EdgeRef, Revision
 
 World = Any  # the class lives in conftest, which test modules can't import
 
@@ -590,6 +590,40 @@ async def test_the_shortest_path_is_found_in_order(world: World) -> None:
     assert [node.id for node in path.nodes] == [world.id(name) for name in ("a", "m", "b", "n", "c")]
     assert len(path.edges) == 4
     assert (list(short.nodes), list(none.nodes)) == ([], [])
+
+
+async def test_a_forgotten_edge_leaves_no_past_and_stays_if_it_is_live(world: World) -> None:
+    await world.put(world.record("a"), world.record("b"))
+    pair = sorted((world.id("a"), world.id("b")))
+    ref, kinds = EdgeRef(EdgeKind.STAGED, *pair), frozenset({EdgeKind.STAGED})
+    for weight in (1, 2):
+        await world.apply(ChangeSet(end_edges=[ref], put_edges=[Edge(EdgeKind.STAGED, *pair, weight)]))
+
+    async with world.reader() as reader:
+        before = await reader.history(pair, kinds)
+    await world.apply(ChangeSet(forget_edges=[ref]))
+    async with world.reader() as reader:
+        after = await reader.history(pair, kinds)
+
+    assert sorted(edge.weight for edge in before) == [1, 2]
+    assert [edge.weight for edge in after] == [2]
+
+
+async def test_a_path_avoids_nodes_and_goes_another_way_where_there_is_one(world: World) -> None:
+    await world.put(
+        world.record("a", has=["m", "k"]),
+        world.record("b", has=["m", "n"]),
+        world.record("c", has=["n", "l"]),
+        world.record("d", has=["k", "j"]),
+        world.record("e", has=["j", "l"]),
+    )
+
+    async with world.reader() as reader:
+        around = await reader.path(world.id("a"), world.id("c"), KINDS, 8, frozenset({world.id("b")}))
+        none = await reader.path(world.id("a"), world.id("c"), KINDS, 8, frozenset({world.id("b"), world.id("j")}))
+
+    assert [node.id for node in around.nodes] == [world.id(name) for name in ("a", "k", "d", "j", "e", "l", "c")]
+    assert list(none.nodes) == []
 
 
 async def test_a_path_keeps_to_its_kinds(world: World) -> None:

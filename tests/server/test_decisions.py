@@ -18,6 +18,7 @@ from goldenthread.graph.model import AttributeValue, Party, RecordContent, Seman
 from goldenthread.graph.vault import open_vault
 from goldenthread.resolver.golden import GoldenAttribute
 from goldenthread.resolver.guards import GuardRails, Guards
+from goldenthread.server.access import Caller
 from goldenthread.server.commands import Engine
 from goldenthread.server.commands.as_of import Moment
 from goldenthread.server.commands.decisions.create import CannotLink, MustLink, Ruled, create_decision
@@ -35,7 +36,10 @@ from goldenthread.server.commands.tenants import Tenant
 from goldenthread.server.commands.upsert_records import Upserted
 from goldenthread.server.config import load_config
 from goldenthread.server.errors import FailedPrecondition
+from goldenthread.server.sight import RoleSight
 from goldenthread.server.stores import open_store
+
+SIGHT = RoleSight(Caller("ann", "test", "admin"))
 
 PEOPLE = (("Ada", "Lovelace", "1985-12-10"), ("Grace", "Hopper", "1976-12-09"), ("Alan", "Turing", "1982-06-23"))
 DAY = 86_400_000_000
@@ -74,13 +78,13 @@ class Book:
 
     async def groups(self) -> Groups:
         """Read which records each identity has."""
-        stored, _ = await list_identities(self.engine, self.tenant, b"", 1000, 0, None)
+        stored, _ = await list_identities(self.engine, self.tenant, b"", 1000, 0, None, SIGHT)
         return {identity.id: frozenset(identity.records) for identity in stored}
 
     async def people(self) -> People:
         """Read every identity with its golden record."""
         groups = await self.groups()
-        golden = {id: (await get_golden_record(self.engine, self.tenant, id, None)).attributes for id in groups}
+        golden = {id: (await get_golden_record(self.engine, self.tenant, id, None, SIGHT)).attributes for id in groups}
         return {id: (records, golden[id]) for id, records in groups.items()}
 
     async def rule(self, ruled: Ruled, terms: DecisionTerms = TERMS) -> bytes:
@@ -195,7 +199,7 @@ def test_undoing_every_decision_in_any_order_gives_back_who_is_one(who: list[int
         after = await book.groups()
         assert set(after.values()) == set(before.values())
         for id in seen:
-            assert (await get_identity(book.engine, book.tenant, id, None)).identity.id in after
+            assert (await get_identity(book.engine, book.tenant, id, None, SIGHT)).identity.id in after
 
     with_book(law)
 
@@ -215,7 +219,7 @@ def test_an_id_means_the_same_people_or_answers_with_who_has_its_last_records(wh
             identity_of = {record: id for id, members in groups.items() for record in members}
             for id, members in last.items():
                 if id not in groups:
-                    found = await get_identity(book.engine, book.tenant, id, None)
+                    found = await get_identity(book.engine, book.tenant, id, None, SIGHT)
                     assert {found.identity.id, *found.others} == {identity_of[record] for record in members}
 
         for act in data.draw(st.lists(acts(len(who)), max_size=5)):
@@ -270,7 +274,7 @@ async def test_a_decision_that_is_due_ends_and_leaves_people_as_they_were(book: 
     assert state_of(view) == "expired"
     then, _ = await list_decisions(book.engine, book.tenant, b"", 10, DecisionFilter(state="live"), Moment(revision=held))
     assert [one.id for one in then] == [decision]
-    past, _ = await list_identities(book.engine, book.tenant, b"", 10, 0, Moment(revision=held))
+    past, _ = await list_identities(book.engine, book.tenant, b"", 10, 0, Moment(revision=held), SIGHT)
     assert [frozenset(identity.records) for identity in past] == [frozenset({one, other})]
     with pytest.raises(FailedPrecondition, match="expired"):
         await book.undo(decision)

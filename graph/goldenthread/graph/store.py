@@ -143,13 +143,15 @@ class ChangeSet(Struct, kw_only=True):
     """Everything one transaction changes. A store applies it in this order.
 
     Deleting a node removes it with every edge, past ones too, without a trace. Ending an edge keeps it for reads as of the
-    past; ending one that is not live does nothing. Putting a node or edge that is live already does nothing.
+    past; ending one that is not live does nothing. Forgetting an edge removes what ended of it before, without a trace.
+    Putting a node or edge that is live already does nothing.
     A node of a kind that is `schema.STATEFUL` may be deleted and put again by the same change set, which changes it.
     After the rest, an IDENTIFIER, BLOCK or HOUSEHOLD of `sweep` without any edge left, live or past, is deleted too.
     """
 
     delete_nodes: list[bytes] = []
     end_edges: list[EdgeRef] = []
+    forget_edges: list[EdgeRef] = []
     put_nodes: list[Node] = []
     put_edges: list[Edge] = []
     sweep: list[bytes] = []
@@ -161,6 +163,7 @@ class ChangeSet(Struct, kw_only=True):
         assert not (self.events and other.events), "a commit tells its events once"
         self.delete_nodes += other.delete_nodes
         self.end_edges += other.end_edges
+        self.forget_edges += other.forget_edges
         self.put_nodes += other.put_nodes
         self.put_edges += other.put_edges
         self.sweep += other.sweep
@@ -324,8 +327,15 @@ class Reader(Protocol):
         """Walk edges of either direction from the nodes, through nodes of the given kinds, nearest first, up to `limit`."""
         ...
 
-    async def path(self, start: bytes, end: bytes, kinds: frozenset[NodeKind], max_hops: int) -> Subgraph:
-        """Find a shortest path through nodes of the given kinds, nodes in order; empty when there is none."""
+    async def path(
+        self,
+        start: bytes,
+        end: bytes,
+        kinds: frozenset[NodeKind],
+        max_hops: int,
+        avoiding: frozenset[bytes] = frozenset(),
+    ) -> Subgraph:
+        """Find a shortest path through nodes of the given kinds but some, nodes in order; empty when there is none."""
         ...
 
     async def commit_times(self, revisions: Sequence[int]) -> dict[int, int]:

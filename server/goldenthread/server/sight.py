@@ -1,6 +1,7 @@
 """Say what a caller may see: the one place where answers, ids and counts are filtered by who asks.
 
-Today a caller sees every identity of the tenant, and in bulk the categories of its role.
+Today a caller sees every identity of the tenant, and in bulk the categories of its role. Services ask the engine for a caller's
+sight (`Engine.sight_of`), so that another one is put in one place.
 """
 
 from __future__ import annotations

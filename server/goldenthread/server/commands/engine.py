@@ -12,6 +12,7 @@ from goldenthread.graph.errors import Conflict
 from goldenthread.graph.model import DataModel, NodeKind
 from goldenthread.graph.store import Capability, Reader, Store, Transaction
 from goldenthread.graph.vault import TenantVault, Vault
+from goldenthread.server.access import Caller
 from goldenthread.server.commands.artefacts import artefact_root
 from goldenthread.server.commands.guards import follow_guards
 from goldenthread.server.commands.ids import now
@@ -31,6 +32,7 @@ from goldenthread.server.config import Config
 from goldenthread.server.errors import FailedPrecondition, ServerError
 from goldenthread.server.events.commits import Commits
 from goldenthread.server.events.sinks.sink import Sink
+from goldenthread.server.sight import RoleSight, Sight
 
 __all__ = ["Engine"]
 
@@ -48,6 +50,7 @@ class Engine:
         self._tenants: dict[str, Tenant] = {}
         self._commits: dict[str, Together[PreparedUpsert, Upserted | ServerError]] = {}
         self._opening = asyncio.Lock()
+        self.sight_of: Callable[[Caller], Sight] = RoleSight
         self._closing: list[Callable[[], Awaitable[None]]] = []
         self.jobs_queued = asyncio.Event()  # set by whoever queues a job, once it is committed
         self._job_change = asyncio.Event()

@@ -21,6 +21,7 @@ from goldenthread.server.commands.prepare_record import Member
 from goldenthread.server.commands.tenants import Tenant
 from goldenthread.server.commands.what_if import WouldBe, if_decision_undone, if_records_removed
 from goldenthread.server.errors import InvalidField, NotFound
+from goldenthread.server.sight import Sight
 
 __all__ = ["IdentityExplained", "MatchExplained", "Step", "explain_identity", "explain_match"]
 
@@ -65,17 +66,20 @@ class IdentityExplained(Struct, frozen=True):
 
 
 async def explain_match(
-    engine: Engine, tenant: Tenant, left: tuple[str, bytes], right: tuple[str, bytes], moment: Moment | None
+    engine: Engine, tenant: Tenant, left: tuple[str, bytes], right: tuple[str, bytes], moment: Moment | None, sight: Sight
 ) -> MatchExplained:
     """Explain two records, or the closest records of two identities; each side is its collection and id.
 
     Raises:
-        NotFound: one side does not exist.
+        NotFound: one side does not exist, or the caller may not see it.
         InvalidField: both sides are one record.
     """
     async with read_at(engine, tenant, moment) as reader:
         ours, theirs = await _records_of(reader, left), await _records_of(reader, right)
         states = await reader.records(sorted({*ours, *theirs}))
+        whose = sorted({state.identity for state in states.values() if state.identity is not None})
+        if len(await sight.identities(reader, whose)) < len(whose):
+            raise NotFound("record")
         members = await tenant.members_of(states.values())
         a, b = _closest(tenant, members, ours, theirs)
         decisions = await view_decisions(reader, tenant, await reader.decisions([a, b]))
@@ -124,6 +128,7 @@ async def explain_identity(
     tenant: Tenant,
     id: bytes,
     moment: Moment | None,
+    sight: Sight,
     *,
     without_records: Sequence[bytes] = (),
     without_decision: bytes = b"",
@@ -133,13 +138,15 @@ async def explain_identity(
     Where it is asked for, also say who would be one without some of its records or without a decision.
 
     Raises:
-        NotFound: there is no such identity, or decision.
+        NotFound: there is no such identity, or decision, or the caller may not see it.
         InvalidField: a record to leave out is not one of the identity's.
         FailedPrecondition: the decision has ended.
     """
     would_be: Sequence[WouldBe] = ()
     async with read_at(engine, tenant, moment) as reader:
         identity = (await living(reader, id)).identity
+        if not await sight.identities(reader, [identity.id]):
+            raise NotFound("identity")
         parts = await component_parts(reader, tenant, identity.records)
         decisions = await view_decisions(reader, tenant, await reader.decisions(identity.records))
         if without_records:

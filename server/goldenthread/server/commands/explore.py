@@ -11,8 +11,10 @@ from goldenthread.graph.store import Reader, Subgraph
 from goldenthread.server.commands.as_of import Moment, read_at
 from goldenthread.server.commands.engine import Engine
 from goldenthread.server.commands.identities import living
+from goldenthread.server.commands.seen import check_seen, path_seen, seen_part
 from goldenthread.server.commands.tenants import Tenant
 from goldenthread.server.errors import NotFound
+from goldenthread.server.sight import Sight
 
 __all__ = ["WALKED", "Walk", "cut_since", "expand_nodes", "find_path", "get_network", "mask"]
 
@@ -53,48 +55,62 @@ async def expand_nodes(
     hops: int,
     limit: int,
     moment: Moment | None,
+    sight: Sight,
 ) -> Walk:
-    """Find what lies within some hops.
+    """Find what lies within some hops, past nobody whom the caller may not see.
 
     Raises:
-        NotFound: one of the nodes does not exist.
+        NotFound: one of the nodes does not exist, or may not be seen.
     """
     async with read_at(engine, tenant, moment) as reader:
-        await _check_all(reader, ids)
+        await check_seen(reader, sight, ids, WALKED)
         graph = await reader.neighbourhood(ids, kinds & WALKED, hops, limit)
+        graph = await seen_part(reader, sight, graph, ids, hops)
         was_cut = moment is not None and await cut_since(reader, graph.nodes, ids)
     return Walk(graph, await _labels(tenant, graph.nodes), was_cut)
 
 
-async def find_path(engine: Engine, tenant: Tenant, start: bytes, end: bytes, max_hops: int, moment: Moment | None) -> Walk:
-    """Find a shortest path.
+async def find_path(
+    engine: Engine, tenant: Tenant, start: bytes, end: bytes, max_hops: int, moment: Moment | None, sight: Sight
+) -> Walk:
+    """Find a shortest path past nobody whom the caller may not see.
 
     Raises:
-        NotFound: one of the ends does not exist.
+        NotFound: one of the ends does not exist, or may not be seen.
     """
     async with read_at(engine, tenant, moment) as reader:
-        await _check_all(reader, [start, end])
-        graph = await reader.path(start, end, _RELATING, max_hops)
+        await check_seen(reader, sight, [start, end], WALKED)
+        graph = await path_seen(reader, sight, start, end, _RELATING, max_hops)
         was_cut = moment is not None and await cut_since(reader, graph.nodes, [start, end])
     return Walk(graph, await _labels(tenant, graph.nodes), was_cut)
 
 
 async def get_network(
-    engine: Engine, tenant: Tenant, ids: Sequence[bytes], max_hops: int, build_out: int, limit: int, moment: Moment | None
+    engine: Engine,
+    tenant: Tenant,
+    ids: Sequence[bytes],
+    max_hops: int,
+    build_out: int,
+    limit: int,
+    moment: Moment | None,
+    sight: Sight,
 ) -> Walk:
-    """Find what connects identities pairwise, and some hops around it.
+    """Find what connects identities pairwise, and some hops around it, past nobody whom the caller may not see.
 
     Raises:
-        NotFound: one of them does not exist.
+        NotFound: one of them does not exist, or may not be seen.
     """
     async with read_at(engine, tenant, moment) as reader:
         living_ids = list(dict.fromkeys([(await living(reader, id)).identity.id for id in ids]))
+        if len(await sight.identities(reader, living_ids)) < len(living_ids):
+            raise NotFound("identity")
         on_paths: dict[bytes, None] = dict.fromkeys(living_ids)
         for i, one in enumerate(living_ids):
             for other in living_ids[i + 1 :]:
-                path = await reader.path(one, other, _RELATING, max_hops)
+                path = await path_seen(reader, sight, one, other, _RELATING, max_hops)
                 on_paths.update(dict.fromkeys(node.id for node in path.nodes))
         graph = await reader.neighbourhood(list(on_paths), WALKED, build_out, limit)
+        graph = await seen_part(reader, sight, graph, list(on_paths), build_out)
         was_cut = moment is not None and await cut_since(reader, graph.nodes, [*ids, *living_ids])
     return Walk(graph, await _labels(tenant, graph.nodes), was_cut)
 
@@ -106,12 +122,6 @@ async def cut_since(reader: Reader, nodes: Iterable[Node], ids: Sequence[bytes])
         list(dict.fromkeys([*(n.id for n in nodes if n.kind is NodeKind.IDENTITY), *belongs.values(), *ids]))
     )
     return any(identity.was_cut for identity in whole.values())
-
-
-async def _check_all(reader: Reader, ids: Sequence[bytes]) -> None:
-    found = await reader.nodes(ids)
-    if any(id not in found or found[id].kind not in WALKED for id in ids):
-        raise NotFound("node")
 
 
 async def _labels(tenant: Tenant, nodes: Iterable[Node]) -> dict[bytes, str]:

@@ -19,6 +19,7 @@ from goldenthread.server.commands.models import read_data_model
 from goldenthread.server.commands.survivorship import read_rules
 from goldenthread.server.commands.tenants import Tenant
 from goldenthread.server.errors import InvalidField, NotFound
+from goldenthread.server.sight import Sight
 
 __all__ = ["Golden", "GoldenView", "get_golden_record", "get_golden_records", "golden_records", "golden_view"]
 
@@ -92,24 +93,30 @@ async def golden_records(
     return compute() if len(opened) <= _FEW_RECORDS else await asyncio.to_thread(compute)
 
 
-async def get_golden_record(engine: Engine, tenant: Tenant, id: bytes, moment: Moment | None, purpose: str = "") -> Golden:
+async def get_golden_record(
+    engine: Engine, tenant: Tenant, id: bytes, moment: Moment | None, sight: Sight, purpose: str = ""
+) -> Golden:
     """Compute the golden record of an identity as of a moment.
 
     Raises:
-        NotFound: there is no such identity then, or all of it was deleted.
+        NotFound: there is no such identity then, all of it was deleted, or the caller may not see it.
         InvalidField: there is no such purpose.
     """
     async with read_at(engine, tenant, moment) as reader:
         view = await golden_view(reader, tenant, moment, purpose)
         identity = (await living(reader, id)).identity
+        if not await sight.identities(reader, [identity.id]):
+            raise NotFound("identity")
         (golden,) = await golden_records(reader, tenant, view, [identity])
     return golden
 
 
 async def get_golden_records(
-    engine: Engine, tenant: Tenant, ids: Sequence[bytes], moment: Moment | None, purpose: str = ""
+    engine: Engine, tenant: Tenant, ids: Sequence[bytes], moment: Moment | None, sight: Sight, purpose: str = ""
 ) -> tuple[list[Golden], list[bytes], int]:
     """Compute golden records of several identities at one revision; also list the ids not found, and say the revision.
+
+    One that the caller may not see is not found.
 
     Raises:
         InvalidField: there is no such purpose.
@@ -118,6 +125,7 @@ async def get_golden_records(
         view = await golden_view(reader, tenant, moment, purpose)
         stored = await reader.identities(ids)
         found: dict[bytes, StoredIdentity] = {}
+        asked: dict[bytes, list[bytes]] = {}
         missing: list[bytes] = []
         for id in dict.fromkeys(ids):
             identity = stored.get(id)
@@ -127,5 +135,10 @@ async def get_golden_records(
                 missing.append(id)
             else:
                 found[current.id] = current
+                asked.setdefault(current.id, []).append(id)
+        seen = await sight.identities(reader, list(found)) if found else frozenset[bytes]()
+        hidden = {id for current, ids in asked.items() if current not in seen for id in ids}
+        missing = [id for id in dict.fromkeys(ids) if id in hidden or id in missing] if hidden else missing
+        found = {id: identity for id, identity in found.items() if id in seen}
         goldens = await golden_records(reader, tenant, view, list(found.values()))
         return goldens, missing, reader.revision.number

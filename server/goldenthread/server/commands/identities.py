@@ -15,6 +15,7 @@ from goldenthread.server.commands.prepare_record import identifier_key
 from goldenthread.server.commands.read_records import BySourceKey, find_record
 from goldenthread.server.commands.tenants import Tenant
 from goldenthread.server.errors import InvalidField, NotFound
+from goldenthread.server.sight import Sight
 
 __all__ = [
     "ByIdentifier",
@@ -56,14 +57,21 @@ class FoundIdentity(Struct, frozen=True):
     superseded: bytes = b""
 
 
-async def get_identity(engine: Engine, tenant: Tenant, key: IdentityKey, moment: Moment | None) -> FoundIdentity:
-    """Read an identity as of a moment.
+async def get_identity(engine: Engine, tenant: Tenant, key: IdentityKey, moment: Moment | None, sight: Sight) -> FoundIdentity:
+    """Read an identity as of a moment; where several answer to the key, the first that the caller may see.
 
     Raises:
-        NotFound: nothing answers to the key, or all of it was deleted.
+        NotFound: nothing that the caller may see answers to the key, or all of it was deleted.
     """
     async with read_at(engine, tenant, moment) as reader:
-        return await find_identity(reader, tenant, key)
+        found = await find_identity(reader, tenant, key)
+        ids = [found.identity.id, *found.others]
+        allowed = await sight.identities(reader, ids)
+        seen = [id for id in ids if id in allowed]
+        if not seen:
+            raise NotFound("identity")
+        first = found.identity if seen[0] == found.identity.id else (await reader.identities(seen[:1]))[seen[0]]
+    return FoundIdentity(first, seen[1:], found.superseded)
 
 
 async def find_identity(reader: Reader, tenant: Tenant, key: IdentityKey) -> FoundIdentity:
@@ -120,10 +128,11 @@ def _most_records_first(identity: StoredIdentity) -> tuple[int, bytes]:
 
 
 async def list_identities(
-    engine: Engine, tenant: Tenant, after: bytes, limit: int, min_records: int, moment: Moment | None
+    engine: Engine, tenant: Tenant, after: bytes, limit: int, min_records: int, moment: Moment | None, sight: Sight
 ) -> tuple[Sequence[StoredIdentity], bytes]:
-    """Read a page of identities; the second value is where the next page starts, empty on the last."""
+    """Read a page of identities that the caller may see; the second value is where the next one starts, empty on the last."""
     async with read_at(engine, tenant, moment) as reader:
         ids = await reader.page(NodeKind.IDENTITY, after, limit + 1, {"min_records": max(1, min_records)})
         stored = await reader.identities(ids[:limit])
-    return [stored[id] for id in ids[:limit] if id in stored], ids[limit - 1] if len(ids) > limit else b""
+        seen = await sight.identities(reader, ids[:limit]) if ids else frozenset[bytes]()
+    return [stored[id] for id in ids[:limit] if id in stored and id in seen], ids[limit - 1] if len(ids) > limit else b""

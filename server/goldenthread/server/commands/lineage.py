@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from goldenthread.graph.model import LIVE, Edge, EdgeKind
 from goldenthread.graph.store import Reader, StoredIdentity
@@ -20,6 +21,7 @@ from goldenthread.server.commands.decisions.kept import BOUND, end_id
 from goldenthread.server.commands.engine import Engine
 from goldenthread.server.commands.tenants import Tenant
 from goldenthread.server.errors import NotFound
+from goldenthread.server.sight import Sight
 
 __all__ = ["Cause", "Lineage", "LineageStep", "get_lineage"]
 
@@ -52,17 +54,17 @@ class Lineage(Struct, frozen=True):
 
 
 async def get_lineage(
-    engine: Engine, tenant: Tenant, id: bytes, after: int, limit: int, moment: Moment | None
+    engine: Engine, tenant: Tenant, id: bytes, after: int, limit: int, moment: Moment | None, sight: Sight
 ) -> tuple[Lineage, int]:
     """Read the steps of an identity's history after a revision; the second value is where the next page starts, 0 on the last.
 
     Raises:
-        NotFound: there was no such identity by then.
+        NotFound: there was no such identity by then, or the caller may not see it.
     """
     async with read_at(engine, tenant, moment) as reader:
         identity = (await reader.identities([id])).get(id)
         node = (await reader.nodes([id])).get(id)
-        if identity is None or node is None:
+        if identity is None or node is None or not await sight.identities(reader, [id]):
             raise NotFound("identity")
         own = await reader.history([id], _OWN)
         records = sorted({edge.source for edge in own if edge.kind is EdgeKind.RESOLVED_TO})
@@ -74,8 +76,19 @@ async def get_lineage(
         told = _Told(id, node.recorded_from, own, moves, causes)
         revisions = [revision for revision in told.revisions() if revision > after]
         times = await reader.commit_times(revisions[:limit])
-    steps = [told.step(revision, times.get(revision, 0)) for revision in revisions[:limit]]
-    parts = sorted({edge.target for edge in moves if edge.recorded_to == LIVE})
+        all_steps = [told.step(revision, times.get(revision, 0)) for revision in revisions[:limit]]
+        parts = sorted({edge.target for edge in moves if edge.recorded_to == LIVE})
+        named = {other for step in all_steps for other in (*step.gained_from, *step.lost_to)}
+        seen = await sight.identities(reader, sorted({*parts, *named}))
+    parts = [part for part in parts if part in seen]
+    steps = [
+        replace(
+            step,
+            gained_from=[other for other in step.gained_from if other in seen],
+            lost_to=[other for other in step.lost_to if other in seen],
+        )
+        for step in all_steps
+    ]
     return Lineage(identity, steps, parts), revisions[limit - 1] if len(revisions) > limit else 0
 
 

@@ -14,6 +14,7 @@ from goldenthread.server.commands.prepare_record import record_alias
 from goldenthread.server.commands.tenants import Tenant
 from goldenthread.server.commands.upsert_records import order_of
 from goldenthread.server.errors import NotFound
+from goldenthread.server.sight import Sight
 
 __all__ = ["BySourceKey", "RecordKey", "RecordView", "find_record", "get_record", "list_records"]
 
@@ -58,16 +59,18 @@ async def find_record(reader: Reader, tenant: Tenant, key: RecordKey) -> RecordS
 
 
 async def get_record(
-    engine: Engine, tenant: Tenant, key: RecordKey, moment: Moment | None, *, with_history: bool
+    engine: Engine, tenant: Tenant, key: RecordKey, moment: Moment | None, sight: Sight, *, with_history: bool
 ) -> RecordHistory:
     """Read a record as of a moment.
 
     Raises:
-        NotFound: there is none, it is deleted, or its key is gone.
+        NotFound: there is none, it is deleted, its key is gone, or the caller may not see whose it is.
     """
     async with read_at(engine, tenant, moment) as reader:
         state = await find_record(reader, tenant, key)
         if state is None or state.version.properties["tombstone"]:
+            raise NotFound("record")
+        if state.identity is not None and not await sight.identities(reader, [state.identity]):
             raise NotFound("record")
         versions = [state.version]
         known = await reader.versions(state.record.id)
@@ -81,14 +84,17 @@ async def get_record(
 
 
 async def list_records(
-    engine: Engine, tenant: Tenant, after: bytes, limit: int, source: str, moment: Moment | None
+    engine: Engine, tenant: Tenant, after: bytes, limit: int, source: str, moment: Moment | None, sight: Sight
 ) -> tuple[Sequence[RecordView], bytes]:
-    """Read a page of records; the second value is where the next page starts, empty on the last."""
+    """Read a page of records that the caller may see; the second value is where the next one starts, empty on the last."""
     where: Mapping[str, str | int] = {"source": source} if source else {}
     async with read_at(engine, tenant, moment) as reader:
         ids = await reader.page(NodeKind.RECORD, after, limit + 1, where)
         states = await reader.records(ids[:limit])
-        views = await _open(reader, tenant, [(states[id], states[id].version) for id in ids[:limit] if id in states])
+        whose = sorted({state.identity for state in states.values() if state.identity is not None})
+        seen = await sight.identities(reader, whose) if whose else frozenset[bytes]()
+        shown = [states[id] for id in ids[:limit] if id in states and (states[id].identity or b"") in {b"", *seen}]
+        views = await _open(reader, tenant, [(state, state.version) for state in shown])
     return views, ids[limit - 1] if len(ids) > limit else b""
 
 

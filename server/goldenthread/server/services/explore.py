@@ -23,7 +23,7 @@ from goldenthread.server.errors import NotFound
 from goldenthread.server.services.callers import calling_tenant, check_parent
 from goldenthread.server.services.edge import check, page_size, page_start, page_token
 from goldenthread.server.services.translate import bits, moment_of, timestamp
-from goldenthread.server.sight import RoleSight
+from goldenthread.server.sight import Sight
 from goldenthread.v1 import explore_service_pb2 as pb
 from goldenthread.v1 import explore_service_pb2_grpc, record_pb2
 
@@ -50,6 +50,9 @@ class ExploreService(explore_service_pb2_grpc.ExploreServiceServicer):
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
+    def _sight(self) -> Sight:
+        return self._engine.sight_of(current_caller())
+
     async def ExpandNodes(  # noqa: N802 - the proto's name
         self, request: pb.ExpandNodesRequest, context: grpc.aio.ServicerContext[pb.ExpandNodesRequest, pb.ExpandNodesResponse]
     ) -> pb.ExpandNodesResponse:
@@ -58,7 +61,8 @@ class ExploreService(explore_service_pb2_grpc.ExploreServiceServicer):
         ids = [_id_of(tenant, name, "names") for name in request.names]
         kinds = frozenset(_KIND_OF[kind] for kind in request.kinds) or WALKED
         limit = request.limit or _DEFAULT_NODES
-        walk = await expand_nodes(self._engine, tenant, ids, kinds, request.hops or 1, limit, moment_of(request.as_of))
+        moment, hops = moment_of(request.as_of), request.hops or 1
+        walk = await expand_nodes(self._engine, tenant, ids, kinds, hops, limit, moment, self._sight())
         return pb.ExpandNodesResponse(graph=_graph(tenant, walk))
 
     async def FindPath(  # noqa: N802 - the proto's name
@@ -67,7 +71,8 @@ class ExploreService(explore_service_pb2_grpc.ExploreServiceServicer):
         check(request)
         tenant = await calling_tenant(self._engine)
         start, end = _id_of(tenant, getattr(request, "from"), "from"), _id_of(tenant, request.to, "to")
-        walk = await find_path(self._engine, tenant, start, end, request.max_hops or 8, moment_of(request.as_of))
+        moment, hops = moment_of(request.as_of), request.max_hops or 8
+        walk = await find_path(self._engine, tenant, start, end, hops, moment, self._sight())
         return pb.FindPathResponse(path=_graph(tenant, walk))
 
     async def GetHousehold(  # noqa: N802 - the proto's name
@@ -78,7 +83,7 @@ class ExploreService(explore_service_pb2_grpc.ExploreServiceServicer):
         check(request)
         tenant = await calling_tenant(self._engine)
         collection, id = parse_name(tenant.name, request.name, "identities", "households")
-        found = await get_households(self._engine, tenant, collection, id, moment_of(request.as_of), _sight())
+        found = await get_households(self._engine, tenant, collection, id, moment_of(request.as_of), self._sight())
         return pb.GetHouseholdResponse(
             households=[_household(tenant, view) for view in found.views], history_was_cut=found.was_cut
         )
@@ -92,7 +97,7 @@ class ExploreService(explore_service_pb2_grpc.ExploreServiceServicer):
         tenant = await calling_tenant(self._engine)
         check_parent(tenant, request.parent)
         start, size = page_start(request.page_token, (0, 1, 17)), page_size(request.page_size)
-        views, following = await list_households(self._engine, tenant, start, size, moment_of(request.as_of), _sight())
+        views, following = await list_households(self._engine, tenant, start, size, moment_of(request.as_of), self._sight())
         return pb.ListHouseholdsResponse(
             households=[_household(tenant, view) for view in views], next_page_token=page_token(following)
         )
@@ -105,7 +110,7 @@ class ExploreService(explore_service_pb2_grpc.ExploreServiceServicer):
         check(request)
         tenant = await calling_tenant(self._engine)
         _, id = parse_name(tenant.name, request.name, "identities")
-        found = await list_memberships(self._engine, tenant, id, moment_of(request.as_of), _sight())
+        found = await list_memberships(self._engine, tenant, id, moment_of(request.as_of), self._sight())
         return pb.ListMembershipsResponse(
             memberships=[
                 pb.Membership(
@@ -129,7 +134,7 @@ class ExploreService(explore_service_pb2_grpc.ExploreServiceServicer):
         check(request)
         tenant = await calling_tenant(self._engine)
         _, id = parse_name(tenant.name, request.name, "identities")
-        found = await list_relationships(self._engine, tenant, id, moment_of(request.as_of), _sight())
+        found = await list_relationships(self._engine, tenant, id, moment_of(request.as_of), self._sight())
         return pb.ListRelationshipsResponse(
             relationships=[
                 pb.IdentityRelationship(
@@ -152,13 +157,16 @@ class ExploreService(explore_service_pb2_grpc.ExploreServiceServicer):
         ids = [parse_name(tenant.name, name, "identities", field="names")[1] for name in request.names]
         limit = request.limit or _DEFAULT_NODES
         walk = await get_network(
-            self._engine, tenant, ids, request.max_hops or 6, min(request.build_out_hops, 2), limit, moment_of(request.as_of)
+            self._engine,
+            tenant,
+            ids,
+            request.max_hops or 6,
+            min(request.build_out_hops, 2),
+            limit,
+            moment_of(request.as_of),
+            self._sight(),
         )
         return pb.GetNetworkResponse(graph=_graph(tenant, walk))
-
-
-def _sight() -> RoleSight:
-    return RoleSight(current_caller())
 
 
 def _household(tenant: Tenant, view: HouseholdView) -> pb.Household:

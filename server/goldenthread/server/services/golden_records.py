@@ -22,7 +22,6 @@ from goldenthread.server.services.edge import check
 from goldenthread.server.services.jobs import job_to
 from goldenthread.server.services.survivorship import golden_to, rules_of, rules_to
 from goldenthread.server.services.translate import moment_of
-from goldenthread.server.sight import RoleSight
 from goldenthread.v1 import golden_record_service_pb2 as pb
 from goldenthread.v1 import golden_record_service_pb2_grpc
 
@@ -46,7 +45,8 @@ class GoldenRecordService(golden_record_service_pb2_grpc.GoldenRecordServiceServ
         check(request)
         tenant = await calling_tenant(self._engine)
         id = _identity_of(tenant, request.name, "name")
-        golden = await get_golden_record(self._engine, tenant, id, moment_of(request.as_of), request.purpose)
+        moment, sight = moment_of(request.as_of), self._engine.sight_of(current_caller())
+        golden = await get_golden_record(self._engine, tenant, id, moment, sight, request.purpose)
         return pb.GetGoldenRecordResponse(
             golden_record=golden_to(tenant, golden),
             revision=golden.revision,
@@ -68,8 +68,8 @@ class GoldenRecordService(golden_record_service_pb2_grpc.GoldenRecordServiceServ
                 names.setdefault(_identity_of(tenant, name, f"names[{place}]"), name)
             except NotFound:
                 missing.append(name)
-        moment = moment_of(request.as_of)
-        goldens, unknown, revision = await get_golden_records(self._engine, tenant, list(names), moment, request.purpose)
+        moment, sight = moment_of(request.as_of), self._engine.sight_of(current_caller())
+        goldens, unknown, revision = await get_golden_records(self._engine, tenant, list(names), moment, sight, request.purpose)
         return pb.BatchGetGoldenRecordsResponse(
             golden_records=[golden_to(tenant, golden) for golden in goldens],
             missing=[*missing, *(names[id] for id in unknown)],
@@ -92,7 +92,7 @@ class GoldenRecordService(golden_record_service_pb2_grpc.GoldenRecordServiceServ
             tuple(request.attributes),
             request.masked,
         )
-        sight = RoleSight(current_caller())
+        sight = self._engine.sight_of(current_caller())
         moment = moment_of(request.as_of)
         async for part in export_golden(self._engine, tenant, export, moment, request.resume_token, sight):
             yield pb.ExportGoldenRecordsResponse(

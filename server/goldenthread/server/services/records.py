@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 
 import grpc
 
+from goldenthread.server.access import current_caller
 from goldenthread.server.commands import Engine
 from goldenthread.server.commands.delete_record import delete_record
 from goldenthread.server.commands.ids import name_of, parse_name
@@ -93,7 +94,8 @@ class RecordService(record_service_pb2_grpc.RecordServiceServicer):
         check(request)
         tenant = await calling_tenant(self._engine)
         key = _key(tenant, request)
-        found = await get_record(self._engine, tenant, key, moment_of(request.as_of), with_history=request.include_history)
+        moment, sight = moment_of(request.as_of), self._engine.sight_of(current_caller())
+        found = await get_record(self._engine, tenant, key, moment, sight, with_history=request.include_history)
         return pb.GetRecordResponse(
             record=record_to(tenant.name, found.current),
             history=[record_to(tenant.name, view) for view in found.earlier],
@@ -126,6 +128,7 @@ class RecordService(record_service_pb2_grpc.RecordServiceServicer):
             page_size(request.page_size),
             request.source,
             moment_of(request.as_of),
+            self._engine.sight_of(current_caller()),
         )
         return pb.ListRecordsResponse(
             records=[record_to(tenant.name, view) for view in views], next_page_token=page_token(after)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import grpc
 
 from goldenthread.graph.model import SemanticType
+from goldenthread.server.access import current_caller
 from goldenthread.server.commands import Engine
 from goldenthread.server.commands.apart import Apart
 from goldenthread.server.commands.bridges import Bridge
@@ -54,7 +55,9 @@ class ResolutionService(resolution_service_pb2_grpc.ResolutionServiceServicer):
     ) -> pb.GetIdentityResponse:
         check(request)
         tenant = await calling_tenant(self._engine)
-        found = await get_identity(self._engine, tenant, _key(tenant, request), moment_of(request.as_of))
+        found = await get_identity(
+            self._engine, tenant, _key(tenant, request), moment_of(request.as_of), self._engine.sight_of(current_caller())
+        )
         return pb.GetIdentityResponse(
             identity=identity_to(tenant.name, found.identity),
             others=[name_of(tenant.name, "identities", other) for other in found.others],
@@ -77,6 +80,7 @@ class ResolutionService(resolution_service_pb2_grpc.ResolutionServiceServicer):
             page_size(request.page_size),
             request.min_records,
             moment_of(request.as_of),
+            self._engine.sight_of(current_caller()),
         )
         return pb.ListIdentitiesResponse(
             identities=[identity_to(tenant.name, identity) for identity in identities], next_page_token=page_token(after)
@@ -91,7 +95,9 @@ class ResolutionService(resolution_service_pb2_grpc.ResolutionServiceServicer):
         tenant = await calling_tenant(self._engine)
         left = parse_name(tenant.name, request.left, "records", "identities", field="left")
         right = parse_name(tenant.name, request.right, "records", "identities", field="right")
-        explained = await explain_match(self._engine, tenant, left, right, moment_of(request.as_of))
+        explained = await explain_match(
+            self._engine, tenant, left, right, moment_of(request.as_of), self._engine.sight_of(current_caller())
+        )
         against = [part for part in explained.explanation.contributions if part.weight < 0]
         return pb.ExplainMatchResponse(
             match=match_to(tenant.match_model, explained.explanation),
@@ -121,6 +127,7 @@ class ResolutionService(resolution_service_pb2_grpc.ResolutionServiceServicer):
             tenant,
             parse_name(tenant.name, request.name, "identities")[1],
             moment_of(request.as_of),
+            self._engine.sight_of(current_caller()),
             without_records=without,
             without_decision=parse_name(tenant.name, decision, "decisions", field="without_decision")[1] if decision else b"",
         )
@@ -162,6 +169,7 @@ class ResolutionService(resolution_service_pb2_grpc.ResolutionServiceServicer):
             int.from_bytes(page_start(request.page_token), "big"),
             page_size(request.page_size),
             moment_of(request.as_of),
+            self._engine.sight_of(current_caller()),
         )
         return pb.GetIdentityLineageResponse(
             identity=identity_to(tenant.name, lineage.identity),
@@ -189,7 +197,7 @@ class ResolutionService(resolution_service_pb2_grpc.ResolutionServiceServicer):
         )
         stays, _ = merged.identities[0]
         # A preview changes nothing, so the identity is shown as it is; `superseded` says what would join it.
-        found = await get_identity(self._engine, tenant, stays, None)
+        found = await get_identity(self._engine, tenant, stays, None, self._engine.sight_of(current_caller()))
         return pb.MergeIdentitiesResponse(
             identity=identity_to(tenant.name, found.identity),
             superseded=[

@@ -65,6 +65,12 @@ _END_EDGES = {
     for kind, pairs in PAIRS.items()
     for pair in pairs
 }
+_FORGET_EDGES = {
+    (kind, pair): _ENDS.format(source=LABELS[pair[0]], target=LABELS[pair[1]])
+    + f" MATCH (a)-[e:{kind.name}]->(b) WHERE e.recorded_to IS NOT NULL DELETE e RETURN count(*)"
+    for kind, pairs in PAIRS.items()
+    for pair in pairs
+}
 
 _NEW_RECORDS = f"""UNWIND $rows AS row
 MATCH (s:Source {{key: row[0]}}) MATCH (i:Identity {{key: row[1]}})
@@ -96,6 +102,10 @@ async def apply_changes(ask: Ask, prefix: str, revision: int, changes: ChangeSet
         deleted = _keys(prefix, (id for id in changes.delete_nodes if id not in changed))
         if deleted:
             await ask(_DELETE, {"keys": deleted})
+    for kind, refs in _grouped(changes.forget_edges).items():
+        forgotten: list[Plain] = [[prefix + ref.source.hex(), prefix + ref.target.hex()] for ref in refs]
+        for pair in PAIRS[kind]:
+            await ask(_FORGET_EDGES[kind, pair], {"rows": forgotten})
     for kind, refs in _grouped(changes.end_edges).items():
         ended: list[Plain] = [[prefix + ref.source.hex(), prefix + ref.target.hex()] for ref in refs]
         for pair in PAIRS[kind]:

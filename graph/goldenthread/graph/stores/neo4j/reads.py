@@ -314,19 +314,26 @@ class Reads:
             reached |= frontier
         return await self._subgraph(reached, is_truncated)
 
-    async def path(self, start: bytes, end: bytes, kinds: frozenset[NodeKind], max_hops: int) -> Subgraph:
-        """Find a shortest path through nodes of the given kinds, nodes in order; empty when there is none."""
+    async def path(
+        self,
+        start: bytes,
+        end: bytes,
+        kinds: frozenset[NodeKind],
+        max_hops: int,
+        avoiding: frozenset[bytes] = frozenset(),
+    ) -> Subgraph:
+        """Find a shortest path through nodes of the given kinds but some, nodes in order; empty when there is none."""
         known = await self._start((start, end))
         first, last = self._prefix + start.hex(), self._prefix + end.hex()
         if first not in known or last not in known:
             return Subgraph((), ())
         kind_of = {first: known[first]}
-        came_from = {first: first}
+        came_from, barred = {first: first}, self._keys(sorted(avoiding))
         frontier = dict(kind_of)
         for _ in range(max_hops):
             if last in came_from or not frontier or not kinds or len(came_from) > _PATH_NODES:
                 break
-            rows = await self._walk(queries.PATH_STEP, frontier, kind_of, kinds, _PATH_NODES)
+            rows = await self._walk(queries.PATH_STEP, frontier, [*kind_of, *barred], kinds, _PATH_NODES)
             frontier = {}
             for label, key, origin in cast("list[tuple[str, str, str]]", rows):
                 came_from[key], frontier[key] = origin, KIND_OF[label]

@@ -41,6 +41,10 @@ WHERE NOT EXISTS (SELECT 1 FROM edge e
 _END_EDGES = f"""
 UPDATE edge SET recorded_to = :rev FROM ({EDGE_COLUMNS}) n
 WHERE edge.source = n.source AND edge.kind = n.kind AND edge.target = n.target AND edge.recorded_to IS NULL"""
+_FORGET_EDGES = f"""
+DELETE FROM edge WHERE (source, kind, target, recorded_from) IN
+(SELECT e.source, e.kind, e.target, e.recorded_from FROM ({EDGE_COLUMNS}) n JOIN edge e
+ ON e.source = n.source AND e.kind = n.kind AND e.target = n.target WHERE e.recorded_to IS NOT NULL)"""
 _DELETE_OUT = "DELETE FROM edge WHERE source = ?"
 _DELETE_IN = """
 DELETE FROM edge WHERE (source, kind, target, recorded_from) IN
@@ -58,6 +62,7 @@ def apply_changes(connection: apsw.Connection, tenant: int, revision: int, chang
         _delete(connection, _find(connection, tenant, changes.delete_nodes, _ALL_KINDS).values())
     nids = _Ids(connection, tenant)
     nids.need(changes)
+    _run(connection, _FORGET_EDGES, dict.fromkeys(_ended(changes.forget_edges, nids)))
     _run(connection, _END_EDGES, dict.fromkeys(_ended(changes.end_edges, nids)), rev=revision)
     nodes = changes.put_nodes
     if changes.events:
@@ -111,7 +116,7 @@ class _Ids:
         wanted: dict[NodeKind, set[bytes]] = defaultdict(set)
         for node in changes.put_nodes:
             wanted[node.kind].add(node.id)
-        ends: Iterable[Edge | EdgeRef] = (*changes.put_edges, *changes.end_edges)
+        ends: Iterable[Edge | EdgeRef] = (*changes.put_edges, *changes.end_edges, *changes.forget_edges)
         by_kind: dict[EdgeKind, tuple[set[bytes], set[bytes]]] = {kind: (set(), set()) for kind in EdgeKind}
         for edge in ends:
             sources, targets = by_kind[edge.kind]

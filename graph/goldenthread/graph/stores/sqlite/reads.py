@@ -410,7 +410,8 @@ class Session:
         edges = [_edge(row) for row in self.connection.execute(queries.EDGES_AMONG, bindings)]
         return Subgraph([found[nid] for nid in nids], edges, is_truncated)
 
-    def path(self, start: bytes, end: bytes, kinds: frozenset[NodeKind], max_hops: int) -> Subgraph:
+    def path(self, start: bytes, end: bytes, kinds: frozenset[NodeKind], max_hops: int, avoiding: frozenset[bytes]) -> Subgraph:
+        barred = {cast(int, row[0]) for row in self._query(queries.NID, sorted(avoiding))} if avoiding else set[int]()
         nids = {cast(bytes, row[1]): cast(int, row[0]) for row in self._query(queries.NID, (start, end))}
         if start not in nids or end not in nids:
             return Subgraph((), ())
@@ -421,7 +422,7 @@ class Session:
                 break
             step: list[int] = []
             for origin, nid in self._step(frontier, kinds, _PATH_NODES):
-                if nid not in came_from:
+                if nid not in came_from and nid not in barred:
                     came_from[nid] = origin
                     step.append(nid)
             frontier = step

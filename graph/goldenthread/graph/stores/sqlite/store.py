@@ -184,8 +184,15 @@ class _Verbs:
     async def neighbourhood(self, ids: Sequence[bytes], kinds: frozenset[NodeKind], hops: int, limit: int) -> Subgraph:
         return await self._run(Session.neighbourhood, ids, kinds, hops, limit)
 
-    async def path(self, start: bytes, end: bytes, kinds: frozenset[NodeKind], max_hops: int) -> Subgraph:
-        return await self._run(Session.path, start, end, kinds, max_hops)
+    async def path(
+        self,
+        start: bytes,
+        end: bytes,
+        kinds: frozenset[NodeKind],
+        max_hops: int,
+        avoiding: frozenset[bytes] = frozenset(),
+    ) -> Subgraph:
+        return await self._run(Session.path, start, end, kinds, max_hops, avoiding)
 
     async def commit_times(self, revisions: Sequence[int]) -> dict[int, int]:
         return await self._run(Session.commit_times, revisions)

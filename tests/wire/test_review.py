@@ -10,7 +10,7 @@ import pytest
 from wire.serving import NO_RETRY, RunningServer
 
 from goldenthread.cli.guards import guard_rails_message
-from goldenthread.client import Client, Record, ReviewAnswer, ReviewItem, ReviewReason, ReviewState, SourceKey
+from goldenthread.client import Client, LabelOrigin, Record, ReviewAnswer, ReviewItem, ReviewReason, ReviewState, SourceKey
 from goldenthread.client.errors import FailedPrecondition, InvalidField, NotFound, PermissionDenied
 from goldenthread.resolver.guards import GuardRails
 
@@ -179,6 +179,26 @@ def test_same_person_makes_one_identity_and_undoing_it_asks_again(client: Client
     assert list(client.list_labels()) == []
     again = only(client)
     assert (again.name, sorted(again.identities)) == (item.name, sorted(item.identities))
+
+
+def test_what_decisions_teach_is_listed_as_labels_until_they_end(client: Client) -> None:
+    put(client, *nearly("Lovelace"), *nearly("Hopper"))
+    settled, other = queue(client)
+    answered = client.decide_review_item(settled.name, SAME, reason="same signature")
+    merged = client.merge_identities(list(other.identities), reason="met them")
+
+    labels = list(client.list_labels())
+    paged = list(client.list_labels(page_size=1))
+    client.undo_decision(merged.decision, reason="wrong click")
+
+    assert [(one.origin, one.decision, one.reason) for one in labels] == [
+        (LabelOrigin.LABEL_ORIGIN_REVIEW, answered.decision, "same signature"),
+        (LabelOrigin.LABEL_ORIGIN_DECISION, merged.decision, "met them"),
+    ]
+    assert (labels[1].answer, labels[1].actor, sorted(labels[1].records)) == (SAME, "tester", sorted(other.records))
+    assert any(labels[1].levels)
+    assert paged == labels
+    assert list(client.list_labels()) == labels[:1]
 
 
 def test_different_people_takes_an_identity_apart_for_good(client: Client) -> None:

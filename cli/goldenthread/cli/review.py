@@ -283,7 +283,7 @@ def labels(
     from goldenthread.cli import output
     from goldenthread.cli.keys import short
     from goldenthread.cli.review_pairs import words, write_settled
-    from goldenthread.client import ReviewAnswer, to_dict
+    from goldenthread.client import LabelOrigin, ReviewAnswer, to_dict
 
     with connect(server, token, tenant, tls_ca, data) as client:
         found = list(client.list_labels())
@@ -295,10 +295,16 @@ def labels(
         output.print_json([to_dict(label) for label in found])
         return
     rows = [
-        [short(label.name), words(ReviewAnswer.Name(label.answer)), label.actor, "yes" if label.decision else ""]
+        [
+            short(label.name),
+            words(ReviewAnswer.Name(label.answer)),
+            label.actor,
+            "yes" if label.decision else "",
+            LabelOrigin.Name(label.origin).removeprefix("LABEL_ORIGIN_").lower(),
+        ]
         for label in found
     ]
-    output.show(output.table("", ["label", "answer", "by", "decided"], rows))
+    output.show(output.table("", ["label", "answer", "by", "decided", "from"], rows))
 
 
 def _reason(word: str) -> ReviewReason.ValueType:

@@ -32,7 +32,7 @@ from goldenthread.v1.resolution_service_pb2 import (
     Match,
     Separation,
 )
-from goldenthread.v1.review_service_pb2 import Label, ReviewAnswer, ReviewItem, ReviewReason, ReviewState
+from goldenthread.v1.review_service_pb2 import Label, LabelOrigin, ReviewAnswer, ReviewItem, ReviewReason, ReviewState
 
 __all__ = [
     "AttributeDefinition",
@@ -61,6 +61,7 @@ __all__ = [
     "JobState",
     "Json",
     "Label",
+    "LabelOrigin",
     "LineageCause",
     "Match",
     "Membership",

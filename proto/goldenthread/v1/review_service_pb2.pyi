@@ -121,6 +121,30 @@ REVIEW_ANSWER_CANNOT_SAY: ReviewAnswer.ValueType  # 3
 """The records do not tell; others are still asked."""
 Global___ReviewAnswer: _TypeAlias = ReviewAnswer  # noqa: Y015
 
+class _LabelOrigin:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _LabelOriginEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_LabelOrigin.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    LABEL_ORIGIN_UNSPECIFIED: _LabelOrigin.ValueType  # 0
+    """Not said."""
+    LABEL_ORIGIN_REVIEW: _LabelOrigin.ValueType  # 1
+    """Somebody answered about the pair in the review queue."""
+    LABEL_ORIGIN_DECISION: _LabelOrigin.ValueType  # 2
+    """A steward's merge, split, must-link or cannot-link that holds teaches it; its levels are those of now."""
+
+class LabelOrigin(_LabelOrigin, metaclass=_LabelOriginEnumTypeWrapper):
+    """Where a label comes from."""
+
+LABEL_ORIGIN_UNSPECIFIED: LabelOrigin.ValueType  # 0
+"""Not said."""
+LABEL_ORIGIN_REVIEW: LabelOrigin.ValueType  # 1
+"""Somebody answered about the pair in the review queue."""
+LABEL_ORIGIN_DECISION: LabelOrigin.ValueType  # 2
+"""A steward's merge, split, must-link or cannot-link that holds teaches it; its levels are those of now."""
+Global___LabelOrigin: _TypeAlias = LabelOrigin  # noqa: Y015
+
 @_typing.final
 class ReviewItem(_message.Message):
     """A pair of records that somebody should look at."""
@@ -728,6 +752,7 @@ class Label(_message.Message):
     DECISION_FIELD_NUMBER: _builtins.int
     MODEL_VERSION_FIELD_NUMBER: _builtins.int
     LEVELS_FIELD_NUMBER: _builtins.int
+    ORIGIN_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Resource name, tenants/{tenant}/labels/{label}."""
     answer: Global___ReviewAnswer.ValueType
@@ -742,6 +767,8 @@ class Label(_message.Message):
     """The decision that it became; empty for an opinion that did not settle the pair."""
     model_version: _builtins.str
     """Version of the model that was in use."""
+    origin: Global___LabelOrigin.ValueType
+    """Where it comes from."""
     @_builtins.property
     def records(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Names of the two records."""
@@ -762,10 +789,11 @@ class Label(_message.Message):
         decision: _builtins.str = ...,
         model_version: _builtins.str = ...,
         levels: _abc.Iterable[_builtins.int] | None = ...,
+        origin: Global___LabelOrigin.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "answer", b"answer", "decision", b"decision", "levels", b"levels", "model_version", b"model_version", "name", b"name", "reason", b"reason", "records", b"records", "revision", b"revision"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "answer", b"answer", "decision", b"decision", "levels", b"levels", "model_version", b"model_version", "name", b"name", "origin", b"origin", "reason", b"reason", "records", b"records", "revision", b"revision"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

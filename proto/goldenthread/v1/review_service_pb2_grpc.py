@@ -154,7 +154,8 @@ class ReviewServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListLabels(self, request, context):
-        """Lists what people said of pairs, page by page, in the order of its labels' names.
+        """Lists what people said of pairs, page by page: what they answered, in the order of its labels' names, then what decisions
+        that hold teach a model, in the order of their names. What came of an answer is not listed again as its decision.
 
         Errors: INVALID_FIELD, NOT_FOUND.
         """

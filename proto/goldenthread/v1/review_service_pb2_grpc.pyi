@@ -78,7 +78,8 @@ class ReviewServiceStub:
     Errors: INVALID_FIELD, NOT_FOUND.
     """
     ListLabels: _grpc.UnaryUnaryMultiCallable[_review_service_pb2.ListLabelsRequest, _review_service_pb2.ListLabelsResponse]
-    """Lists what people said of pairs, page by page, in the order of its labels' names.
+    """Lists what people said of pairs, page by page: what they answered, in the order of its labels' names, then what decisions
+    that hold teach a model, in the order of their names. What came of an answer is not listed again as its decision.
 
     Errors: INVALID_FIELD, NOT_FOUND.
     """
@@ -133,7 +134,8 @@ class ReviewServiceAsyncStub(ReviewServiceStub):
     Errors: INVALID_FIELD, NOT_FOUND.
     """
     ListLabels: _aio.UnaryUnaryMultiCallable[_review_service_pb2.ListLabelsRequest, _review_service_pb2.ListLabelsResponse]  # type: ignore[assignment]
-    """Lists what people said of pairs, page by page, in the order of its labels' names.
+    """Lists what people said of pairs, page by page: what they answered, in the order of its labels' names, then what decisions
+    that hold teach a model, in the order of their names. What came of an answer is not listed again as its decision.
 
     Errors: INVALID_FIELD, NOT_FOUND.
     """
@@ -233,7 +235,8 @@ class ReviewServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _review_service_pb2.ListLabelsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_review_service_pb2.ListLabelsResponse, _abc.Awaitable[_review_service_pb2.ListLabelsResponse]]:
-        """Lists what people said of pairs, page by page, in the order of its labels' names.
+        """Lists what people said of pairs, page by page: what they answered, in the order of its labels' names, then what decisions
+        that hold teach a model, in the order of their names. What came of an answer is not listed again as its decision.
 
         Errors: INVALID_FIELD, NOT_FOUND.
         """

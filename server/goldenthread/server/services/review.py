@@ -10,11 +10,12 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from goldenthread.server.access import current_caller
 from goldenthread.server.commands import Engine
 from goldenthread.server.commands.ids import name_of, parse_name
-from goldenthread.server.commands.labels import Answer, Opinion, list_labels
+from goldenthread.server.commands.labels import Answer, Opinion
 from goldenthread.server.commands.review.answers import answer_pair, undo_answer
 from goldenthread.server.commands.review.doubts import Pair, Reason
 from goldenthread.server.commands.review.queue import Filter, Item, ReviewQueue
 from goldenthread.server.commands.review.standing import State
+from goldenthread.server.commands.taught_labels import TaughtLabel, list_all_labels
 from goldenthread.server.commands.tenants import Tenant
 from goldenthread.server.errors import InvalidField, NotFound
 from goldenthread.server.services.callers import calling_tenant, check_parent, request_of
@@ -172,9 +173,9 @@ class ReviewService(review_service_pb2_grpc.ReviewServiceServicer):
         check(request)
         tenant = await calling_tenant(self._engine)
         check_parent(tenant, request.parent)
-        start, size = page_start(request.page_token), page_size(request.page_size)
-        opinions, after = await list_labels(self._engine, tenant, start, size)
-        return pb.ListLabelsResponse(labels=[_label(tenant, one) for one in opinions], next_page_token=page_token(after))
+        start, size = page_start(request.page_token, (0, 16, 18)), page_size(request.page_size)
+        labels, after = await list_all_labels(self._engine, tenant, start, size)
+        return pb.ListLabelsResponse(labels=[_label(tenant, one) for one in labels], next_page_token=page_token(after))
 
     async def _read(self, tenant: Tenant, pair: Pair) -> pb.ReviewItem:
         return _item(tenant, await self._queue.get(tenant, pair, current_caller().subject))
@@ -227,7 +228,21 @@ def _claimed_until(item: Item) -> Timestamp | None:
     return timestamp(item.standing.hold.claimed_until) if item.standing.is_claimed else None
 
 
-def _label(tenant: Tenant, opinion: Opinion) -> pb.Label:
+def _label(tenant: Tenant, opinion: Opinion | TaughtLabel) -> pb.Label:
+    if isinstance(opinion, TaughtLabel):
+        decision = opinion.decision
+        return pb.Label(
+            name=f"tenants/{tenant.name}/labels/{(decision.id + opinion.left + opinion.right).hex()}",
+            records=[name_of(tenant.name, "records", record) for record in (opinion.left, opinion.right)],
+            answer=pb.ReviewAnswer.ValueType(opinion.answer),
+            actor=decision.actor,
+            reason=decision.reason,
+            revision=decision.revision,
+            decision=name_of(tenant.name, "decisions", decision.id),
+            model_version=tenant.match_model.version,
+            levels=opinion.levels,
+            origin=pb.LABEL_ORIGIN_DECISION,
+        )
     label = opinion.label
     return pb.Label(
         name=name_of(tenant.name, "labels", label.id),
@@ -239,4 +254,5 @@ def _label(tenant: Tenant, opinion: Opinion) -> pb.Label:
         decision=name_of(tenant.name, "decisions", label.decision) if label.decision else "",
         model_version=label.model_version,
         levels=label.levels,
+        origin=pb.LABEL_ORIGIN_REVIEW,
     )

@@ -19,7 +19,7 @@ from goldenthread.server.commands.decisions.kept import BOUND, live
 from goldenthread.server.commands.prepare_record import Member
 from goldenthread.server.commands.tenants import Tenant
 
-__all__ = ["taught_pairs"]
+__all__ = ["taught_by", "taught_pairs"]
 
 _PAGE = 200
 _MOST_PAIRS = 10
@@ -40,15 +40,25 @@ async def taught_pairs(reader: Reader, tenant: Tenant) -> dict[tuple[bytes, byte
     after = b""
     while ids := await reader.page(NodeKind.DECISION, after, _PAGE, {}):
         after = ids[-1]
-        sides: dict[tuple[bytes, bool], tuple[list[bytes], list[bytes]]] = defaultdict(lambda: ([], []))
-        for edge in live(await reader.history(ids, BOUND)):
-            if edge.kind in _LINKS:
-                sides[edge.target, edge.kind is EdgeKind.MUST_LINK][edge.weight].append(edge.source)
-        states = await reader.records(sorted({record for both in sides.values() for side in both for record in side}))
-        members = await tenant.members_of(states.values())
-        for (_, must), (left, right) in sorted(sides.items()):
-            pairs = await asyncio.to_thread(_best_pairs, tenant, members, left, right)
-            found.update({pair: must for pair in pairs if (states[pair[0]].identity == states[pair[1]].identity) is must})
+        for pairs in (await taught_by(reader, tenant, ids)).values():
+            found.update(pairs)
+    return found
+
+
+async def taught_by(reader: Reader, tenant: Tenant, ids: Sequence[bytes]) -> dict[bytes, dict[tuple[bytes, bytes], bool]]:
+    """Read the pairs that each of some decisions teaches, in the order of the decisions; one that teaches none is left out."""
+    sides: dict[tuple[bytes, bool], tuple[list[bytes], list[bytes]]] = defaultdict(lambda: ([], []))
+    for edge in live(await reader.history(ids, BOUND)):
+        if edge.kind in _LINKS:
+            sides[edge.target, edge.kind is EdgeKind.MUST_LINK][edge.weight].append(edge.source)
+    states = await reader.records(sorted({record for both in sides.values() for side in both for record in side}))
+    members = await tenant.members_of(states.values())
+    found: dict[bytes, dict[tuple[bytes, bytes], bool]] = defaultdict(dict)
+    for (decision, must), (left, right) in sorted(sides.items()):
+        pairs = await asyncio.to_thread(_best_pairs, tenant, members, left, right)
+        told = {pair: must for pair in pairs if (states[pair[0]].identity == states[pair[1]].identity) is must}
+        if told:
+            found[decision].update(told)
     return found
 
 

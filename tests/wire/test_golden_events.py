@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import urllib.request
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import pytest
 from wire.conftest import SharedServers, StartServer
 from wire.serving import RunningServer
 
-from goldenthread.client import Client, Event, EventType, Following, JobState, Record, SourceKey, survivorship_rules
+from goldenthread.client import Client, DataModel, Event, EventType, Following, JobState, Record, SourceKey, survivorship_rules
 from goldenthread.client.errors import CursorTooOld
+from goldenthread.v1 import model_service_pb2
 
+DAYS = [datetime(2026, 1, 1, tzinfo=UTC)]
 ANN = {"name": "Ann Zuse", "email": "ann@example.org", "phone": "+1 212 555 0100"}
 CHANGED = EventType.EVENT_TYPE_GOLDEN_VALUES_CHANGED
 
@@ -106,6 +109,35 @@ def test_what_other_survivorship_rules_change_is_told_of_every_identity_once(cli
     assert job.state == JobState.JOB_STATE_SUCCEEDED
     assert [(event.identity, list(event.fields)) for event in told] == [(put[1].identity, ["city"])]
     assert json.loads(job.result) == {"identities": 2, "changed": 1}
+
+
+def test_what_a_data_model_changes_that_says_otherwise_how_values_survive_is_told(client: Client) -> None:
+    client.upsert_record(Record("crm", "1", {**ANN, "surname": "Zuse", "occupation": "clerk"}, observed_at=DAYS[0]))
+    put = client.upsert_record(Record("shop", "1", {**ANN, "surname": "Zuse", "occupation": "head of accounting"}))
+    client.upsert_record(Record("shop", "2", {**ANN, "surname": "Zuse", "occupation": "clerk"}, observed_at=DAYS[0]))
+    told = (event for event in changes(client) if event.revision > put.revision + 1)
+    (occupation,) = (one for one in client.get_data_model().attributes if one.name == "occupation")
+    occupation.survivorship = model_service_pb2.SURVIVORSHIP_MOST_FREQUENT
+
+    updated = client.update_data_model(DataModel(attributes=[occupation]))
+    event = next(event for event in told if event.revision > updated.revision)
+
+    assert (event.identity, list(event.fields)) == (put.identity, ["occupation"])
+
+
+def test_who_subscribes_later_hears_of_golden_values_from_then_on(server: RunningServer) -> None:
+    with server.client() as client:
+        client.upsert_record(Record("crm", "1", {**ANN, "tier": "silver"}))
+        put = client.upsert_record(Record("crm", "1", {**ANN, "tier": "gold"}))
+        client.acknowledge("late", "0")
+        client.upsert_record(Record("crm", "1", {**ANN, "tier": "bronze"}))
+
+        event = next(changes(client))
+        told = [event.type for event in client.list_events()]
+
+    assert (event.identity, list(event.fields)) == (put.identity, ["tier"])
+    assert told.count(CHANGED) == 1
+    assert EventType.EVENT_TYPE_IDENTITY_CREATED in told
 
 
 def test_rules_that_nobody_hears_of_are_not_compared(server: RunningServer) -> None:

@@ -131,6 +131,10 @@ class Config(Struct, frozen=True, kw_only=True):
     golden_event_delay_seconds: Annotated[
         float, Meta(ge=0, le=3600, description="Longest time that golden values are not compared while commits keep coming.")
     ] = 5
+    golden_ageing_hours: Annotated[
+        float,
+        Meta(ge=0, description="Hours between two looks for golden values that time alone has changed; 0 for never."),
+    ] = 24
     event_retention_days: Annotated[
         float, Meta(ge=0, description="Days that events are kept for those who follow them; 0 to keep all.")
     ] = 0
@@ -150,6 +154,15 @@ class Config(Struct, frozen=True, kw_only=True):
         Meta(ge=0, description="Value of a pair from which two people must give it the same answer; 0 for none."),
     ] = 0
     expiry_look_seconds: Annotated[float, Meta(gt=0, description="Time between two looks for decisions whose time is up.")] = 5
+    housekeeping_hours: Annotated[
+        float, Meta(ge=0, description="Hours between two rounds that take away what was kept long enough; 0 for never.")
+    ] = 24
+    request_retention_days: Annotated[
+        float, Meta(ge=0, description="Days that a repeated request_id is answered as before; 0 for ever.")
+    ] = 30
+    job_retention_days: Annotated[
+        float, Meta(ge=0, description="Days that a job which ended can be read, with what its preview lists; 0 for ever.")
+    ] = 90
     upkeep_look_seconds: Annotated[
         float, Meta(gt=0, description="Time between two looks for regular work that is due, and what an upgrade left to do.")
     ] = 60

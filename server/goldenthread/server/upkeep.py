@@ -1,4 +1,4 @@
-"""Put the jobs that nobody asks for: what an upgrade leaves to do.
+"""Put the jobs that nobody asks for: what an upgrade leaves to do, and what is to be done every while.
 
 What is due is looked up in the store and put in one transaction with the note that it was, so several servers may look at once.
 """
@@ -11,6 +11,8 @@ from goldenthread.graph.errors import GraphError
 from goldenthread.graph.model import NodeKind
 from goldenthread.server.commands import Engine
 from goldenthread.server.errors import ServerError
+from goldenthread.server.jobs.ageing import age_when_due
+from goldenthread.server.jobs.housekeeping import keep_house_when_due
 from goldenthread.server.jobs.renormalising import take_over
 from goldenthread.server.logs import logger
 
@@ -40,6 +42,8 @@ class Upkeep:
         """Put what is due, in every tenant."""
         for tenant in await self._engine.tenants_having(NodeKind.ARTEFACT):
             await take_over(self._engine, tenant)
+            await age_when_due(self._engine, tenant)
+            await keep_house_when_due(self._engine, tenant)
 
     async def _watch(self) -> None:
         while True:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from goldenthread.resolver.golden.record import golden_record
 from goldenthread.resolver.golden.rules import (
+    DAY,
     Aggregate,
     AttributeGroup,
     Criterion,
@@ -18,6 +19,7 @@ from goldenthread.resolver.golden.rules import (
 from goldenthread.resolver.golden.values import GoldenAttribute, SourcedRecord, SourcedValue
 
 __all__ = [
+    "DAY",
     "Aggregate",
     "AttributeGroup",
     "Criterion",

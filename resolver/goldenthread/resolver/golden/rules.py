@@ -169,6 +169,12 @@ class SurvivorshipRules(Struct, frozen=True):
     trust: tuple[SourceTrust, ...] = ()
     verifying: Verifying = Verifying()
 
+    @property
+    def horizons(self) -> tuple[int, ...]:
+        """List the ages in days at which what a record says counts otherwise, though nothing is said."""
+        days = {age for rule in self.rules for age in (rule.condition.max_age_days, rule.stale_after_days)}
+        return tuple(sorted(days - {0}))
+
     def limit(self, purpose: str) -> PurposeLimit | None:
         """Find what a purpose forbids; None when it is not known."""
         return next((limit for limit in self.purposes if limit.purpose == purpose), None)

@@ -61,6 +61,8 @@ class Deployment(Struct, frozen=True, kw_only=True):
     """True while some records' keys and identities may still be those of another normaliser, or of other types."""
     renormalised_at: int = 0
     """The revision before records were to be read otherwise."""
+    keeps_staged: bool = True
+    """False when no STAGED edge that ended is left of models that were staged before."""
 
     def to_json(self) -> bytes:
         """Encode it."""

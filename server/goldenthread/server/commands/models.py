@@ -140,7 +140,9 @@ async def keep_defaults(transaction: Transaction, vault: TenantVault, defaults: 
     data_model = await put_artefact(changes, vault, DATA_MODEL, None, msgspec.json.encode(defaults.data_model))
     model = defaults.match_model
     await keep_model(transaction, changes, vault, ModelEntry(model.version, model.name, "given", now()), model)
-    deployment = Deployment(active=model.version, data_model=data_model.hex(), normaliser=NORMALISER_VERSION)
+    deployment = Deployment(
+        active=model.version, data_model=data_model.hex(), normaliser=NORMALISER_VERSION, keeps_staged=False
+    )
     await put_artefact(changes, vault, DEPLOYMENT, None, deployment.to_json())
     await transaction.apply(changes)
 
@@ -198,11 +200,15 @@ async def read_data_model(reader: Reader, vault: TenantVault) -> tuple[DataModel
 
 
 class DataModelChange(Struct, frozen=True):
-    """What a change of the data model comes to; `reads_otherwise` when values that are kept have other types by it."""
+    """What a change of the data model comes to; `reads_otherwise` when values that are kept have other types by it.
+
+    `version` is the id of its new version, empty where nothing changes.
+    """
 
     data_model: DataModel
     changes: ChangeSet
     reads_otherwise: bool
+    version: bytes = b""
 
 
 async def change_data_model(
@@ -234,7 +240,7 @@ async def change_data_model(
         return replace(after, is_renormalising=True, renormalised_at=revision) if reads_otherwise else after
 
     await change_deployment(transaction, tenant, changes, changed)
-    return DataModelChange(merged, changes, reads_otherwise)
+    return DataModelChange(merged, changes, reads_otherwise, data_model)
 
 
 def _merge(known: DataModel, wanted: DataModel, removed: Sequence[str]) -> DataModel:

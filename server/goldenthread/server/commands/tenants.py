@@ -205,7 +205,8 @@ class Tenant:
             states = await reader.records(list(missing.values()))
             members = await self.members_of(states.values())
             found.update((member.digest, member.profile) for member in members.values())
-            stale = {digest: states[record].version for digest, record in missing.items() if digest not in found}
+            unknown = [(digest, record) for digest, record in missing.items() if digest not in found and record in states]
+            stale = {digest: states[record].version for digest, record in unknown}
             found.update(await self._profiles_as_kept(stale))
             return found
         versions = await reader.current_versions(list(missing.values()))

@@ -18,7 +18,9 @@ from goldenthread.graph.store import ChangeSet, Reader, Transaction
 from goldenthread.server.events.position import Position
 
 __all__ = [
+    "AGED_ID",
     "GOLDEN_ID",
+    "KEPT_HOUSE_ID",
     "Cursor",
     "cursor_of",
     "cursors",
@@ -32,7 +34,13 @@ __all__ = [
 _RETENTION_ID: Final = bytes(16)
 GOLDEN_ID: Final = (1).to_bytes(16, "big")
 """Cursor up to which changed golden values were told."""
-_LAST_OWN_ID: Final = (255).to_bytes(16, "big")
+_NO_REVISION: Final = bytes(8) + b"\xff" * 7
+"""Ids that begin so are no ids of events, which are revisions."""
+AGED_ID: Final = _NO_REVISION + b"\x01"
+"""Cursor that notes when golden values were last looked at for what time alone changes."""
+KEPT_HOUSE_ID: Final = _NO_REVISION + b"\x02"
+"""Cursor that notes when what is kept too long was last taken away."""
+_LAST_OWN_ID: Final = _NO_REVISION + b"\xff"
 """Ids up to it are cursors that the service keeps for itself."""
 
 

@@ -5,7 +5,8 @@ before somebody subscribes. Instead a tenant's events are followed, and every id
 and after it. What is found and how far this has come are one transaction: a crash loses and repeats nothing.
 A deletion takes away what the past is compared by. So it tells itself what it changes, in its own commit, and leaves a mark on
 the identity, from which on it is compared.
-Other survivorship rules touch every identity without a commit of their records: a job tells those (see `jobs.telling`).
+Other survivorship rules touch every identity without a commit of their records, and so does time, by which what records say
+grows old: jobs tell those (see `jobs.telling` and `jobs.ageing`).
 """
 
 from __future__ import annotations
@@ -19,16 +20,24 @@ from msgspec.structs import replace
 
 from goldenthread.graph.model import EdgeKind, Node, NodeKind
 from goldenthread.graph.store import ChangeSet, Reader, StoredIdentity, Transaction
-from goldenthread.resolver.golden import GoldenAttribute
+from goldenthread.resolver.golden import DAY, GoldenAttribute
 from goldenthread.server.commands.as_of import Moment
 from goldenthread.server.commands.engine import Engine
-from goldenthread.server.commands.golden_record import golden_records, golden_view
+from goldenthread.server.commands.golden_record import Golden, golden_records, golden_view
 from goldenthread.server.commands.tenants import Tenant
 from goldenthread.server.events.cursors import GOLDEN_ID, Cursor, cursors, put_cursor, read_cursor, retained_after
 from goldenthread.server.events.outbox import EventType, Outbox, pack_fields, restated_identities, unfold, unpack, with_fields
 from goldenthread.server.events.position import Position
 
-__all__ = ["GoldenPass", "changed_between", "is_anybody_told", "tell_deletion", "tell_golden_changes"]
+__all__ = [
+    "GoldenPass",
+    "aged_between",
+    "changed_between",
+    "is_anybody_told",
+    "subscribed_since",
+    "tell_deletion",
+    "tell_golden_changes",
+]
 
 _COMMITS_AT_ONCE: Final = 256
 _UNKEPT_REVISIONS: Final = 1_000
@@ -123,10 +132,50 @@ async def changed_between(
     return {identity: sorted(fields) for identity, fields in changed.items() if fields}
 
 
+async def subscribed_since(reader: Reader) -> int | None:
+    """Find the time at which somebody first subscribed, in microseconds; None when nobody has."""
+    found = await cursors(reader, b"", _MOST_CURSORS)
+    return min((cursor.created_at for _, _, cursor in found), default=None)
+
+
 async def _first_subscribed(reader: Reader) -> int | None:
     """Find the revision at which somebody first subscribed; None when nobody has."""
-    found = await cursors(reader, b"", _MOST_CURSORS)
-    return (await reader.revision_at(min(cursor.created_at for _, _, cursor in found))).number if found else None
+    at = await subscribed_since(reader)
+    return (await reader.revision_at(at)).number if at is not None else None
+
+
+async def aged_between(reader: Reader, tenant: Tenant, before: int, after: int, ids: Sequence[bytes]) -> dict[bytes, list[str]]:
+    """Name the attributes of identities whose golden values, or whether they are stale, differ between two times.
+
+    Records and rules are those of now, so nothing but the time makes the difference. Only identities are computed of which a
+    record came of age between.
+    """
+    view = await golden_view(reader, tenant, None, "")
+    identities = await reader.identities(ids)
+    states = await reader.records([record for one in identities.values() for record in one.records])
+    come_of_age = {
+        state.identity
+        for state in states.values()
+        for days in view.rules.horizons
+        if before <= int(state.version.properties["observed_at"]) + days * DAY < after
+    }
+    aged = [one for one in identities.values() if one.id in come_of_age]
+    if not aged:
+        return {}
+    was = await golden_records(reader, tenant, replace(view, at=before), aged)
+    becomes = await golden_records(reader, tenant, replace(view, at=after), aged)
+    changed: dict[bytes, set[str]] = defaultdict(set)
+    _compared(_with_staleness(was), _with_staleness(becomes), changed)
+    return {identity: sorted(fields) for identity, fields in changed.items() if fields}
+
+
+def _with_staleness(goldens: Sequence[Golden]) -> Values:
+    return {
+        golden.identity.id: {
+            one.attribute: tuple((value.value.value, value.is_stale) for value in one.values) for one in golden.attributes
+        }
+        for golden in goldens
+    }
 
 
 def _touches(commits: Iterable[Node]) -> dict[bytes, list[int]]:

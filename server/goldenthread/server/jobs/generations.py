@@ -63,7 +63,7 @@ async def begin_staging(transaction: Transaction, tenant: Tenant, version: str) 
         if deployment.staged or not deployment.is_clear:
             return replace(deployment, staged="", is_complete=False, is_clear=False)
         number = next_generation(deployment)
-        return replace(deployment, staged=version, staged_generation=number, is_complete=False)
+        return replace(deployment, staged=version, staged_generation=number, is_complete=False, keeps_staged=True)
 
     await change_deployment(transaction, tenant, changes, stage)
     return changes

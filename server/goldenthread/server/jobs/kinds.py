@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
+from goldenthread.server.jobs.ageing import AgeingGoldenValues
 from goldenthread.server.jobs.deploying import ActivateModel, StageModel
 from goldenthread.server.jobs.evaluating import EvaluateModel
 from goldenthread.server.jobs.guarding import ResolvingUnderGuards
+from goldenthread.server.jobs.housekeeping import Housekeeping
 from goldenthread.server.jobs.kind import JobKind
 from goldenthread.server.jobs.previewing import PreviewActivation
 from goldenthread.server.jobs.renormalising import Renormalising
@@ -24,5 +26,7 @@ JOB_KINDS: Final[tuple[JobKind, ...]] = (
     ResolvingUnderGuards(),
     Renormalising(),
     TellingGoldenValues(),
+    AgeingGoldenValues(),
+    Housekeeping(),
 )
 """Every kind of job; a new one is added here."""

@@ -16,17 +16,17 @@ from msgspec.structs import replace
 from goldenthread.graph.disjoint_sets import DisjointSets
 from goldenthread.graph.model import NodeKind
 from goldenthread.graph.store import ChangeSet, Reader, Transaction
-from goldenthread.server.commands.artefacts import put_artefact, read_artefact
+from goldenthread.server.commands.artefacts import artefact_root, put_artefact, read_artefact
 from goldenthread.server.commands.engine import Engine
 from goldenthread.server.commands.ids import now
 from goldenthread.server.commands.linking import Change, relink
 from goldenthread.server.commands.tenants import Tenant
 from goldenthread.server.errors import FailedPrecondition, NotFound
 from goldenthread.server.jobs.deploying import WantedModel
-from goldenthread.server.jobs.job import read_job
+from goldenthread.server.jobs.job import Job, read_job
 from goldenthread.server.jobs.kind import JobContext, Step
 
-__all__ = ["PREVIEW_ACTIVATION", "ActivationChange", "PreviewActivation", "list_activation_changes"]
+__all__ = ["PREVIEW_ACTIVATION", "ActivationChange", "PreviewActivation", "list_activation_changes", "preview_artefacts"]
 
 PREVIEW_ACTIVATION = "preview-activation"
 _PAGE = 300
@@ -191,6 +191,17 @@ async def list_activation_changes(
 async def _chunk(reader: Reader, tenant: Tenant, job: bytes, number: int) -> list[ActivationChange]:
     found = await read_artefact(reader, tenant.vault, _chunk_name(job, number))
     return msgspec.msgpack.decode(found.body, type=list[ActivationChange]) if found is not None else []
+
+
+async def preview_artefacts(reader: Reader, tenant: Tenant, job: Job) -> list[bytes]:
+    """List the nodes that a preview's list is kept in."""
+    place = msgspec.msgpack.decode(job.checkpoint, type=_Place) if job.checkpoint else None
+    roots = [artefact_root(tenant.vault, _chunk_name(job.id, chunk)) for chunk in range(place.chunks if place else 0)]
+    found: list[bytes] = []
+    for root in roots:
+        version = await reader.artefact(root)
+        found += [root] if version is None else [root, version.id]
+    return found
 
 
 def _chunk_name(job: bytes, number: int) -> str:

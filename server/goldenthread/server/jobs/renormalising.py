@@ -30,10 +30,12 @@ from goldenthread.server.commands.model_artefacts import DEPLOYMENT, change_depl
 from goldenthread.server.commands.models import change_data_model, read_data_model
 from goldenthread.server.commands.tenants import Tenant
 from goldenthread.server.commands.typed_content import typing_of
+from goldenthread.server.events.golden import subscribed_since
 from goldenthread.server.jobs.generations import held_records
 from goldenthread.server.jobs.job import Job, job_of, new_job, node_of
 from goldenthread.server.jobs.kind import JobContext, Step
 from goldenthread.server.jobs.rekeying import rekey
+from goldenthread.server.jobs.telling import telling_job
 from goldenthread.server.jobs.verbs import JobView, get_job
 
 __all__ = ["RENORMALISE", "Renormalising", "take_over", "update_data_model"]
@@ -94,6 +96,9 @@ async def update_data_model(
     async def work(transaction: Transaction, at: int) -> _Updated:
         async def change() -> tuple[ChangeSet, _Updated]:
             changed = await change_data_model(transaction, tenant, wanted, removed)
+            if changed.version and await subscribed_since(transaction) is not None:
+                telling = await telling_job(tenant, transaction, at, changed.version, actor)
+                changed.changes.put_nodes.append(node_of(telling))
             if not changed.reads_otherwise:
                 return changed.changes, _Updated(0)
             job = await _new_job(tenant, transaction, at, changed.data_model, actor)
@@ -105,9 +110,9 @@ async def update_data_model(
     updated = await engine.write(tenant, work)
     await engine.notice(tenant)
     model, _ = await engine.data_model(tenant)
+    engine.jobs_queued.set()
     if not updated.job:
         return model, updated.revision, None
-    engine.jobs_queued.set()
     return model, updated.revision, await get_job(engine, tenant, updated.job)
 
 

@@ -1,5 +1,7 @@
 """Change a tenant's survivorship rules: they hold from one commit on, and a job tells which golden values they changed.
 
+It tells the same of a data model that says otherwise how values survive.
+
 The job compares every identity as of the revision of the change with what it was just before, so it does not matter when it
 gets there, or what happens meanwhile. Of an identity whose records change before the comparison of commits (see
 `events.golden`) has come to the change, both may tell the same attributes.
@@ -25,7 +27,7 @@ from goldenthread.server.jobs.job import Job, new_job, node_of
 from goldenthread.server.jobs.kind import JobContext, Step
 from goldenthread.server.jobs.verbs import JobView, start_job
 
-__all__ = ["TellingGoldenValues", "update_rules"]
+__all__ = ["TellingGoldenValues", "telling_job", "update_rules"]
 
 _TYPE = "tell-golden-values"
 _PAGE = 100
@@ -34,7 +36,7 @@ _PAGE = 100
 
 class _Parameters(Struct, frozen=True):
     rules: bytes
-    """Id of the version of the rules, which knows the revision from which they hold."""
+    """Id of the version of the rules, or of the data model, which knows the revision from which they hold."""
 
 
 class _Checkpoint(Struct, frozen=True):
@@ -62,12 +64,17 @@ async def update_rules(
     async def make(transaction: Transaction, at: int) -> tuple[ChangeSet, Job]:
         changes = ChangeSet()
         version = await put_rules(transaction, tenant, wanted, changes)
-        job = await new_job(tenant, transaction, at, _TYPE, _Parameters(version), actor)
+        job = await telling_job(tenant, transaction, at, version, actor)
         changes.put_nodes.append(node_of(job))
         return changes, job
 
     view = await start_job(engine, tenant, request, make)
     return view.job.revision + 1, view
+
+
+async def telling_job(tenant: Tenant, transaction: Transaction, at: int, version: bytes, actor: str) -> Job:
+    """Make the job that tells what rules, or a data model, change, by the id of their version."""
+    return await new_job(tenant, transaction, at, _TYPE, _Parameters(version), actor)
 
 
 class TellingGoldenValues:

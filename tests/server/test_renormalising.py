@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Sequence
 from random import Random
 
@@ -123,6 +124,11 @@ async def test_a_tenant_of_a_newer_version_is_not_served_by_an_older_one(old_wor
 
     with pytest.raises(FailedPrecondition, match="upgrade this server"):
         await store_servers.engine()
+    refused, store_servers.tenant_name = store_servers.tenant_name, "other-" + secrets.token_hex(6)
+    engine, other = await store_servers.engine()
+    names = [one.name for one in await engine.tenants_having(NodeKind.ARTEFACT)]
+    assert other.name in names
+    assert refused not in names
 
 
 def members(identities: dict[tuple[str, str], bytes], key: tuple[str, str]) -> set[tuple[str, str]]:

@@ -39,11 +39,14 @@ class Upkeep:
             await asyncio.wait([self._watching])
 
     async def look(self) -> None:
-        """Put what is due, in every tenant."""
+        """Put what is due, in every tenant; what fails for one is tried again with the next look."""
         for tenant in await self._engine.tenants_having(NodeKind.ARTEFACT):
-            await take_over(self._engine, tenant)
-            await age_when_due(self._engine, tenant)
-            await keep_house_when_due(self._engine, tenant)
+            try:
+                await take_over(self._engine, tenant)
+                await age_when_due(self._engine, tenant)
+                await keep_house_when_due(self._engine, tenant)
+            except (GraphError, ServerError) as error:
+                _log.warning("regular work can't be put", tenant=tenant.name, error=type(error).__qualname__)
 
     async def _watch(self) -> None:
         while True:

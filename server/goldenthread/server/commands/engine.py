@@ -32,9 +32,12 @@ from goldenthread.server.config import Config
 from goldenthread.server.errors import FailedPrecondition, ServerError
 from goldenthread.server.events.commits import Commits
 from goldenthread.server.events.sinks.sink import Sink
+from goldenthread.server.logs import logger
 from goldenthread.server.sight import RoleSight, Sight
 
 __all__ = ["Engine"]
+
+_log = logger()
 
 T = TypeVar("T")
 
@@ -50,6 +53,7 @@ class Engine:
         self._tenants: dict[str, Tenant] = {}
         self._commits: dict[str, Together[PreparedUpsert, Upserted | ServerError]] = {}
         self._opening = asyncio.Lock()
+        self._unopened: set[str] = set()
         self.sight_of: Callable[[Caller], Sight] = RoleSight
         self._closing: list[Callable[[], Awaitable[None]]] = []
         self.jobs_queued = asyncio.Event()  # set by whoever queues a job, once it is committed
@@ -116,10 +120,20 @@ class Engine:
     async def tenants_having(self, kind: NodeKind) -> list[Tenant]:
         """Get the tenants that have a node of a kind of which there are few, and whose keys are here.
 
-        A store may hold tenants of servers with other keys: opening those would make new ones for them.
+        A store may hold tenants of servers with other keys: opening those would make new ones for them. One that can't be
+        opened, as it says to who calls for it, is left out, so that work for the others goes on.
         """
-        names = [name for name in await self.store.tenants(kind) if await self.vault.has_keys(name)]
-        return [await self.tenant(name) for name in names]
+        opened: list[Tenant] = []
+        for name in await self.store.tenants(kind):
+            if not await self.vault.has_keys(name):
+                continue
+            try:
+                opened.append(await self.tenant(name))
+            except FailedPrecondition:
+                if name not in self._unopened:
+                    _log.warning("a tenant can't be opened; call for it to see why", tenant=name)
+                self._unopened.add(name)
+        return opened
 
     async def data_model(self, tenant: Tenant) -> tuple[DataModel, int]:
         """Read a tenant's data model as it is stored now, and the revision of its last change."""

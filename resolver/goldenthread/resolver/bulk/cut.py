@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from math import prod
 
 import numpy as np
 from msgspec import Struct
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 
 from goldenthread.resolver.bulk.frame import Frame
 from goldenthread.resolver.bulk.guarded import disagreeing, over_limits
-from goldenthread.resolver.bulk.numbering import factorise, united
+from goldenthread.resolver.bulk.numbering import WIDEST, factorise, pack, united
 from goldenthread.resolver.bulk.text_column import TextColumn, integers
 from goldenthread.resolver.bulk.texts import ranks
 from goldenthread.resolver.clusters import ClusterSettings, cluster, components
@@ -200,7 +201,7 @@ def _by_rank(
     wanted[several] = True
     rows = np.flatnonzero(wanted[member_of])
     source, number = _ranks(sources, rows), _ranks(record_ids, rows)
-    order = np.lexsort((number, source, groups[rows]))
+    order = _in_order([groups[rows], source, number])
     rows, source, number = rows[order], source[order], number[order]
     group = groups[rows]
     same = np.flatnonzero((group[1:] == group[:-1]) & (source[1:] == source[:-1]) & (number[1:] == number[:-1]))
@@ -212,8 +213,16 @@ def _by_rank(
             for i in tied.tolist()
         )
         rows[tied] = [key[-1] for key in keys]
-    _, first = np.unique(member_of[rows], return_index=True)
-    return member_of[rows[np.sort(first)]]
+    _, first = factorise(member_of[rows])
+    return member_of[rows[first]]
+
+
+def _in_order(columns: Sequence[Longs]) -> Longs:
+    """Order rows by the first column, then the next ones."""
+    widths = [int(column.max(initial=0)) + 1 for column in columns]
+    if prod(widths) < 1 << WIDEST:
+        return np.argsort(pack(list(zip(columns, widths, strict=True)), len(columns[0])))
+    return np.lexsort(columns[::-1])
 
 
 def _ranks(texts: Sequence[str], rows: Longs) -> Longs:

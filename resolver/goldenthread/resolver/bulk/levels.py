@@ -33,7 +33,7 @@ from goldenthread.resolver.comparisons import (
 )
 from goldenthread.resolver.scoring.frequencies import Lookup
 
-__all__ = ["ColumnLevels", "FrameLevels", "known_of", "levels_of"]
+__all__ = ["CHUNK", "ColumnLevels", "FrameLevels", "known_of", "levels_of"]
 
 F = TypeVar("F", bound=Hashable)
 Levels = NDArray[np.int8]
@@ -44,6 +44,9 @@ _REMEMBERED = 2048
 """The values met first whose levels with each other are kept in a square."""
 
 _NOTHING = 127
+CHUNK = 1 << 18
+"""Pairs compared at a time: what is worked out of them stays near the processor."""
+
 _MANY = 20_000
 """Pairs from which on a thread is worth its start."""
 
@@ -201,14 +204,16 @@ def levels_of(columns: Sequence[ColumnLevels], left: NDArray[np.integer], right:
     """Compare pairs of rows by several comparisons, side by side when there are many; shape (pairs, comparisons)."""
     out = np.empty((len(left), len(columns)), np.int8, order="F")
 
-    def write(k: int) -> None:
-        out[:, k] = columns[k].levels(left, right)
+    def write(k: int, part: slice) -> None:
+        out[part, k] = columns[k].levels(left[part], right[part])
 
-    if len(left) < _MANY:
-        for k in range(len(columns)):
-            write(k)
-    else:
-        together(partial(write, k) for k in range(len(columns)))
+    for start in range(0, len(left), CHUNK):
+        part = slice(start, start + CHUNK)
+        if len(left) - start < _MANY:
+            for k in range(len(columns)):
+                write(k, part)
+        else:
+            together(partial(write, k, part) for k in range(len(columns)))
     return out
 
 

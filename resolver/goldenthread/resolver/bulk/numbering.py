@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-__all__ = ["Columns", "encoded", "factorise", "factorise_columns", "offsets_of", "pack", "united"]
+__all__ = ["WIDEST", "Columns", "encoded", "factorise", "factorise_columns", "offsets_of", "pack", "united"]
 
 Codes = NDArray[np.int32]
 Keys = NDArray[np.int64]
@@ -25,7 +25,9 @@ Columns = Sequence[tuple[NDArray[np.integer], int]]
 Alike = Callable[[Keys, Keys], Mask]
 """Say of pairs of rows, given by number, whether they are equal."""
 
-_WIDEST = 62  # bits of a packed key
+WIDEST = 62
+"""Bits of a packed key."""
+
 _FACTOR, _SHIFT = np.uint64(0x9E3779B97F4A7C15), np.uint64(29)
 _WORD = 8
 _LONGEST = 8 * _WORD
@@ -35,12 +37,12 @@ _SAMPLED, _REPEATED = 4096, 0.02
 
 
 def pack(columns: Columns, rows: int) -> Keys:
-    """Pack columns of codes into one integer a row, equal exactly where all codes are."""
+    """Pack columns of codes into one integer a row, equal exactly where all codes are; up to `WIDEST` bits in their order."""
     keys, size = np.zeros(rows, np.int64), 1
     for codes, width in columns:
         if width < 2:
             continue
-        if size * width >= 1 << _WIDEST:
+        if size * width >= 1 << WIDEST:
             keys, first = factorise(keys)
             size = len(first)
         keys = keys * width + codes
@@ -68,7 +70,7 @@ def factorise_columns(columns: Columns, rows: int) -> tuple[Keys, Keys]:
     parts: list[list[tuple[NDArray[np.integer], int]]] = [[]]
     size = 1
     for codes, width in columns:
-        if size * width >= 1 << _WIDEST:
+        if size * width >= 1 << WIDEST:
             parts.append([])
             size = 1
         parts[-1].append((codes, width))

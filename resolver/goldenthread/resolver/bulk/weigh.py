@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from goldenthread.resolver.bulk.frame import Frame
-from goldenthread.resolver.bulk.levels import FrameLevels
+from goldenthread.resolver.bulk.levels import CHUNK, FrameLevels
 from goldenthread.resolver.bulk.numbering import pack
 from goldenthread.resolver.scoring import MatchModel, Scorer
 
@@ -16,9 +16,6 @@ __all__ = ["ColumnScorer"]
 
 _MOST_PATTERNS = 1 << 22
 """Numbers of patterns up to which their weights are kept in a table."""
-
-_CHUNK = 1 << 18
-"""Pairs compared at a time: what is worked out of them stays near the processor."""
 
 _UNKNOWN = np.iinfo(np.int64).min
 
@@ -36,8 +33,8 @@ class ColumnScorer:
     def weigh(self, left: NDArray[np.int32], right: NDArray[np.int32]) -> NDArray[np.int64]:
         """Weigh pairs of rows of the frame."""
         out = np.empty(len(left), np.int64)
-        for start in range(0, len(left), _CHUNK):
-            part = slice(start, start + _CHUNK)
+        for start in range(0, len(left), CHUNK):
+            part = slice(start, start + CHUNK)
             out[part] = self.weigh_levels(self._levels.levels(left[part], right[part]))
         return out
 

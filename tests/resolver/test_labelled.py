@@ -122,3 +122,19 @@ def test_calibration_error_is_the_distance_of_probabilities_from_shares():
 
     assert calibration_error(np.array([0.75, 0.75, 0.75, 0.75]), yes) == pytest.approx(0.0)
     assert calibration_error(np.array([0.25, 0.25, 0.25, 0.25]), yes) == pytest.approx(0.5)
+
+
+def test_calibration_error_counts_each_pair_as_often_as_it_stands_for():
+    yes = np.array([1.0, 0.0])
+
+    assert calibration_error(np.array([0.95, 0.55]), yes, np.array([100.0, 1.0])) == pytest.approx((5.0 + 0.55) / 101)
+
+
+def test_labels_leave_the_operating_point_of_trained_weights_where_it_was():
+    table = town()
+    lesson = learned(table)
+
+    taught, _ = learn_with_labels(table, lesson, table.labels(*asked(table, lesson, 2)), 0)
+
+    assert lesson.refinement is not msgspec.UNSET
+    assert (taught.link_weight, taught.min_average) == (lesson.link_weight, lesson.min_average)

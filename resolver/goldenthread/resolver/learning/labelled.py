@@ -1,13 +1,14 @@
 """Learn from what stewards said of some pairs, on top of what was learned without them, and choose which pairs to ask about.
 
-The labels bend the weights that were there: a logistic regression on the same levels, held near those weights by a penalty
-that cross-validation chooses, the strongest that does as well as the best. So a few labels change little, and none change
-nothing. Logistic regression on levels may be fitted to labels of any choice of pairs, because the choice looks at levels alone.
+The labels bend the weights that were there: logistic regressions on the same levels, each held near those weights by another
+penalty, and averaged with those weights themselves by how likely each makes labels held out (pseudo-Bayesian averaging; Geisser
+and Eddy, "A predictive approach to model selection", 1979). So a few labels change little, and none change nothing. Logistic
+regression on levels may be fitted to labels of any choice of pairs, because the choice looks at levels alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 import numpy as np
@@ -36,7 +37,10 @@ Floats = NDArray[np.float64]
 _LEAST_LABELS = 20
 _LEAST_OF_EACH = 5
 _FOLDS = 5
-_PENALTIES = (100.0, 30.0, 10.0, 3.0)
+_PENALTIES = (10.0, 3.0, 1.0)
+_CONSTANT_PENALTY = 20.0
+"""Holds the prior to what it was: labels of chosen pairs say less of how common matches are than of what levels are worth."""
+
 _MOST_BITS = 40
 """Weights are clipped to so many bits either way, so that no pair is beyond all doubt."""
 
@@ -44,6 +48,7 @@ _RANDOM_SHARE = 0.25
 """Share of the pairs asked about that is drawn evenly over the weights, to see how well calibrated they are."""
 
 _BINS = 10
+_WEIGHT_BINS = 17
 
 
 class TooFewLabels(ValueError):
@@ -68,7 +73,9 @@ class Labels(Struct):
 class Metrics(Struct, frozen=True):
     """How well the weights tell the labelled pairs apart, before and after; those after are of folds not trained on.
 
-    `calibration_error` is the expected calibration error over ten equal bins of probability.
+    `calibration_error` is the expected calibration error over ten equal bins of probability, estimated for all candidates:
+    labels of each bin of weight stand for the candidates of it, since doubtful pairs are asked about more often. `penalty` is
+    what held the correction that has the largest share, 0 where the weights as they were have it.
     """
 
     labels: int
@@ -101,22 +108,23 @@ def learn_with_labels(table: Comparable, lesson: Lesson, labels: Labels, seed: i
     sizes = [len(rows[0]) for rows in lesson.tables]
     levels = table.levels(labels.left, labels.right)
     base = _weigh(lesson, levels) / WEIGHT_SCALE * LN2
-    penalty, held_out = _choose_penalty(levels, base, yes, sizes, seed)
+    shares, held_out = _weigh_penalties(levels, base, yes, sizes, seed)
     loss, new_loss = _log_loss(base, yes), _log_loss(held_out, yes)
-    learned = lesson
-    if penalty:
-        fitted = fit_correction(levels, base, yes, 1.0 - yes, sizes, most_interactions=0, penalty=penalty)
-        learned = _bent(lesson, fitted)
-    pool = sample_pool(table, *_candidates(table, lesson), seed)
+    learned = _bent(lesson, _averaged(levels, base, yes, sizes, shares))
+    candidates = _candidates(table, lesson)
+    pool = sample_pool(table, *candidates, seed)
     link_weight, min_average, expected = learned.link_weight, learned.min_average, 0.0
     if len(pool.own):
         weights = (_weigh(learned, pool.own), _weigh(learned, pool.outside))
-        chosen = choose_operating_point(pool, *weights, what_counts(table, learned.tables))
+        # Labels keep the scale of trained weights, so their point stands; the latent classes alone had a mere default.
+        stands = None if isinstance(lesson.refinement, UnsetType) else (link_weight, min_average)
+        chosen = choose_operating_point(pool, *weights, what_counts(table, learned.tables), stands)
         link_weight, min_average, expected = chosen[:3]
     learned = msgspec.structs.replace(learned, link_weight=link_weight, min_average=min_average)
+    each = _stand_for(base / LN2 * WEIGHT_SCALE, candidates[1])
     metrics = Metrics(
-        len(yes), int(yes.sum()), loss, new_loss, calibration_error(_sigmoid(base), yes),
-        calibration_error(_sigmoid(held_out), yes), penalty, expected,
+        len(yes), int(yes.sum()), loss, new_loss, calibration_error(_sigmoid(base), yes, each),
+        calibration_error(_sigmoid(held_out), yes, each), max(shares, key=shares.__getitem__), expected,
     )  # fmt: skip
     return learned, metrics
 
@@ -130,30 +138,44 @@ def _candidates(table: Comparable, lesson: Lesson) -> tuple[NDArray[np.int8], ND
     return levels, _weigh(lesson, levels)
 
 
-def _choose_penalty(
+def _weigh_penalties(
     levels: NDArray[np.int8], base: Floats, yes: Floats, sizes: Sequence[int], seed: int
-) -> tuple[float, Floats]:
-    """Choose the strongest penalty whose held-out loss is within a standard error of the best; 0 keeps the weights as they are.
+) -> tuple[dict[float, float], Floats]:
+    """Say what share each penalty has, by how likely it makes held-out labels; 0 stands for the weights as they are.
 
-    Answers it with the held-out log-odds.
+    Answers them with the held-out log-odds of their average.
     """
     folds = list(StratifiedKFold(_FOLDS, shuffle=True, random_state=seed).split(levels, yes))
-    tried: list[tuple[float, Floats]] = [(0.0, base)]
+    tried = {0.0: base}
     for penalty in _PENALTIES:
-        held_out = np.zeros(len(yes))
+        tried[penalty] = np.zeros(len(yes))
         for train, test in folds:
-            fitted = fit_correction(
-                levels[train], base[train], yes[train], 1.0 - yes[train], sizes, most_interactions=0, penalty=penalty
-            )
-            held_out[test] = log_odds(fitted, levels[test], base[test])
-        tried.append((penalty, held_out))
-    losses = [_losses(z, yes) for _, z in tried]
-    best = min(range(len(tried)), key=lambda i: float(losses[i].mean()))
-    for i, own in enumerate(losses):
-        worse = own - losses[best]
-        if worse.mean() <= worse.std() / len(yes) ** 0.5:
-            return tried[i]
-    return tried[best]
+            fitted = _fitted(levels[train], base[train], yes[train], sizes, penalty)
+            tried[penalty][test] = log_odds(fitted, levels[test], base[test])
+    losses = np.array([_losses(z, yes).sum() for z in tried.values()])
+    likely = np.exp(losses.min() - losses)
+    shares = dict(zip(tried, (likely / likely.sum()).tolist(), strict=True))
+    held_out: Floats = np.sum([share * tried[penalty] for penalty, share in shares.items()], axis=0)
+    return shares, held_out
+
+
+def _fitted(levels: NDArray[np.int8], base: Floats, yes: Floats, sizes: Sequence[int], penalty: float) -> Correction:
+    return fit_correction(
+        levels, base, yes, 1.0 - yes, sizes, most_interactions=0, penalty=penalty, constant_penalty=_CONSTANT_PENALTY
+    )
+
+
+def _averaged(
+    levels: NDArray[np.int8], base: Floats, yes: Floats, sizes: Sequence[int], shares: Mapping[float, float]
+) -> Correction:
+    """Average the corrections of all penalties; log-odds are linear in what a correction holds, so this averages them too."""
+    constant, scale, tables = 0.0, shares[0.0], [np.zeros(size) for size in sizes]
+    for penalty in _PENALTIES:
+        fitted, share = _fitted(levels, base, yes, sizes, penalty), shares[penalty]
+        constant += share * fitted.constant
+        scale += share * fitted.scale
+        tables = [table + share * other for table, other in zip(tables, fitted.tables, strict=True)]
+    return Correction(constant, scale, tables, [])
 
 
 def _bent(lesson: Lesson, fitted: Correction) -> Lesson:
@@ -196,11 +218,28 @@ def _log_loss(z: Floats, yes: Floats) -> float:
     return float(_losses(z, yes).mean())
 
 
-def calibration_error(probable: Floats, yes: Floats) -> float:
-    """Compute the expected calibration error: how far probabilities are from shares, over ten bins, weighted by their size."""
+def calibration_error(probable: Floats, yes: Floats, each: Floats | None = None) -> float:
+    """Compute the expected calibration error: how far probabilities are from shares, over ten bins, weighted by their size.
+
+    `each` says how many pairs each stands for; without it, for itself alone.
+    """
+    standing = np.ones(len(yes)) if each is None else each
     place = np.minimum((probable * _BINS).astype(np.int64), _BINS - 1)
-    gaps = np.bincount(place, weights=probable - yes, minlength=_BINS)
-    return float(np.abs(gaps).sum() / max(len(yes), 1))
+    gaps = np.bincount(place, weights=(probable - yes) * standing, minlength=_BINS)
+    return float(np.abs(gaps).sum() / max(float(standing.sum()), 1e-12))
+
+
+def _stand_for(weights: Floats, candidates: NDArray[np.int64]) -> Floats:
+    """Say how many candidates each labelled pair stands for: those of its bin of weight, shared by the labels there."""
+    place, every = _bin_of_weight(weights), _bin_of_weight(candidates)
+    labelled = np.bincount(place, minlength=_WEIGHT_BINS)
+    return np.bincount(every, minlength=_WEIGHT_BINS)[place] / labelled[place]
+
+
+def _bin_of_weight(weights: Floats | NDArray[np.int64]) -> NDArray[np.int64]:
+    """Number the bins of two bits that weights fall in, from 0."""
+    half = _WEIGHT_BINS // 2
+    return np.clip(np.floor(weights / (2 * WEIGHT_SCALE)), -half, half).astype(np.int64) + half
 
 
 def pairs_to_label(table: Comparable, lesson: Lesson, count: int, seed: int, known: Labels | None = None) -> list[PairToLabel]:
@@ -252,10 +291,10 @@ def _evenly(rows: NDArray[np.int64], weights: NDArray[np.int64], count: int, rng
     """Draw rows evenly over bins of their weight."""
     if count <= 0 or not len(rows):
         return []
-    place = np.clip(weights[rows] // (2 * WEIGHT_SCALE), -8, 8)
+    place = _bin_of_weight(weights[rows])
     shuffled = rng.permutation(len(rows))
     order = shuffled[np.argsort(place[shuffled], kind="stable")]
-    firsts = np.flatnonzero(np.diff(place[order], prepend=-99))
+    firsts = np.flatnonzero(np.diff(place[order], prepend=-1))
     turn = np.arange(len(order)) - np.repeat(firsts, np.diff(firsts, append=len(order)))
     chosen: list[int] = rows[order[np.argsort(turn, kind="stable")[:count]]].tolist()
     return chosen

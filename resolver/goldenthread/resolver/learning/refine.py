@@ -93,8 +93,8 @@ class _Design:
             out[block] = np.bincount(cell, weights=error, minlength=block.stop - block.start)
         return out
 
-    def fit(self, yes: Floats, no: Floats, start: Floats, least: float) -> Floats:
-        penalty = np.concatenate([[0.0, max(_SCALE_PENALTY, least)], np.full(self.width, least)])
+    def fit(self, yes: Floats, no: Floats, start: Floats, least: float, constant: float) -> Floats:
+        penalty = np.concatenate([[constant, max(_SCALE_PENALTY, least)], np.full(self.width, least)])
         aim = np.concatenate([[0.0, 1.0], np.zeros(self.width)])
         total = yes + no
 
@@ -117,19 +117,20 @@ def fit_correction(
     *,
     most_interactions: int = _MOST_INTERACTIONS,
     penalty: float = _PENALTY,
+    constant_penalty: float = 0.0,
 ) -> Correction:
     """Fit to patterns of levels, of which `yes` pairs are said to be one person and `no` are not; `sizes` counts levels.
 
-    The larger the penalty, the nearer to the weight that was there.
+    The larger the penalty, the nearer to the weight that was there; the constant has one of its own.
     """
     start = np.zeros(2 + sum(sizes))
     start[1] = 1.0
     design = _Design(levels, base, sizes, ())
-    x = design.fit(yes, no, start, penalty)
+    x = design.fit(yes, no, start, penalty, constant_penalty)
     pairs = _choose_interactions(design, x, levels, yes, no, most_interactions) if most_interactions else []
     if pairs:
         design = _Design(levels, base, sizes, pairs)
-        x = design.fit(yes, no, np.concatenate([x, np.zeros(2 + design.width - len(x))]), penalty)
+        x = design.fit(yes, no, np.concatenate([x, np.zeros(2 + design.width - len(x))]), penalty, constant_penalty)
     parts = np.split(x[2:], np.cumsum([*sizes, *(sizes[a] * sizes[b] for a, b in pairs)])[:-1])
     tables = parts[: len(sizes)]
     cells = [(a, b, part.reshape(sizes[a], sizes[b])) for (a, b), part in zip(pairs, parts[len(sizes) :], strict=True)]

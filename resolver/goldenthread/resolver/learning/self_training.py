@@ -141,12 +141,12 @@ def what_counts(table: Comparable, tables: Tables) -> NDArray[np.int64]:
 
 
 def choose_operating_point(
-    pool: Pool, own: Weights, outside: Weights, counting: NDArray[np.int64]
+    pool: Pool, own: Weights, outside: Weights, counting: NDArray[np.int64], stands: tuple[int, int] | None = None
 ) -> tuple[int, int, float, NDArray[np.int64]]:
     """Choose the link weight and least average whose groups have the best expected F1; answer them, that F1, and the groups.
 
     `own` are the weights of the pairs within the components, `outside` of those that lead out of them; `counting` says what
-    each profile counts in averages.
+    each profile counts in averages. A point that `stands` is not chosen anew, only measured.
     """
     table, sample, kept, counts = pool.table, pool.sample, pool.kept, pool.table.counts
     equal = counts[sample.chosen]
@@ -158,9 +158,9 @@ def choose_operating_point(
     # Of settings that are as good as the best, within the error of what is expected, the one nearest the default.
     doubt = float((probable * (1.0 - probable)) @ records**2) ** 0.5 / max(possible, 1.0)
     found: list[tuple[float, float, int, int]] = []
-    for link_weight in _LINK_WEIGHTS:
+    for link_weight in _LINK_WEIGHTS if stands is None else stands[:1]:
         joins = join_all(sample, own, counting, link_weight)
-        for min_average in _MIN_AVERAGES:
+        for min_average in _MIN_AVERAGES if stands is None else stands[1:]:
             groups = groups_at(table.profiles, joins, min_average)
             same = groups[sample.left] == groups[sample.right]
             right, claimed = surely + float(probable[same] @ records[same]), surely + float(records[same].sum())

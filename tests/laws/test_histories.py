@@ -15,7 +15,9 @@ from laws.running import Running
 
 from goldenthread.graph.model import LIVE, AttributeValue, EdgeKind, NodeKind, PartialDate, SemanticType
 from goldenthread.graph.store import Reader
+from goldenthread.resolver.clusters import ClusterSettings
 from goldenthread.resolver.guards import GuardRails, Guards, IdentifierLimit
+from goldenthread.resolver.scoring import MatchModel
 from goldenthread.server.commands import linking
 from goldenthread.server.commands.decisions.create import CannotLink, MustLink, create_decision
 from goldenthread.server.commands.decisions.effects import Decided
@@ -365,6 +367,15 @@ def test_a_hundred_histories_on_sqlite(sqlite: Running) -> None:
 
 def test_histories_of_components_that_are_large(sqlite: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(linking, "_FEW", 2)
+
+    check(sqlite, 25, 20, derandomize=True)
+
+
+def test_histories_of_components_too_large_to_weigh_all_their_pairs(sqlite: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    def small(model: MatchModel) -> ClusterSettings:
+        return ClusterSettings(model.link_weight, model.min_average, 2)
+
+    monkeypatch.setattr(MatchModel, "cluster_settings", property(small))
 
     check(sqlite, 25, 20, derandomize=True)
 

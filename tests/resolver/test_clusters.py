@@ -365,7 +365,7 @@ def test_a_component_too_large_is_cut_by_a_higher_threshold_and_reviewed() -> No
     assert found.cuts[0].strongest == (4, 5)
 
 
-def test_known_links_spare_weighing_all_pairs_of_a_component_too_large() -> None:
+def test_candidates_spare_weighing_all_pairs_of_a_component_too_large() -> None:
     weights = large_chain(100)
     left, right = (side.astype(np.int32) for side in np.nonzero(np.triu(weights, 1) >= SETTINGS.link_weight))
     asked: list[int] = []
@@ -374,10 +374,10 @@ def test_known_links_spare_weighing_all_pairs_of_a_component_too_large() -> None
         asked.append(len(one))
         return weights[one, other]
 
-    found = cluster(keys(100), distinct(100), weigh, (), SETTINGS, links=(left, right, weights[left, right]))
+    found = cluster(keys(100), distinct(100), weigh, (), SETTINGS, candidates=lambda positions: (left, right))
 
     assert found == cluster(keys(100), distinct(100), weights, (), SETTINGS)
-    assert sum(asked) == 20 * 10
+    assert sum(asked) == len(left) + 20 * 10
 
 
 def test_a_component_that_fits_gets_the_same_from_lists_and_arrays() -> None:

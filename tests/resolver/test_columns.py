@@ -6,6 +6,7 @@ from collections import Counter
 from itertools import combinations
 from random import Random
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -17,6 +18,7 @@ from goldenthread.resolver.bulk.cut import Guarding, cut
 from goldenthread.resolver.bulk.frame import Frame
 from goldenthread.resolver.bulk.levels import ColumnLevels, feature_of
 from goldenthread.resolver.bulk.normalise_columns import normalise_columns
+from goldenthread.resolver.bulk.packed import candidates_among
 from goldenthread.resolver.bulk.pairs import PairCounts, blocks_of, identifier_block, part_feature, stream_pairs
 from goldenthread.resolver.bulk.text_column import TextColumn
 from goldenthread.resolver.bulk.weigh import ColumnScorer
@@ -320,3 +322,12 @@ def test_components_are_cut_as_one_by_one(seed, rows, width, most, rails):
     found = {frozenset(np.flatnonzero(labels == label).tolist()) for label in set(labels.tolist())}
     assert (found, reviews, fired) == (expected, wanted_reviews, wanted_fired)
     assert list(dict.fromkeys(labels.tolist())) == sorted(set(labels.tolist()))
+
+
+def test_candidates_among_profiles_share_a_key_that_is_not_generic_among_them() -> None:
+    model = msgspec.structs.replace(MatchModel.shipped(), rules=(BlockingRule("surname", ("surname",)),), generic_limit=2)
+    profiles = [Profile(surname=(s,), phones=p) for s, p in (("a", ()), ("a", ("1",)), ("b", ("1",)), ("b", ()), ("b", ("2",)))]
+
+    left, right = candidates_among(profiles, model)
+
+    assert [*zip(left.tolist(), right.tolist(), strict=True)] == [(0, 1), (1, 2)]

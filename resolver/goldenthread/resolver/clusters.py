@@ -32,6 +32,7 @@ from goldenthread.resolver.oversized import parts_that_fit
 from goldenthread.resolver.vetoes import Subject, Vetoes
 
 __all__ = [
+    "Candidates",
     "ClusterSettings",
     "Clustering",
     "Cut",
@@ -51,6 +52,9 @@ Weights = Callable[[NDArray[np.int32], NDArray[np.int32]], NDArray[np.int64]] | 
 
 Informations = Callable[[NDArray[np.int32]], NDArray[np.int64]]
 """What members count by what they know of their person, a whole number from 1: a function of a column of positions."""
+
+Candidates = Callable[[NDArray[np.int32]], tuple[NDArray[np.int32], NDArray[np.int32]]]
+"""Pairs worth weighing among members, given a column of their positions: two columns of places in it, none twice."""
 
 Links = tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int64]]
 """Pairs of member positions that are linked, and their weights."""
@@ -139,7 +143,7 @@ def cluster(
     limits: Limits | None = None,
     *,
     information: Informations | None = None,
-    links: Links | None = None,
+    candidates: Candidates | None = None,
     explain: bool = True,
 ) -> Clustering:
     """Cut one component into identities.
@@ -147,9 +151,10 @@ def cluster(
     Members with equal profile digests are one point of that multiplicity and always together, unless a decision or veto
     keeps them apart. With `information` a pair of members counts in averages as often as what both know multiplied, else once.
     A must decision that overrides a veto asks for a review, and so does an identity that `limits` part.
-    Above `max_component` profiles only links are looked at, to cut the component into parts that fit: all pairs that reach
-    `link_weight`, or `links` where given. Whoever must get equal partitions gives it, or leaves it, alike; it plays no part
-    in smaller components. Without `explain`, steps and cuts stay empty, and equal profiles are not weighed.
+    Above `max_component` profiles only links are looked at, to cut the component into parts that fit: those of the
+    `candidates` among them, or of all pairs, which are their square, where none are given. Whoever must get equal partitions
+    gives equal ones; they play no part in smaller components. Without `explain`, steps and cuts stay empty, and equal
+    profiles are not weighed.
     """
     n = len(order_keys)
     if n < 2:
@@ -176,7 +181,7 @@ def cluster(
     if size <= settings.max_component:
         component.cut_part(range(len(atoms.groups)))
     else:
-        component.cut_apart(links)
+        component.cut_apart(candidates)
     return component.clustering()
 
 
@@ -288,14 +293,14 @@ class _Component:
     def _holding(self, atom: int, limits: Limits) -> Holding:
         return limits.holding(self.order[rank] for rank in self.atoms.groups[atom])
 
-    def cut_apart(self, links: Links | None) -> None:
+    def cut_apart(self, candidates: Candidates | None) -> None:
         """Raise the link threshold, where too many profiles hang together, until the parts fit; then cut each."""
         self.reviews = ("component_size", *self.reviews)
         groups = self.atoms.groups
         atom_of = np.empty(len(self.order), dtype=np.int64)
         for atom, ranks in enumerate(groups):
             atom_of[[self.order[rank] for rank in ranks]] = atom
-        left, right, weight = self._all_links() if links is None else links
+        left, right, weight = self._all_links() if candidates is None else self._links_of(candidates)
         a, b = np.minimum(atom_of[left], atom_of[right]), np.maximum(atom_of[left], atom_of[right])
         kept = (a != b) & (weight >= self.settings.link_weight)
         kept[kept] = ~self.atoms.are_barred(a[kept], b[kept])
@@ -306,10 +311,22 @@ class _Component:
         if self.explain:
             self._explain_size_cuts(a, b, (left, right, weight))
 
+    def _distinct(self) -> NDArray[np.int32]:
+        """Give a position of every profile."""
+        _, ranks = np.unique(self.point_of, return_index=True)
+        return np.asarray(self.order, dtype=np.int32)[ranks]
+
+    def _links_of(self, candidates: Candidates) -> Links:
+        """Weigh candidate pairs of profiles and keep those that are links."""
+        positions = self._distinct()
+        left, right = (positions[places] for places in candidates(positions))
+        weight = self.weigh(left, right)
+        strong = weight >= self.settings.link_weight
+        return left[strong], right[strong], weight[strong]
+
     def _all_links(self) -> Links:
         """Weigh all pairs of profiles, some rows at a time, and keep those that are links."""
-        _, ranks = np.unique(self.point_of, return_index=True)
-        positions = np.asarray(self.order, dtype=np.int32)[ranks]
+        positions = self._distinct()
         k = len(positions)
         found: list[Links] = []
         rows = max(1, _CHUNK // k)

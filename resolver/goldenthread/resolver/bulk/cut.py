@@ -19,7 +19,7 @@ from goldenthread.resolver.bulk.guarded import disagreeing, over_limits
 from goldenthread.resolver.bulk.numbering import WIDEST, factorise, pack, united
 from goldenthread.resolver.bulk.text_column import TextColumn, integers
 from goldenthread.resolver.bulk.texts import ranks
-from goldenthread.resolver.clusters import ClusterSettings, cluster, components
+from goldenthread.resolver.clusters import Candidates, ClusterSettings, cluster, components
 from goldenthread.resolver.guards import Guards
 from goldenthread.resolver.limits import Weigh as WeighProfiles
 
@@ -91,11 +91,12 @@ def cut(
     settings: ClusterSettings,
     report: Callable[[float], None],
     guarding: Guarding | None = None,
+    candidates: Candidates | None = None,
 ) -> tuple[Longs, int, Counter[str]]:
     """Cut every component into identities; number them by first row, and count the parts that need a review.
 
-    `frame` holds the distinct profiles, `point_of` the number of each row's. The last answer counts, by guard, the pairs of
-    records that it kept apart, or of limits the identities that these parted.
+    `frame` holds the distinct profiles, `point_of` the number of each row's; `candidates` pairs some of them. The last answer
+    counts, by guard, the pairs of records that it kept apart, or of limits the identities that these parted.
     """
     barred = np.zeros(0, np.int64)
     if guarding is not None:
@@ -105,18 +106,21 @@ def cut(
         )
         barred = united(found)
     if guarding is None or not len(barred):
-        return *_cut_free(groups, point_of, frame, record_ids, sources, weigh, inform, settings, report), Counter()
+        free = _cut_free(groups, point_of, frame, record_ids, sources, weigh, inform, settings, report, candidates)
+        return *free, Counter()
     rows = np.flatnonzero(np.isin(groups, barred))
     rows = rows[np.argsort(groups[rows], kind="stable")]
     alone = groups.copy()
     alone[rows] = groups.max() + 1 + np.arange(len(rows))
     labels, reviews = _cut_free(
-        alone, point_of, frame, record_ids, sources, weigh, inform, settings, lambda share: report(share / 2)
+        alone, point_of, frame, record_ids, sources, weigh, inform, settings, lambda share: report(share / 2), candidates
     )
     fired: Counter[str] = Counter()
     starts = np.flatnonzero(np.diff(groups[rows], prepend=-1))
     for done, one in enumerate(np.split(rows, starts[1:]), 1):
-        first, review, counts = _cut_guarded(one, point_of, frame, record_ids, sources, weigh, inform, settings, guarding)
+        first, review, counts = _cut_guarded(
+            one, point_of, frame, record_ids, sources, weigh, inform, settings, guarding, candidates
+        )
         labels[one] = labels[one[first]]
         reviews += review
         fired += counts
@@ -126,7 +130,7 @@ def cut(
 
 def _cut_guarded(
     rows: Longs, point_of: Longs, frame: Frame, record_ids: Sequence[str], sources: Sequence[str], weigh: Weigh,
-    inform: Inform, settings: ClusterSettings, guarding: Guarding,
+    inform: Inform, settings: ClusterSettings, guarding: Guarding, candidates: Candidates | None,
 ) -> tuple[Longs, bool, Counter[str]]:  # fmt: skip
     """Cut one component that guard rails touch; answer the place of the first row of each one's identity."""
     points = point_of[rows].astype(np.int32)
@@ -140,11 +144,16 @@ def _cut_guarded(
     digests = [digest_of[point] for point in points.tolist()]
     cutting = cluster(
         keys, digests, lambda i, j: weigh(points[i], points[j]), (), settings, vetoes, limits,
-        information=lambda i: inform(points[i]), explain=False,
+        information=lambda i: inform(points[i]), candidates=_at(points, candidates), explain=False,
     )  # fmt: skip
     _, first, inverse = np.unique(cutting.labels, return_index=True, return_inverse=True)
     fired = cutting.limited if vetoes is None else cutting.limited + vetoes.fired()
     return first[inverse], cutting.needs_review, fired
+
+
+def _at(points: NDArray[np.int32], candidates: Candidates | None) -> Candidates | None:
+    """Pair positions by the points that they have."""
+    return None if candidates is None else lambda positions: candidates(points[positions])
 
 
 def _cut_free(
@@ -157,6 +166,7 @@ def _cut_free(
     inform: Inform,
     settings: ClusterSettings,
     report: Callable[[float], None],
+    candidates: Candidates | None,
 ) -> tuple[Longs, int]:
     """Cut components whose records nothing keeps apart."""
     # An identity is known by one of its (component, profile) members until the end; rows of one member are always together.
@@ -178,7 +188,7 @@ def _cut_free(
                     label[part] = np.take_along_axis(part, _join(members, part, weigh, inform, settings), axis=1)
             else:
                 for one in chosen:
-                    labels, review = _cut_large(members, one, weigh, inform, settings)
+                    labels, review = _cut_large(members, one, weigh, inform, settings, candidates)
                     label[one] = one[labels]
                     reviews += review
             done += chosen.size
@@ -280,7 +290,9 @@ def _join(members: _Members, part: Longs, weigh: Weigh, inform: Inform, settings
     return stays_of
 
 
-def _cut_large(members: _Members, one: Longs, weigh: Weigh, inform: Inform, settings: ClusterSettings) -> tuple[Longs, bool]:
+def _cut_large(
+    members: _Members, one: Longs, weigh: Weigh, inform: Inform, settings: ClusterSettings, candidates: Candidates | None
+) -> tuple[Longs, bool]:
     """Cut one component, whose members are in order of rank; answer the place of the first member of each one's identity."""
     points = members.point[one].astype(np.int32)
     # Each row counts; ranks stand in for order keys, and places for profiles, which is all that cutting looks at.
@@ -289,8 +301,9 @@ def _cut_large(members: _Members, one: Longs, weigh: Weigh, inform: Inform, sett
     digests = [i.to_bytes(4, "big") for i in place.tolist()]
     at = points[place]
     cutting = cluster(
-        keys, digests, lambda i, j: weigh(at[i], at[j]), (), settings, information=lambda i: inform(at[i]), explain=False
-    )
+        keys, digests, lambda i, j: weigh(at[i], at[j]), (), settings,
+        information=lambda i: inform(at[i]), candidates=_at(at, candidates), explain=False,
+    )  # fmt: skip
     labels = np.asarray(cutting.labels)
     _, first = np.unique(labels, return_index=True)
     return place[first][labels[np.searchsorted(place, np.arange(len(one)))]], cutting.needs_review

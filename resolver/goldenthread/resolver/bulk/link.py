@@ -20,6 +20,7 @@ from goldenthread.resolver.bulk.guarded import Apart, apart, too_large, without_
 from goldenthread.resolver.bulk.learn import learn, sketch_ahead
 from goldenthread.resolver.bulk.normalise_columns import normalise_columns
 from goldenthread.resolver.bulk.observed import observed_times
+from goldenthread.resolver.bulk.packed import candidates_among
 from goldenthread.resolver.bulk.pairs import PairCounts, blocks_of, stream_pairs
 from goldenthread.resolver.bulk.threads import ahead
 from goldenthread.resolver.bulk.weigh import ColumnScorer
@@ -238,6 +239,7 @@ def link_read(
     labels, reviews, fired = cut(
         groups, point_of, distinct, read.record_ids, read.sources, scorer.weigh, scorer.information, model.cluster_settings,
         lambda share: report("cluster", share), Guarding(guards, Scorer(model).weights, read.observed_at),
+        lambda points: candidates_among([distinct.profile(point) for point in points.tolist()], model),
     )  # fmt: skip
     large = too_large(guards.rails, labels, point_of)
     fired += Counter({IDENTITY_SIZE: large})

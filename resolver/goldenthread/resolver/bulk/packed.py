@@ -12,8 +12,10 @@ from goldenthread.resolver.blocking import BlockingRule
 from goldenthread.resolver.bulk.frame import Frame
 from goldenthread.resolver.bulk.numbering import united
 from goldenthread.resolver.bulk.pairs import Block, block_of_keys, blocks_of, pairs_of
+from goldenthread.resolver.normalise import Profile
+from goldenthread.resolver.scoring import MatchModel
 
-__all__ = ["KeyPairs", "candidate_pairs", "merge", "packed_pairs", "pairs_in_groups", "unpack"]
+__all__ = ["KeyPairs", "candidate_pairs", "candidates_among", "merge", "packed_pairs", "pairs_in_groups", "unpack"]
 
 Packed = NDArray[np.int64]
 
@@ -39,6 +41,16 @@ def candidate_pairs(
     blocks = blocks_of(rules, frame, generic_limit)
     made = tuple(KeyPairs(block.rule, packed_pairs(block, frame.rows), block.generic_keys) for block in blocks)
     return *unpack(merge(made), frame.rows), made
+
+
+def candidates_among(profiles: Sequence[Profile], model: MatchModel) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Pair distinct profiles that share a key which is not generic among them; left < right, each pair once.
+
+    What a component of a whole graph is cut by when it is too large to weigh all its pairs: a function of its profiles alone,
+    so that it is the same online, in bulk and on Spark, whoever else has the key.
+    """
+    left, right, _ = candidate_pairs(model.rules, Frame.of_profiles(profiles), model.generic_limit)
+    return left, right
 
 
 def merge(made: Iterable[KeyPairs]) -> Packed:

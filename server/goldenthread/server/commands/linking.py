@@ -442,8 +442,16 @@ def cut_part(
         vetoes,
         _limits_of(tenant, part),
         information=lambda at: tenant.scorer.information([part.members[i].profile for i in at.tolist()]),
+        candidates=lambda at: _candidates(tenant, [part.members[i].profile for i in at.tolist()]),
         explain=explain,
     )
+
+
+def _candidates(tenant: Tenant, profiles: Sequence[Profile]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Pair the profiles of a component that is too large to weigh all its pairs."""
+    from goldenthread.resolver.bulk.packed import candidates_among  # rare, and slow to load
+
+    return candidates_among(profiles, tenant.match_model)
 
 
 def weight_matrix(tenant: Tenant, part: Part) -> NDArray[np.int64]:
@@ -458,9 +466,18 @@ def _weigher(tenant: Tenant, part: Part, *, remember: bool) -> Weights:
     point = np.array([place[member.digest] for member in part.members], dtype=np.int32)
     distinct = list(profiles.values())
     if not remember or len(distinct) > tenant.clustering.max_component:
-        return lambda left, right: tenant.scorer.weights(distinct, point[left], point[right])
+        return lambda left, right: _weights_among(tenant, distinct, point[left], point[right])
     table = tenant.active.weights.table(tenant.scorer, list(profiles), distinct)
     return lambda left, right: table[point[left], point[right]]
+
+
+def _weights_among(
+    tenant: Tenant, profiles: Sequence[Profile], left: NDArray[np.int32], right: NDArray[np.int32]
+) -> NDArray[np.int64]:
+    """Weigh pairs of a few of many profiles."""
+    met, places = np.unique(np.concatenate([left, right]), return_inverse=True)
+    one, other = np.split(places.astype(np.int32), [len(left)])
+    return tenant.scorer.weights([profiles[i] for i in met.tolist()], one, other)
 
 
 def _matrices(tenant: Tenant, parts: Sequence[Part]) -> dict[int, NDArray[np.int64]]:

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from goldenthread.graph.model import AttributeValue, SemanticType
 from goldenthread.resolver.blocked import Blocker
 from goldenthread.resolver.blocking import rule_keys
+from goldenthread.resolver.bulk.packed import candidates_among
 from goldenthread.resolver.clusters import cluster
 from goldenthread.resolver.guards import Guards
 from goldenthread.resolver.normalise import NORMALISER_VERSION, Profile, identifiers, profile_of
@@ -357,6 +358,9 @@ def _cut(parts: Sequence[pa.RecordBatch], scorer: Scorer, guards: Guards) -> pa.
         def inform(i: NDArray[np.int32], members: Sequence[Profile] = members) -> Longs:
             return scorer.information([members[at] for at in i.tolist()])
 
+        def pair(i: NDArray[np.int32], members: Sequence[Profile] = members) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+            return candidates_among([members[at] for at in i.tolist()], scorer.model)
+
         vetoes = guards.vetoes((sources[r], profile) for r, profile in zip(rows, members, strict=True))
         limits = guards.held_to(members, times[start:end], scorer.weights)
         cutting = cluster(
@@ -368,6 +372,7 @@ def _cut(parts: Sequence[pa.RecordBatch], scorer: Scorer, guards: Guards) -> pa.
             vetoes,
             limits,
             information=inform,
+            candidates=pair,
             explain=False,
         )
         if vetoes is not None or limits is not None:

@@ -317,12 +317,10 @@ class _Component:
         return np.asarray(self.order, dtype=np.int32)[ranks]
 
     def _links_of(self, candidates: Candidates) -> Links:
-        """Weigh candidate pairs of profiles and keep those that are links."""
+        """Weigh candidate pairs of profiles."""
         positions = self._distinct()
         left, right = (positions[places] for places in candidates(positions))
-        weight = self.weigh(left, right)
-        strong = weight >= self.settings.link_weight
-        return left[strong], right[strong], weight[strong]
+        return left, right, self.weigh(left, right)
 
     def _all_links(self) -> Links:
         """Weigh all pairs of profiles, some rows at a time, and keep those that are links."""

@@ -111,7 +111,7 @@ class Tenant:
     def take_guards(self, id: bytes, guards: Guards, since: int = 0) -> None:
         """Go on with other guard rails, named by the id of their version, which hold since a revision."""
         if guards.rails.blocked != self.guards.rails.blocked:
-            self.members, self.profiles = Cache(self.members.size), Cache(self.profiles.size)
+            self._forget()
         self.guards, self.guards_id, self.guards_since = guards, id, since
 
     def supposing(self, guards: Guards) -> Tenant:
@@ -137,11 +137,15 @@ class Tenant:
         self.data_model = deployed.data_model
         typing = typing_of(deployed.data_model)
         if typing.mark != self.typing.mark:
-            self.members, self.profiles = Cache(self.members.size), Cache(self.profiles.size)
+            self._forget()
         self.typing = typing
         self.copies = deployed.deployment.is_switching
         self.settles = deployed.deployment.is_switching or deployed.deployment.is_renormalising
         self._use(deployed.active)
+
+    def _forget(self) -> None:
+        """Begin with empty caches, for records are read otherwise; a copy of the tenant goes on with the former."""
+        self.members, self.profiles = Cache(self.members.size), Cache(self.profiles.size)
 
     def _use(self, active: Generation) -> None:
         self.active = active

@@ -15,9 +15,10 @@ from goldenthread.server.events.cursors import Cursor, put_cursor, read_cursor
 from goldenthread.server.events.position import Position
 from goldenthread.server.jobs.job import new_job, node_of
 
-__all__ = ["Due", "put_when_due"]
+__all__ = ["SERVICE", "Due", "put_when_due"]
 
-_SERVICE: Final = "service"
+SERVICE: Final = "service"
+"""Who asks for a job that nobody asks for."""
 
 Due = Callable[[Reader, int, int], Awaitable[Struct | None]]
 """Given the time and when the job was last put (0 for never), in microseconds: its parameters, or None while it is not due."""
@@ -36,7 +37,7 @@ async def put_when_due(engine: Engine, tenant: Tenant, note: bytes, type: str, d
             return False
         changes = ChangeSet()
         put_cursor(changes, note, "", Cursor(Position(), at, at))
-        changes.put_nodes.append(node_of(await new_job(tenant, transaction, at, type, asked, _SERVICE)))
+        changes.put_nodes.append(node_of(await new_job(tenant, transaction, at, type, asked, SERVICE)))
         await transaction.apply(changes)
         return True
 

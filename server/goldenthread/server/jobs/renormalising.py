@@ -34,6 +34,7 @@ from goldenthread.server.events.golden import subscribed_since
 from goldenthread.server.jobs.generations import held_records
 from goldenthread.server.jobs.job import Job, job_of, new_job, node_of
 from goldenthread.server.jobs.kind import JobContext, Step
+from goldenthread.server.jobs.regular import SERVICE
 from goldenthread.server.jobs.rekeying import rekey
 from goldenthread.server.jobs.telling import telling_job
 from goldenthread.server.jobs.verbs import JobView, get_job
@@ -41,8 +42,6 @@ from goldenthread.server.jobs.verbs import JobView, get_job
 __all__ = ["RENORMALISE", "Renormalising", "take_over", "update_data_model"]
 
 RENORMALISE = "renormalise"
-_SERVICE = "service"
-"""Who asks for a job that follows from an upgrade."""
 _PAGE = 200
 """Records of one step."""
 _JOBS = 1000
@@ -140,7 +139,7 @@ async def take_over(engine: Engine, tenant: Tenant) -> bool:
         elif not deployment.is_renormalising or await _has_job(transaction, deployment.renormalised_at):
             return False
         data_model, _ = await read_data_model(transaction, tenant.vault)
-        changes.put_nodes.append(node_of(await _new_job(tenant, transaction, at, data_model, _SERVICE)))
+        changes.put_nodes.append(node_of(await _new_job(tenant, transaction, at, data_model, SERVICE)))
         await transaction.apply(changes)
         return True
 

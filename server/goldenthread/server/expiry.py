@@ -6,37 +6,21 @@ look at once.
 
 from __future__ import annotations
 
-import asyncio
-
-from goldenthread.graph.errors import GraphError
 from goldenthread.graph.model import NodeKind
 from goldenthread.server.commands import Engine
 from goldenthread.server.commands.decisions.undo import expire_decisions
 from goldenthread.server.commands.ids import now
-from goldenthread.server.errors import ServerError
-from goldenthread.server.logs import logger
+from goldenthread.server.looking import Looking
 
 __all__ = ["Expiry"]
 
-_log = logger()
 
-
-class Expiry:
-    """Look for decisions that are due, now and every while."""
+class Expiry(Looking):
+    """Look for decisions that are due."""
 
     def __init__(self, engine: Engine) -> None:
+        super().__init__(engine.config.expiry_look_seconds, "decisions that are due can't be ended")
         self._engine = engine
-        self._watching: asyncio.Task[None] | None = None
-
-    def start(self) -> None:
-        """Begin to look."""
-        self._watching = asyncio.create_task(self._watch())
-
-    async def close(self) -> None:
-        """Stop; a decision that is just ending has ended or has not."""
-        if self._watching is not None:
-            self._watching.cancel()
-            await asyncio.wait([self._watching])
 
     async def look(self) -> int:
         """End what is due in every tenant; return how many decisions were."""
@@ -44,11 +28,3 @@ class Expiry:
         for tenant in await self._engine.tenants_having(NodeKind.DUE):
             ended += await expire_decisions(self._engine, tenant, now())
         return ended
-
-    async def _watch(self) -> None:
-        while True:
-            try:
-                await self.look()
-            except (GraphError, ServerError) as error:
-                _log.warning("decisions that are due can't be ended", error=type(error).__qualname__)
-            await asyncio.sleep(self._engine.config.expiry_look_seconds)

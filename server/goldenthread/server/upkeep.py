@@ -5,8 +5,6 @@ What is due is looked up in the store and put in one transaction with the note t
 
 from __future__ import annotations
 
-import asyncio
-
 from goldenthread.graph.errors import GraphError
 from goldenthread.graph.model import NodeKind
 from goldenthread.server.commands import Engine
@@ -15,28 +13,20 @@ from goldenthread.server.jobs.ageing import age_when_due
 from goldenthread.server.jobs.housekeeping import keep_house_when_due
 from goldenthread.server.jobs.renormalising import take_over
 from goldenthread.server.logs import logger
+from goldenthread.server.looking import Looking
 
 __all__ = ["Upkeep"]
 
 _log = logger()
+_PROBLEM = "regular work can't be put"
 
 
-class Upkeep:
-    """Look what is to be done for each tenant, now and every while."""
+class Upkeep(Looking):
+    """Look what is to be done for each tenant."""
 
     def __init__(self, engine: Engine) -> None:
+        super().__init__(engine.config.upkeep_look_seconds, _PROBLEM)
         self._engine = engine
-        self._watching: asyncio.Task[None] | None = None
-
-    def start(self) -> None:
-        """Begin to look."""
-        self._watching = asyncio.create_task(self._watch())
-
-    async def close(self) -> None:
-        """Stop; a job that is just put is there or is not."""
-        if self._watching is not None:
-            self._watching.cancel()
-            await asyncio.wait([self._watching])
 
     async def look(self) -> None:
         """Put what is due, in every tenant; what fails for one is tried again with the next look."""
@@ -46,12 +36,4 @@ class Upkeep:
                 await age_when_due(self._engine, tenant)
                 await keep_house_when_due(self._engine, tenant)
             except (GraphError, ServerError) as error:
-                _log.warning("regular work can't be put", tenant=tenant.name, error=type(error).__qualname__)
-
-    async def _watch(self) -> None:
-        while True:
-            try:
-                await self.look()
-            except (GraphError, ServerError) as error:
-                _log.warning("regular work can't be put", error=type(error).__qualname__)
-            await asyncio.sleep(self._engine.config.upkeep_look_seconds)
+                _log.warning(_PROBLEM, tenant=tenant.name, error=type(error).__qualname__)

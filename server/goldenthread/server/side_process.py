@@ -27,8 +27,8 @@ _SIZE_BYTES = 4
 _NUMBER_BYTES = 8
 AT_A_TIME = 2
 """Messages that a process has at the same time: while one of them waits for a store, the other is worked on."""
-_GC_THRESHOLD = 200_000
-"""As in the server: next to nothing of what is allocated here is cyclic."""
+_GC_THRESHOLDS = (2_000, 200, 50)
+"""Look for garbage often but only among what is new: a Neo4j driver's sessions are cyclic, and who asked waits meanwhile."""
 
 Answering = Callable[[bytes], Awaitable[bytes]]
 """Answers a message."""
@@ -216,7 +216,7 @@ def _live(connection: Connection, begin: Begin, arguments: tuple[object, ...]) -
     """Be the process: an interrupt at the terminal is the server's to handle."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     gc.freeze()
-    gc.set_threshold(_GC_THRESHOLD, 20, 50)
+    gc.set_threshold(*_GC_THRESHOLDS)
     if sys.platform == "win32":
         asyncio.run(_answer_all(connection, begin, arguments))
     else:

@@ -31,6 +31,7 @@ from goldenthread.graph.store import (
 )
 from goldenthread.graph.stores.sqlite import queries
 from goldenthread.graph.stores.sqlite.apply import apply_changes
+from goldenthread.graph.stores.sqlite.checkpoints import Checkpoints
 from goldenthread.graph.stores.sqlite.reads import Session
 from goldenthread.graph.stores.sqlite.schema import migrate
 
@@ -42,7 +43,6 @@ Ts = TypeVarTuple("Ts")
 
 _READERS = 4
 _FEW = 64
-_CHECKPOINT_PAGES = 32_000
 
 
 @contextmanager
@@ -63,10 +63,9 @@ def _translated() -> Iterator[None]:
 def _connect(path: Path, *, writes: bool) -> apsw.Connection:
     connection = apsw.Connection(str(path))
     connection.set_busy_timeout(5_000)
-    connection.execute(
-        "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA secure_delete = ON; PRAGMA temp_store = MEMORY"
-    )
-    connection.pragma("wal_autocheckpoint", _CHECKPOINT_PAGES)
+    for name, value in (("journal_mode", "WAL"), ("synchronous", "FULL"), ("secure_delete", "ON"), ("temp_store", "MEMORY")):
+        connection.pragma(name, value)
+    connection.pragma("wal_autocheckpoint", 0)  # see `Checkpoints`
     connection.pragma("cache_size", -131_072 if writes else -65_536)
     connection.pragma("mmap_size", 0 if writes else 1 << 31)
     if not writes:
@@ -263,8 +262,10 @@ class SqliteStore:
                 if not reads_only:
                     os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))
                 self._writing = _connect(self._path, writes=not reads_only)
+                undo.callback(self._writing.close)
                 if not reads_only:
                     migrate(self._writing)
+                    undo.callback(Checkpoints(self._writing, _connect(self._path, writes=True)).close)
                 self._reading = [_connect(self._path, writes=False) for _ in range(_READERS)]
             self._let_go = undo.pop_all()
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="sqlite-write")
@@ -337,10 +338,9 @@ class SqliteStore:
             for _ in self._reading:
                 connection = await self._idle.get()
                 await _on(self._readers, connection.close)
-            await _on(self._writer, self._writing.close)
+            await _on(self._writer, self._let_go.close)
         self._writer.shutdown()
         self._readers.shutdown()
-        self._let_go.close()
 
 
 def _own(folder: Path) -> int:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from narrower_sight import SightWithout
 
 from goldenthread.client import Record, Relationship, RelationshipKind
-from goldenthread.graph.model import AttributeDefinition, DataModel, PiiCategory, SemanticType
-from goldenthread.graph.store import Reader
+from goldenthread.graph.model import AttributeDefinition, DataModel, SemanticType
 from goldenthread.graph.stores.sqlite import SqliteStore
 from goldenthread.graph.vault import open_vault
 from goldenthread.server.access import Caller, Role
@@ -28,17 +28,6 @@ from goldenthread.server.sight import RoleSight
 from goldenthread.v1 import record_service_pb2 as pb
 
 HOME = {"street": "4 Mill Lane", "postcode": "62704", "city": "Springfield", "surname": "Lister"}
-
-
-class SightWithout:
-    """See everybody but some."""
-
-    def __init__(self, *hidden: bytes) -> None:
-        self.hidden = hidden
-        self.categories: Collection[PiiCategory] = frozenset(PiiCategory)
-
-    async def identities(self, reader: Reader, ids: Sequence[bytes]) -> frozenset[bytes]:
-        return frozenset(ids) - frozenset(self.hidden)
 
 
 @pytest.fixture

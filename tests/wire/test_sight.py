@@ -30,7 +30,8 @@ class HidingSight:
 
     def __init__(self, caller: Caller) -> None:
         self.categories: Collection[PiiCategory] = frozenset(PiiCategory)
-        self._hidden = frozenset(() if caller.role == "admin" else self.hidden)
+        self.sees_everybody = caller.role == "admin"
+        self._hidden = frozenset(() if self.sees_everybody else self.hidden)
 
     async def identities(self, reader: Reader, ids: Sequence[bytes]) -> frozenset[bytes]:
         return frozenset(ids) - self._hidden
@@ -110,6 +111,20 @@ async def test_walks_neither_name_nor_pass_somebody_hidden(home: Household, is_p
     ):
         with pytest.raises(NotFound):
             await call
+
+
+@pytest.mark.parametrize("is_past", [False, True])
+async def test_searches_find_nobody_hidden(home: Household, is_past: bool) -> None:
+    as_of = home.revision if is_past else None
+    toms = {"given_name": "Tom", "surname": "Weber", "birth_date": "1980-07-08", "phone": PHONE, "email": EMAIL}
+
+    seen, hidden = [await one.resolve_record(toms, as_of=as_of) for one in (home.everybody, home.without_tom)]
+    first = await home.without_tom.resolve_record(toms, as_of=as_of, max_candidates=1)
+
+    assert (seen.identity, seen.candidates[0].identity) == (home.tom, home.tom)
+    assert hidden.identity == ""
+    assert {found.identity for found in hidden.candidates} == {home.ann, home.kim}
+    assert len(first.candidates) == 1
 
 
 @pytest.mark.parametrize("is_past", [False, True])

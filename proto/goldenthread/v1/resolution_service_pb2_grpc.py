@@ -83,7 +83,7 @@ class ResolutionServiceServicer:
 
     def ResolveRecord(self, request, context):
         """Searches by attributes, as if a record with them had come in; stores nothing.
-        Candidates are ranked by match weight, best first.
+        Candidates are ranked by match weight, best first. Whom the caller may not see is no candidate, as if not there.
 
         Errors: INVALID_FIELD, INVALID_ATTRIBUTE.
         """

@@ -35,7 +35,7 @@ class ResolutionServiceStub:
     def __new__(cls, channel: _aio.Channel) -> ResolutionServiceAsyncStub: ...
     ResolveRecord: _grpc.UnaryUnaryMultiCallable[_resolution_service_pb2.ResolveRecordRequest, _resolution_service_pb2.ResolveRecordResponse]
     """Searches by attributes, as if a record with them had come in; stores nothing.
-    Candidates are ranked by match weight, best first.
+    Candidates are ranked by match weight, best first. Whom the caller may not see is no candidate, as if not there.
 
     Errors: INVALID_FIELD, INVALID_ATTRIBUTE.
     """
@@ -88,7 +88,7 @@ class ResolutionServiceAsyncStub(ResolutionServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     ResolveRecord: _aio.UnaryUnaryMultiCallable[_resolution_service_pb2.ResolveRecordRequest, _resolution_service_pb2.ResolveRecordResponse]  # type: ignore[assignment]
     """Searches by attributes, as if a record with them had come in; stores nothing.
-    Candidates are ranked by match weight, best first.
+    Candidates are ranked by match weight, best first. Whom the caller may not see is no candidate, as if not there.
 
     Errors: INVALID_FIELD, INVALID_ATTRIBUTE.
     """
@@ -144,7 +144,7 @@ class ResolutionServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_resolution_service_pb2.ResolveRecordResponse, _abc.Awaitable[_resolution_service_pb2.ResolveRecordResponse]]:
         """Searches by attributes, as if a record with them had come in; stores nothing.
-        Candidates are ranked by match weight, best first.
+        Candidates are ranked by match weight, best first. Whom the caller may not see is no candidate, as if not there.
 
         Errors: INVALID_FIELD, INVALID_ATTRIBUTE.
         """

@@ -1,7 +1,7 @@
 """Say what a caller may see: the one place where answers, ids and counts are filtered by who asks.
 
 Today a caller sees every identity of the tenant, and in bulk the categories of its role. Services ask the engine for a caller's
-sight (`Engine.sight_of`), so that another one is put in one place.
+sight (`Engine.sight_of`), so that another one is put in one place. Who sees everybody says so, and pays for no filter.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from goldenthread.graph.model import PiiCategory
 from goldenthread.graph.store import Reader
 from goldenthread.server.access import Caller, Role
 
-__all__ = ["RoleSight", "Sight"]
+__all__ = ["EVERYBODY", "RoleSight", "Sight"]
 
 _READER: Final = frozenset({PiiCategory.NONE, PiiCategory.PERSONAL})
 _SEEN: Final[dict[Role, frozenset[PiiCategory]]] = {
@@ -31,6 +31,11 @@ class Sight(Protocol):
         """Categories of attributes that are given whole in bulk."""
         ...
 
+    @property
+    def sees_everybody(self) -> bool:
+        """Whether every identity of the tenant may be seen, so that nobody needs to be asked for."""
+        ...
+
     async def identities(self, reader: Reader, ids: Sequence[bytes]) -> frozenset[bytes]:
         """Say which of these identities may be seen, or even counted."""
         ...
@@ -39,9 +44,23 @@ class Sight(Protocol):
 class RoleSight:
     """What a role may see."""
 
+    sees_everybody = True
+
     def __init__(self, caller: Caller) -> None:
         self.categories: Collection[PiiCategory] = _SEEN[caller.role]
 
     async def identities(self, reader: Reader, ids: Sequence[bytes]) -> frozenset[bytes]:
         """Let every role see every identity of its tenant."""
         return frozenset(ids)
+
+
+class _Everybody:
+    sees_everybody = True
+    categories: Collection[PiiCategory] = frozenset(PiiCategory)
+
+    async def identities(self, reader: Reader, ids: Sequence[bytes]) -> frozenset[bytes]:
+        return frozenset(ids)
+
+
+EVERYBODY: Final[Sight] = _Everybody()
+"""What the service itself sees, where it works for no caller."""

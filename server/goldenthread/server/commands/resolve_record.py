@@ -16,6 +16,7 @@ from goldenthread.resolver.normalise import Profile, profile_of
 from goldenthread.resolver.scoring import PairExplanation
 from goldenthread.server.commands.prepare_record import keys_of_profile
 from goldenthread.server.commands.tenants import Tenant
+from goldenthread.server.sight import Sight
 
 __all__ = ["Found", "Resolved", "Search", "resolve_record", "search_for"]
 
@@ -70,8 +71,8 @@ class _Ranked(Struct):
         return len(self.best) >= self.search.most or self.looked >= len(self.likely)
 
 
-async def resolve_record(reader: Reader, tenant: Tenant, searches: Sequence[Search]) -> list[Resolved]:
-    """Find who each search may be for, one candidate an identity."""
+async def resolve_record(reader: Reader, tenant: Tenant, searches: Sequence[Search], sight: Sight) -> list[Resolved]:
+    """Find who each search may be for, one candidate an identity, as if there were nobody whom the caller may not see."""
     model, scorer = tenant.match_model, tenant.scorer
     keys = list(dict.fromkeys(key for search in searches for key in search.keys))
     postings = {p.key: p.records for p in await reader.candidates(keys, model.generic_limit) if not p.is_generic}
@@ -83,6 +84,9 @@ async def resolve_record(reader: Reader, tenant: Tenant, searches: Sequence[Sear
     while open_ones := [one for one in ranked if not one.is_done]:
         chunks = [[record for _, record in one.likely[one.looked : one.looked + _CHUNK]] for one in open_ones]
         identities = await reader.identities_of(list({record: None for chunk in chunks for record in chunk}))
+        if not sight.sees_everybody:
+            seen = await sight.identities(reader, sorted(set(identities.values())))
+            identities = {record: identity for record, identity in identities.items() if identity in seen}
         for one, chunk in zip(open_ones, chunks, strict=True):
             one.looked += _CHUNK
             for record in chunk:

@@ -48,7 +48,8 @@ class ResolutionService(resolution_service_pb2_grpc.ResolutionServiceServicer):
         request: pb.ResolveRecordRequest,
         context: grpc.aio.ServicerContext[pb.ResolveRecordRequest, pb.ResolveRecordResponse],
     ) -> pb.ResolveRecordResponse:
-        return await self._searcher.resolve(await calling_tenant(self._engine), request)
+        tenant = await calling_tenant(self._engine)
+        return await self._searcher.resolve(tenant, request, self._engine.sight_of(current_caller()))
 
     async def GetIdentity(  # noqa: N802 - the proto's name
         self, request: pb.GetIdentityRequest, context: grpc.aio.ServicerContext[pb.GetIdentityRequest, pb.GetIdentityResponse]

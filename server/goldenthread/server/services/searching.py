@@ -3,7 +3,7 @@
 A search costs several times what receiving it does, nearly all of it in Python. In the server's own process it would hold up
 every other call; in another, it runs beside them. That process is started with the server, or by the first search when a
 setting says so; searches are answered here while it starts. It reads the store and the keys, writes neither, and ends with the
-server.
+server. It knows no callers: searches of one who may not see everybody are answered here, one by one.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from goldenthread.server.services.callers import check_parent
 from goldenthread.server.services.edge import check
 from goldenthread.server.services.translate import attributes_of, match_to, moment_of, reading
 from goldenthread.server.side_process import AT_A_TIME, Answering, SideProcesses
+from goldenthread.server.sight import EVERYBODY, Sight
 from goldenthread.server.stores import open_store
 from goldenthread.v1 import resolution_service_pb2 as pb
 
@@ -75,12 +76,15 @@ class Searcher:
         """Start the processes and wait until they answer; without this, the first searches start them."""
         await self._beside.start()
 
-    async def resolve(self, tenant: Tenant, request: pb.ResolveRecordRequest) -> pb.ResolveRecordResponse:
-        """Answer one search.
+    async def resolve(self, tenant: Tenant, request: pb.ResolveRecordRequest, sight: Sight) -> pb.ResolveRecordResponse:
+        """Answer one search, as if there were nobody whom the caller may not see.
 
         Raises:
             InvalidField, NotFound: what is asked is wrong.
         """
+        if not sight.sees_everybody:
+            (found,) = await _resolve_all(self._engine, tenant, [request], sight)
+            return _or_raise(found)
         if not self._there:
             return await self._resolve_here(tenant, request)
         self._asked += 1
@@ -106,14 +110,11 @@ class Searcher:
             async def answer(
                 requests: list[pb.ResolveRecordRequest],
             ) -> Sequence[pb.ResolveRecordResponse | ServerError]:
-                return await _resolve_all(self._engine, tenant, requests)
+                return await _resolve_all(self._engine, tenant, requests, EVERYBODY)
 
             together = self._here[tenant.name] = Together(answer, batch=_TOGETHER, linger_ms=0)
         (waiting,) = await together.put([request])
-        answered = await waiting
-        if isinstance(answered, ServerError):
-            raise answered
-        return answered
+        return _or_raise(await waiting)
 
     async def close(self) -> None:
         """Answer what waits, and end the processes."""
@@ -148,14 +149,14 @@ async def _answer_all(engine: Engine, asked: Sequence[_Asked]) -> _Answers:
         if tenant.models_mark != models:
             tenant = await engine.open_again(name)
         requests = [pb.ResolveRecordRequest.FromString(asked[place].request) for place in places]
-        for place, response in zip(places, await _resolve_all(engine, tenant, requests), strict=True):
+        for place, response in zip(places, await _resolve_all(engine, tenant, requests, EVERYBODY), strict=True):
             if not isinstance(response, ServerError):
                 answers[place] = response.SerializeToString()
     return answers
 
 
 async def _resolve_all(
-    engine: Engine, tenant: Tenant, requests: Sequence[pb.ResolveRecordRequest]
+    engine: Engine, tenant: Tenant, requests: Sequence[pb.ResolveRecordRequest], sight: Sight
 ) -> list[pb.ResolveRecordResponse | ServerError]:
     """Answer searches of one tenant, those of the present in one read; a bad one is an answer, so that it fails alone."""
     answers: dict[int, pb.ResolveRecordResponse | ServerError] = {}
@@ -172,14 +173,20 @@ async def _resolve_all(
                 present.append((place, search))
                 continue
             async with read_at(engine, tenant, moment) as reader:
-                answers[place] = _response(tenant, (await resolve_record(reader, tenant, [search]))[0])
+                answers[place] = _response(tenant, (await resolve_record(reader, tenant, [search], sight))[0])
         except ServerError as error:
             answers[place] = error
     if present:
         async with engine.reader(tenant) as reader:
-            found = await resolve_record(reader, tenant, [search for _, search in present])
+            found = await resolve_record(reader, tenant, [search for _, search in present], sight)
         answers.update((place, _response(tenant, one)) for (place, _), one in zip(present, found, strict=True))
     return [answers[place] for place in range(len(requests))]
+
+
+def _or_raise(answered: pb.ResolveRecordResponse | ServerError) -> pb.ResolveRecordResponse:
+    if isinstance(answered, ServerError):
+        raise answered
+    return answered
 
 
 def _response(tenant: Tenant, resolved: Resolved) -> pb.ResolveRecordResponse:

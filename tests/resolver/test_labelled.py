@@ -79,6 +79,15 @@ def asked(table: Codes, lesson: Lesson, seed: int, known: Labels | None = None) 
     return np.array([p.left for p in pairs], np.int32), np.array([p.right for p in pairs], np.int32)
 
 
+def test_what_few_records_teach_without_labels_does_not_depend_on_the_seed():
+    table = town()
+
+    lesson, other = (learn_without_labels(table, seed, lambda stage, share: None) for seed in (1, 2))
+
+    assert (lesson.priors, lesson.tables, lesson.refinement) == (other.priors, other.tables, other.refinement)
+    assert (lesson.link_weight, lesson.min_average) == (other.link_weight, other.min_average)
+
+
 def test_pairs_to_label_are_distinct_the_same_for_a_seed_and_never_asked_twice():
     table = town()
     lesson = learned(table)

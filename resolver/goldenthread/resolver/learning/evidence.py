@@ -15,6 +15,8 @@ __all__ = ["Evidence", "Feature", "gather_evidence"]
 Floats = NDArray[np.float64]
 
 _SAMPLED_PAIRS = 600_000
+_ALL_PAIRS = 2_000_000
+"""Up to so many pairs all are looked at, so that learning from few records leaves nothing to chance."""
 
 
 class Feature(Struct):
@@ -46,14 +48,19 @@ def gather_evidence(
     compare: Callable[[NDArray[np.int32], NDArray[np.int32]], NDArray[np.int8]],
     seed: int,
 ) -> list[Evidence]:
-    """Estimate how the levels of each feature are spread over all pairs of `n`: exact agreements counted, the rest sampled."""
+    """Estimate how the levels of each feature are spread over all pairs of `n`.
+
+    Exact agreements are counted, the rest sampled; of few profiles all pairs are looked at.
+    """
     total = n * (n - 1) / 2
-    generator = np.random.default_rng(seed)
-    size = int(min(_SAMPLED_PAIRS, 4 * total))
-    left = generator.integers(0, n, size, dtype=np.int32)
-    right = generator.integers(0, n, size, dtype=np.int32)
-    distinct = left != right
-    left, right = left[distinct], right[distinct]
+    if total <= _ALL_PAIRS:
+        left, right = (side.astype(np.int32) for side in np.triu_indices(n, 1))
+    else:
+        generator = np.random.default_rng(seed)
+        left = generator.integers(0, n, _SAMPLED_PAIRS, dtype=np.int32)
+        right = generator.integers(0, n, _SAMPLED_PAIRS, dtype=np.int32)
+        distinct = left != right
+        left, right = left[distinct], right[distinct]
     levels = compare(left, right)
     found = []
     for k, feature in enumerate(features):

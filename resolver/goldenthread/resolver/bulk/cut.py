@@ -32,7 +32,7 @@ Weigh = Callable[[NDArray[np.int32], NDArray[np.int32]], Longs]
 Inform = Callable[[NDArray[np.integer]], Longs]
 """Say what distinct profiles, by number, count by what they know."""
 
-_MOST_TOGETHER = 12
+_MOST_TOGETHER = 24
 """Profiles of a component up to which those of one size are joined together."""
 
 _BATCH = 1 << 21

@@ -65,6 +65,8 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--records", type=int, default=50_000)
     parser.add_argument("--retrains", type=int, default=10)
     chosen = parser.parse_args(arguments)
+    if not chosen.file.is_file():
+        parser.error(f"there is no file {chosen.file}")
     with tempfile.TemporaryDirectory() as folder:
         return asyncio.run(_run(Path(folder), chosen.file, chosen.records, chosen.retrains))
 

@@ -243,8 +243,10 @@ async def test_the_async_client_follows_lists_and_acknowledges(server: RunningSe
         assert [event async for event in client.list_events()] == list(heard.events)
         assert [each.name async for each in client.list_subscriptions()] == [kept.name]
         assert (await client.get_subscription("crm")).lag_revisions == 0
-        await client.delete_subscription("crm")
         assert [letter async for letter in client.list_dead_letters("crm")] == []
+        await client.delete_subscription("crm")
+        with pytest.raises(NotFound):
+            assert [letter async for letter in client.list_dead_letters("crm")] == []
 
 
 def test_the_command_line_watches_lists_and_acknowledges(

@@ -375,3 +375,5 @@ def _report(
     lost = f" {output.counted(refused, 'row was', 'rows were')} not kept." if refused else ""
     before = f" ({done:,} were answered for by an earlier run)" if done else ""
     output.show(f"Kept {output.counted(tally.kept, 'record', 'records')} at {rate:,.0f} a second{before}.{lost}")
+    if tally.rejected_count:
+        output.note("Mend those rows and load the file again: records that are kept already stay as they are.")

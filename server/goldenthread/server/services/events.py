@@ -141,6 +141,8 @@ class EventService(event_service_pb2_grpc.EventServiceServicer):
         letters, following = await list_dead_letters(
             self._engine, tenant, sink, page_start(request.page_token), page_size(request.page_size)
         )
+        if not letters and not request.page_token and (tenant.name, sink) not in self._engine.sinks:
+            await get_subscription(self._engine, tenant, sink)  # a name that nothing has is a mistake, not an empty list
         return pb.ListDeadLettersResponse(
             dead_letters=[
                 pb.DeadLetter(

@@ -27,6 +27,7 @@ from goldenthread.server.jobs.deploying import WantedModel
 from goldenthread.server.jobs.kinds import JOB_KINDS
 from goldenthread.server.jobs.verbs import wait_job
 from goldenthread.server.services import Preparer
+from goldenthread.server.sight import EVERYBODY
 from goldenthread.v1 import model_service_pb2
 from goldenthread.v1 import record_service_pb2 as pb
 
@@ -63,7 +64,7 @@ class World:
         model = self.there[other]
         await self.put([Record(*one, model.attributes, observed_at=None)])
         gone = rng.choice(sorted(self.there))
-        await delete_record(self.engine, self.tenant, BySourceKey(*gone), 0, Request("", b""))
+        await delete_record(self.engine, self.tenant, BySourceKey(*gone), 0, Request("", b""), EVERYBODY)
         del self.there[gone]
 
     async def keep(self, model: MatchModel) -> None:

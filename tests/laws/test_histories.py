@@ -32,6 +32,7 @@ from goldenthread.server.commands.prepare_record import record_alias
 from goldenthread.server.commands.read_records import BySourceKey
 from goldenthread.server.commands.tenants import Tenant
 from goldenthread.server.errors import FailedPrecondition, NotFound
+from goldenthread.server.sight import EVERYBODY
 
 GENERIC_LIMIT = 3
 """So few profiles make a key generic that histories cross the limit, both ways."""
@@ -122,7 +123,9 @@ class Histories(RuleBasedStateMachine):
         key = data.draw(st.sampled_from(sorted(self.remaining.live())))
         until = BEGIN + day * DAY
 
-        deleted = self.running.run(delete_record(self.running.engine, self.tenant, BySourceKey(*key), until, NO_REQUEST))
+        deleted = self.running.run(
+            delete_record(self.running.engine, self.tenant, BySourceKey(*key), until, NO_REQUEST, EVERYBODY)
+        )
 
         self.remaining.delete(key, until)
         self.cut[key] = deleted.revision
@@ -135,7 +138,7 @@ class Histories(RuleBasedStateMachine):
         terms = terms_of(overrides, due)
 
         self.decide(
-            lambda engine: merge_identities(engine, self.tenant, ids, terms, NO_REQUEST, preview=False),
+            lambda engine: merge_identities(engine, self.tenant, ids, terms, NO_REQUEST, EVERYBODY, preview=False),
             terms,
             must=True,
             left=frozenset(key for group in chosen for key in group),
@@ -149,7 +152,7 @@ class Histories(RuleBasedStateMachine):
         id, named, terms = self.identity_of(records), self.ids_of(off), terms_of(False, due)
 
         self.decide(
-            lambda engine: split_identity(engine, self.tenant, id, named, terms, NO_REQUEST, preview=False),
+            lambda engine: split_identity(engine, self.tenant, id, named, terms, NO_REQUEST, EVERYBODY, preview=False),
             terms,
             must=False,
             left=frozenset(records) - set(off),
@@ -167,7 +170,7 @@ class Histories(RuleBasedStateMachine):
         ruled = MustLink(*sides) if must else CannotLink(*sides)
 
         self.decide(
-            lambda engine: create_decision(engine, self.tenant, ruled, terms, NO_REQUEST, preview=False),
+            lambda engine: create_decision(engine, self.tenant, ruled, terms, NO_REQUEST, EVERYBODY, preview=False),
             terms,
             must=must,
             left=frozenset(chosen[:place]),
@@ -181,7 +184,9 @@ class Histories(RuleBasedStateMachine):
         decision = self.remaining.decisions.pop(place)
 
         self.running.run(
-            undo_decision(self.running.engine, self.tenant, decision.id, "steward", "not so", NO_REQUEST, preview=False)
+            undo_decision(
+                self.running.engine, self.tenant, decision.id, "steward", "not so", NO_REQUEST, EVERYBODY, preview=False
+            )
         )
 
         if self.revision == decision.revision:  # nothing happened since: everything is as it was before it, the ids as well

@@ -89,7 +89,7 @@ class Book:
 
     async def rule(self, ruled: Ruled, terms: DecisionTerms = TERMS) -> bytes:
         """Make a decision; return its id."""
-        return (await create_decision(self.engine, self.tenant, ruled, terms, NO_REQUEST, preview=False)).decision
+        return (await create_decision(self.engine, self.tenant, ruled, terms, NO_REQUEST, SIGHT, preview=False)).decision
 
     async def act(self, act: Act, records: Sequence[bytes]) -> bytes | None:
         """Do what was drawn, as far as it can be done; return the decision, None if there is none."""
@@ -102,20 +102,20 @@ class Book:
             ids = list(dict.fromkeys(identity_of[record] for record in (*left, *right)))
             if len(ids) < 2:
                 return None
-            return (await merge_identities(self.engine, self.tenant, ids, TERMS, NO_REQUEST, preview=False)).decision
+            return (await merge_identities(self.engine, self.tenant, ids, TERMS, NO_REQUEST, SIGHT, preview=False)).decision
         if act.kind == "split":
             whole = groups[identity_of[left[0]]]
             off = sorted(whole & set(left))
             if len(off) == len(whole):
                 return None
-            args = (identity_of[left[0]], off, TERMS, NO_REQUEST)
+            args = (identity_of[left[0]], off, TERMS, NO_REQUEST, SIGHT)
             return (await split_identity(self.engine, self.tenant, *args, preview=False)).decision
         sides = [("records", record) for record in left], [("records", record) for record in right]
         return await self.rule(MustLink(*sides) if act.kind == "must_link" else CannotLink(*sides))
 
     async def undo(self, decision: bytes) -> None:
         """Undo a decision."""
-        await undo_decision(self.engine, self.tenant, decision, "steward", "no", NO_REQUEST, preview=False)
+        await undo_decision(self.engine, self.tenant, decision, "steward", "no", NO_REQUEST, SIGHT, preview=False)
 
 
 class Act(Struct, frozen=True):
@@ -259,7 +259,7 @@ async def test_a_decision_that_is_due_ends_and_leaves_people_as_they_were(book: 
     forever = await book.rule(CannotLink([("records", one)], [("records", other)]))
     await book.undo(forever)
     linked = await book.groups()
-    held = (await get_decision(book.engine, book.tenant, decision, None)).revision
+    held = (await get_decision(book.engine, book.tenant, decision, None, SIGHT)).revision
 
     early = await expire_decisions(book.engine, book.tenant, due - 1_000)
     still = await book.groups()
@@ -270,9 +270,11 @@ async def test_a_decision_that_is_due_ends_and_leaves_people_as_they_were(book: 
     assert still == linked
     assert list(linked.values()) == [frozenset({one, other})]
     assert await book.people() == before
-    view = await get_decision(book.engine, book.tenant, decision, None)
+    view = await get_decision(book.engine, book.tenant, decision, None, SIGHT)
     assert state_of(view) == "expired"
-    then, _ = await list_decisions(book.engine, book.tenant, b"", 10, DecisionFilter(state="live"), Moment(revision=held))
+    then, _ = await list_decisions(
+        book.engine, book.tenant, b"", 10, DecisionFilter(state="live"), Moment(revision=held), SIGHT
+    )
     assert [one.id for one in then] == [decision]
     past, _ = await list_identities(book.engine, book.tenant, b"", 10, 0, Moment(revision=held), SIGHT)
     assert [frozenset(identity.records) for identity in past] == [frozenset({one, other})]
@@ -288,7 +290,7 @@ async def test_a_decision_that_is_undone_before_it_is_due_is_not_ended_again(boo
     await book.undo(decision)
 
     assert await expire_decisions(book.engine, book.tenant, due + DAY) == 0
-    assert state_of(await get_decision(book.engine, book.tenant, decision, None)) == "undone"
+    assert state_of(await get_decision(book.engine, book.tenant, decision, None, SIGHT)) == "undone"
 
 
 async def test_several_servers_that_look_at_once_end_a_decision_once(book: Book) -> None:
@@ -331,10 +333,12 @@ async def test_decisions_teach_while_they_hold(book: Book) -> None:
 
     nothing = await taught()
     identity_of = {record: id for id, members in (await book.groups()).items() for record in members}
-    split = await split_identity(book.engine, book.tenant, identity_of[late], [late], TERMS, NO_REQUEST, preview=False)
+    split = await split_identity(book.engine, book.tenant, identity_of[late], [late], TERMS, NO_REQUEST, SIGHT, preview=False)
     parted = await taught()
     ids = list(dict.fromkeys(id for id, members in (await book.groups()).items() if {ada, late} & members))
-    await merge_identities(book.engine, book.tenant, ids, DecisionTerms("steward", "one", due), NO_REQUEST, preview=False)
+    await merge_identities(
+        book.engine, book.tenant, ids, DecisionTerms("steward", "one", due), NO_REQUEST, SIGHT, preview=False
+    )
     merged = await taught()
     await book.undo(split.decision)
     undone = await taught()

@@ -21,6 +21,7 @@ from goldenthread.server.jobs import Job, JobState, generations, housekeeping, n
 from goldenthread.server.jobs.housekeeping import HOUSEKEEPING, HousekeepingAt, keep_house_when_due
 from goldenthread.server.jobs.previewing import PREVIEW_ACTIVATION, list_activation_changes, preview_artefacts
 from goldenthread.server.jobs.telling import update_rules
+from goldenthread.server.sight import EVERYBODY
 
 LOOSE = msgspec.structs.replace(MatchModel.shipped(), name="loose", link_weight=-1 << 16, min_average=-2 << 16)
 
@@ -85,7 +86,7 @@ async def test_ended_jobs_go_with_their_lists_and_keys_and_open_ones_stay(world:
     preview = await world.run(PREVIEW_ACTIVATION, LOOSE)
     async with world.engine.reader(world.tenant) as reader:
         lists = await preview_artefacts(reader, world.tenant, preview)
-    listed, _ = await list_activation_changes(world.engine, world.tenant, preview.id, (0, 0), 10)
+    listed, _ = await list_activation_changes(world.engine, world.tenant, preview.id, (0, 0), 10, EVERYBODY)
     waiting = await world.ask("activate-model", LOOSE)
     before = await keep_house(world)
     keep(world, job_retention_days=1e-9)
@@ -100,7 +101,7 @@ async def test_ended_jobs_go_with_their_lists_and_keys_and_open_ones_stay(world:
         assert await reader.nodes([preview.id, *lists]) == {}
     assert await world.tenant.vault.existing([preview.id, *lists, waiting]) == {waiting}
     with pytest.raises(NotFound):
-        await list_activation_changes(world.engine, world.tenant, preview.id, (0, 0), 10)
+        await list_activation_changes(world.engine, world.tenant, preview.id, (0, 0), 10, EVERYBODY)
 
 
 async def test_edges_of_models_staged_before_go_and_identities_stay(world: World) -> None:

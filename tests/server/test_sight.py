@@ -1,8 +1,9 @@
-"""What a caller may not see is neither named nor counted in households and relationships."""
+"""What a caller may not see is neither named nor counted."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,19 +15,27 @@ from goldenthread.graph.stores.sqlite import SqliteStore
 from goldenthread.graph.vault import open_vault
 from goldenthread.server.access import Caller, Role
 from goldenthread.server.commands import Engine
+from goldenthread.server.commands.decisions.identities import merge_identities
+from goldenthread.server.commands.decisions.kept import DecisionTerms
+from goldenthread.server.commands.decisions.read import get_decision
+from goldenthread.server.commands.decisions.undo import undo_decision
 from goldenthread.server.commands.export_golden import Export, export_golden
 from goldenthread.server.commands.households import get_households, list_households, list_memberships
 from goldenthread.server.commands.idempotency import Request
 from goldenthread.server.commands.prepare_record import PreparedUpsert
 from goldenthread.server.commands.relationships import list_relationships
+from goldenthread.server.commands.seen import place_after
 from goldenthread.server.commands.tenants import Tenant
 from goldenthread.server.config import Config
 from goldenthread.server.errors import NotFound
+from goldenthread.server.events.position import Position
+from goldenthread.server.events.reading import Wanted, oldest_position, read_batch
 from goldenthread.server.jobs.renormalising import update_data_model
 from goldenthread.server.services import Preparer
-from goldenthread.server.sight import RoleSight
+from goldenthread.server.sight import EVERYBODY, RoleSight
 from goldenthread.v1 import record_service_pb2 as pb
 
+NO_REQUEST = Request("", b"")
 HOME = {"street": "4 Mill Lane", "postcode": "62704", "city": "Springfield", "surname": "Lister"}
 
 
@@ -107,3 +116,54 @@ async def test_every_role_sees_everybody_of_its_tenant(engine: Engine, tenant: T
 
     async with engine.reader(tenant) as reader:
         assert await RoleSight(Caller("somebody", "test", role)).identities(reader, people) == set(people)
+
+
+async def test_what_a_decision_changes_names_nobody_hidden(engine: Engine, tenant: Tenant) -> None:
+    ann, tom, _ = await family_of_three(engine, tenant)
+    terms, sight = DecisionTerms("steward", "told so"), SightWithout(tom)
+    merged = await merge_identities(engine, tenant, [ann, tom], terms, NO_REQUEST, EVERYBODY, preview=False)
+    undo = partial(undo_decision, engine, tenant, merged.decision, "steward", "misheard", NO_REQUEST)
+
+    whole = await undo(EVERYBODY, preview=True)
+    preview = await undo(sight, preview=True)
+    undone = await undo(sight, preview=False)
+
+    assert {effect.identity for effect in whole.effect.identities} == {ann, tom}
+    for decided in (preview, undone):
+        assert [(one.identity, list(one.loses_to)) for one in decided.effect.identities] == [(ann, [])]
+        assert [id for id, _ in decided.identities] == [ann]
+        assert decided.effect.moves == []
+    (toms,) = {*whole.effect.identities[0].before, *whole.effect.identities[1].after} - {*undone.effect.identities[0].after}
+    assert toms not in undone.effect.identities[0].before
+    with pytest.raises(NotFound):
+        await get_decision(engine, tenant, merged.decision, None, sight)
+    assert await get_decision(engine, tenant, merged.decision, None, EVERYBODY)
+
+
+async def test_a_cursor_passes_over_events_of_hidden_people(engine: Engine, tenant: Tenant) -> None:
+    ann, tom, kim = await family_of_three(engine, tenant)
+    told: list[bytes] = []
+    async with engine.reader(tenant) as reader:
+        batch = await read_batch(reader, await oldest_position(reader), Wanted(), 1, SightWithout(tom))
+        told += [event.identity for event in batch.events]
+        while not batch.is_end:
+            batch = await read_batch(reader, batch.position, Wanted(), 1, SightWithout(tom))
+            told += [event.identity for event in batch.events]
+        asked = await read_batch(
+            reader, await oldest_position(reader), Wanted(identities=frozenset({tom})), 10, SightWithout(tom)
+        )
+        latest = reader.revision.number
+
+    assert sorted(told) == sorted([ann, kim])
+    assert asked.events == []
+    assert batch.position == asked.position == Position.after(latest)
+
+
+async def test_a_place_of_a_page_names_nobody_hidden() -> None:
+    ids = [bytes([n]) * 16 for n in range(1, 5)]
+
+    hidden = place_after(ids, 2, {ids[0]})
+
+    assert ids[1] < hidden < ids[2]
+    assert place_after(ids, 2, ids) == ids[1]
+    assert place_after(ids, 4, ids) == b""

@@ -2,39 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
 from msgspec import Struct
-from wire.conftest import new_tenant
+from wire.hiding import HidingSight, hiding_server
+from wire.test_review import DIFFERENT, nearly
 
-from goldenthread.client import AsyncClient, IdentifierKey, Record, SemanticType
+from goldenthread.client import AsyncClient, Following, IdentifierKey, Record, SemanticType
 from goldenthread.client.errors import NotFound
-from goldenthread.graph.model import PiiCategory
-from goldenthread.graph.store import Reader
-from goldenthread.server.access import Caller, make_token, signing_key
-from goldenthread.server.commands import engine
-from goldenthread.server.config import load_config
-from goldenthread.server.main import Started, run
 
 PHONE, EMAIL = "+12175550143", "family@lister.example"
 BOTH = {"phone": PHONE, "email": EMAIL}
-
-
-class HidingSight:
-    """See everybody as an administrator, and else everybody but some."""
-
-    hidden: Collection[bytes] = ()
-
-    def __init__(self, caller: Caller) -> None:
-        self.categories: Collection[PiiCategory] = frozenset(PiiCategory)
-        self.sees_everybody = caller.role == "admin"
-        self._hidden = frozenset(() if self.sees_everybody else self.hidden)
-
-    async def identities(self, reader: Reader, ids: Sequence[bytes]) -> frozenset[bytes]:
-        return frozenset(ids) - self._hidden
 
 
 class Household(Struct):
@@ -42,6 +22,8 @@ class Household(Struct):
 
     everybody: AsyncClient
     without_tom: AsyncClient
+    steward: AsyncClient
+    """One who may write, from whom Tom is hidden too."""
     ann: str
     tom: str
     kim: str
@@ -51,20 +33,12 @@ class Household(Struct):
 
 @pytest.fixture
 async def home(tmp_path: Path, store_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Household]:
-    monkeypatch.setattr(engine, "RoleSight", HidingSight)
-    tenant, stop = new_tenant(), asyncio.Event()
-    settings = {"listen": "127.0.0.1:0", "data": str(tmp_path), "default_tenant": tenant, "start_processes": False}
-    config = load_config({**settings, **({"store": store_url} if store_url else {})})
-    listening: asyncio.Future[Started] = asyncio.get_running_loop().create_future()
-    serving = asyncio.create_task(run(config, listening.set_result, stop=stop))
-    address = (await listening).address
-
-    def client(role: str) -> AsyncClient:
-        key = signing_key(config.token_key_file)
-        token = make_token(key, subject=role, tenant=tenant, role="admin" if role == "admin" else "reader", seconds=600)
-        return AsyncClient(address, token=token, timeout_seconds=120)
-
-    async with client("admin") as everybody, client("reader") as without_tom:
+    async with (
+        hiding_server(tmp_path, store_url, monkeypatch) as server,
+        AsyncClient(server.address, token=server.token("admin"), timeout_seconds=120) as everybody,
+        AsyncClient(server.address, token=server.token("reader"), timeout_seconds=120) as without_tom,
+        AsyncClient(server.address, token=server.token("writer"), timeout_seconds=120) as steward,
+    ):
         people = (
             Record("crm", "1", {"given_name": "Ann", "surname": "Lister", "birth_date": "1950-01-02", "phone": PHONE}),
             Record(
@@ -78,9 +52,7 @@ async def home(tmp_path: Path, store_url: str, monkeypatch: pytest.MonkeyPatch) 
         ann, tom, kim = (answer.identity for answer in answers)
         assert len({ann, tom, kim}) == 3
         monkeypatch.setattr(HidingSight, "hidden", {bytes.fromhex(tom.rpartition("/")[2])})
-        yield Household(everybody, without_tom, ann, tom, kim, answers[1].record, answers[-1].revision)
-    stop.set()
-    await serving
+        yield Household(everybody, without_tom, steward, ann, tom, kim, answers[1].record, answers[-1].revision)
 
 
 @pytest.mark.parametrize("is_past", [False, True])
@@ -153,3 +125,35 @@ async def test_values_of_somebody_hidden_are_not_found(home: Household, is_past:
     assert {one.name async for one in client.list_identities(as_of=as_of)} == {home.ann, home.kim}
     assert {one.source_record_id async for one in client.list_records(as_of=as_of)} == {"1", "3"}
     assert b"Tom" not in b"".join([one.SerializeToString() async for one in client.list_records(as_of=as_of)])
+
+
+async def test_doubts_about_somebody_hidden_are_neither_listed_nor_counted_nor_claimed(
+    home: Household, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for record in (*nearly("Lovelace"), *nearly("Quillfeather")):
+        await home.everybody.upsert_record(record)
+    shown, hidden = [item async for item in home.everybody.list_review_items()]
+    monkeypatch.setattr(HidingSight, "hidden", {bytes.fromhex(hidden.identities[1].rpartition("/")[2])})
+
+    listed = [item.name async for item in home.steward.list_review_items()]
+    before = [await client.get_review_stats() for client in (home.everybody, home.steward)]
+    claimed = [item.name for item in await home.steward.claim_review_items(10)]
+    with pytest.raises(NotFound):
+        await home.steward.claim_review_items(names=[shown.name, hidden.name])
+    for client, item in ((home.everybody, hidden), (home.steward, shown)):
+        await client.decide_review_item(item.name, DIFFERENT)
+    after = [await client.get_review_stats() for client in (home.everybody, home.steward)]
+
+    assert listed == claimed == [shown.name]
+    assert [stats.open for stats in before] == [2, 1]
+    assert [sum(one.items for one in stats.reasons) for stats in before] == [2, 1]
+    assert [stats.different_people for stats in after] == [2, 1]
+    assert [stats.settled for stats in after] == [2, 1]
+
+
+async def test_a_subscriber_hears_nothing_of_somebody_hidden_and_goes_on(home: Household) -> None:
+    heard = [await anext(aiter(client.subscribe(Following()))) for client in (home.everybody, home.without_tom)]
+
+    assert home.tom in {event.identity for event in heard[0].events}
+    assert {event.identity for event in heard[1].events} == {home.ann, home.kim}
+    assert heard[0].cursor == heard[1].cursor

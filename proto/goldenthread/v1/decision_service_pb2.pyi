@@ -529,7 +529,9 @@ class CreateDecisionResponse(_message.Message):
     """Revision of the decision; the one read, with validate_only."""
     @_builtins.property
     def decision(self) -> Global___Decision:
-        """The decision; with validate_only without a name."""
+        """The decision; with validate_only without a name. Not set when a record of it now belongs to somebody whom the caller may
+        not see.
+        """
 
     @_builtins.property
     def effect(self) -> Global___DecisionEffect:
@@ -729,7 +731,9 @@ class UndoDecisionResponse(_message.Message):
     """Revision of the undoing; the one read, with validate_only."""
     @_builtins.property
     def decision(self) -> Global___Decision:
-        """The decision, undone; as it is, with validate_only."""
+        """The decision, undone; as it is, with validate_only. Not set when a record of it now belongs to somebody whom the caller
+        may not see.
+        """
 
     @_builtins.property
     def effect(self) -> Global___DecisionEffect:

@@ -79,6 +79,7 @@ class DecisionServiceServicer:
 
     def GetDecision(self, request, context):
         """Returns a decision with the records it binds, and how it ended if it did.
+        One that binds somebody whom the caller may not see is not found.
 
         Errors: NOT_FOUND, INVALID_FIELD.
         """
@@ -88,6 +89,7 @@ class DecisionServiceServicer:
 
     def ListDecisions(self, request, context):
         """Lists decisions in the order they were made, page by page; a page may hold fewer than asked for though more follow.
+        Those that bind somebody whom the caller may not see are left out.
 
         Errors: NOT_FOUND, INVALID_FIELD.
         """

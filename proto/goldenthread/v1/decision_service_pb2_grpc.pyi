@@ -45,11 +45,13 @@ class DecisionServiceStub:
     """
     GetDecision: _grpc.UnaryUnaryMultiCallable[_decision_service_pb2.GetDecisionRequest, _decision_service_pb2.GetDecisionResponse]
     """Returns a decision with the records it binds, and how it ended if it did.
+    One that binds somebody whom the caller may not see is not found.
 
     Errors: NOT_FOUND, INVALID_FIELD.
     """
     ListDecisions: _grpc.UnaryUnaryMultiCallable[_decision_service_pb2.ListDecisionsRequest, _decision_service_pb2.ListDecisionsResponse]
     """Lists decisions in the order they were made, page by page; a page may hold fewer than asked for though more follow.
+    Those that bind somebody whom the caller may not see are left out.
 
     Errors: NOT_FOUND, INVALID_FIELD.
     """
@@ -78,11 +80,13 @@ class DecisionServiceAsyncStub(DecisionServiceStub):
     """
     GetDecision: _aio.UnaryUnaryMultiCallable[_decision_service_pb2.GetDecisionRequest, _decision_service_pb2.GetDecisionResponse]  # type: ignore[assignment]
     """Returns a decision with the records it binds, and how it ended if it did.
+    One that binds somebody whom the caller may not see is not found.
 
     Errors: NOT_FOUND, INVALID_FIELD.
     """
     ListDecisions: _aio.UnaryUnaryMultiCallable[_decision_service_pb2.ListDecisionsRequest, _decision_service_pb2.ListDecisionsResponse]  # type: ignore[assignment]
     """Lists decisions in the order they were made, page by page; a page may hold fewer than asked for though more follow.
+    Those that bind somebody whom the caller may not see are left out.
 
     Errors: NOT_FOUND, INVALID_FIELD.
     """
@@ -120,6 +124,7 @@ class DecisionServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_decision_service_pb2.GetDecisionResponse, _abc.Awaitable[_decision_service_pb2.GetDecisionResponse]]:
         """Returns a decision with the records it binds, and how it ended if it did.
+        One that binds somebody whom the caller may not see is not found.
 
         Errors: NOT_FOUND, INVALID_FIELD.
         """
@@ -131,6 +136,7 @@ class DecisionServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_decision_service_pb2.ListDecisionsResponse, _abc.Awaitable[_decision_service_pb2.ListDecisionsResponse]]:
         """Lists decisions in the order they were made, page by page; a page may hold fewer than asked for though more follow.
+        Those that bind somebody whom the caller may not see are left out.
 
         Errors: NOT_FOUND, INVALID_FIELD.
         """

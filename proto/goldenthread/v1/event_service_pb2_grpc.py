@@ -93,6 +93,7 @@ class EventServiceServicer:
         """Streams events from a cursor on, those that are stored first and then new ones as they are committed.
         A message without events is a heartbeat: it says that the stream is alive and how far it has come. The stream never ends
         by itself; after a failure it is taken up again from the last cursor.
+        Events of whom the caller may not see are left out, and the cursor passes over them; others do not name them.
 
         Errors: INVALID_FIELD, NOT_FOUND, CURSOR_TOO_OLD, STORE_UNAVAILABLE, SHUTTING_DOWN.
         """
@@ -101,7 +102,7 @@ class EventServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListEvents(self, request, context):
-        """Lists events from a cursor on, page by page, and ends where the stored ones end.
+        """Lists events from a cursor on, page by page, and ends where the stored ones end. What is left out is as in Subscribe.
 
         Errors: INVALID_FIELD, NOT_FOUND, CURSOR_TOO_OLD, STORE_UNAVAILABLE.
         """
@@ -147,7 +148,7 @@ class EventServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListDeadLetters(self, request, context):
-        """Lists the events that a sink could not deliver, oldest first.
+        """Lists the events that a sink could not deliver, oldest first, of whom the caller may see.
 
         Errors: INVALID_FIELD, NOT_FOUND, STORE_UNAVAILABLE.
         """
@@ -157,6 +158,7 @@ class EventServiceServicer:
 
     def ReplayDeadLetters(self, request, context):
         """Has dead letters of a sink delivered again, in their order; one that fails again stays a dead letter.
+        Those of whom the caller may not see are left alone.
 
         Errors: INVALID_FIELD, NOT_FOUND, FAILED_PRECONDITION, STORE_UNAVAILABLE.
         """

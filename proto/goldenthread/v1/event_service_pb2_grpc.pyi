@@ -42,11 +42,12 @@ class EventServiceStub:
     """Streams events from a cursor on, those that are stored first and then new ones as they are committed.
     A message without events is a heartbeat: it says that the stream is alive and how far it has come. The stream never ends
     by itself; after a failure it is taken up again from the last cursor.
+    Events of whom the caller may not see are left out, and the cursor passes over them; others do not name them.
 
     Errors: INVALID_FIELD, NOT_FOUND, CURSOR_TOO_OLD, STORE_UNAVAILABLE, SHUTTING_DOWN.
     """
     ListEvents: _grpc.UnaryUnaryMultiCallable[_event_service_pb2.ListEventsRequest, _event_service_pb2.ListEventsResponse]
-    """Lists events from a cursor on, page by page, and ends where the stored ones end.
+    """Lists events from a cursor on, page by page, and ends where the stored ones end. What is left out is as in Subscribe.
 
     Errors: INVALID_FIELD, NOT_FOUND, CURSOR_TOO_OLD, STORE_UNAVAILABLE.
     """
@@ -72,12 +73,13 @@ class EventServiceStub:
     Errors: INVALID_FIELD, NOT_FOUND, STORE_UNAVAILABLE.
     """
     ListDeadLetters: _grpc.UnaryUnaryMultiCallable[_event_service_pb2.ListDeadLettersRequest, _event_service_pb2.ListDeadLettersResponse]
-    """Lists the events that a sink could not deliver, oldest first.
+    """Lists the events that a sink could not deliver, oldest first, of whom the caller may see.
 
     Errors: INVALID_FIELD, NOT_FOUND, STORE_UNAVAILABLE.
     """
     ReplayDeadLetters: _grpc.UnaryUnaryMultiCallable[_event_service_pb2.ReplayDeadLettersRequest, _event_service_pb2.ReplayDeadLettersResponse]
     """Has dead letters of a sink delivered again, in their order; one that fails again stays a dead letter.
+    Those of whom the caller may not see are left alone.
 
     Errors: INVALID_FIELD, NOT_FOUND, FAILED_PRECONDITION, STORE_UNAVAILABLE.
     """
@@ -96,11 +98,12 @@ class EventServiceAsyncStub(EventServiceStub):
     """Streams events from a cursor on, those that are stored first and then new ones as they are committed.
     A message without events is a heartbeat: it says that the stream is alive and how far it has come. The stream never ends
     by itself; after a failure it is taken up again from the last cursor.
+    Events of whom the caller may not see are left out, and the cursor passes over them; others do not name them.
 
     Errors: INVALID_FIELD, NOT_FOUND, CURSOR_TOO_OLD, STORE_UNAVAILABLE, SHUTTING_DOWN.
     """
     ListEvents: _aio.UnaryUnaryMultiCallable[_event_service_pb2.ListEventsRequest, _event_service_pb2.ListEventsResponse]  # type: ignore[assignment]
-    """Lists events from a cursor on, page by page, and ends where the stored ones end.
+    """Lists events from a cursor on, page by page, and ends where the stored ones end. What is left out is as in Subscribe.
 
     Errors: INVALID_FIELD, NOT_FOUND, CURSOR_TOO_OLD, STORE_UNAVAILABLE.
     """
@@ -126,12 +129,13 @@ class EventServiceAsyncStub(EventServiceStub):
     Errors: INVALID_FIELD, NOT_FOUND, STORE_UNAVAILABLE.
     """
     ListDeadLetters: _aio.UnaryUnaryMultiCallable[_event_service_pb2.ListDeadLettersRequest, _event_service_pb2.ListDeadLettersResponse]  # type: ignore[assignment]
-    """Lists the events that a sink could not deliver, oldest first.
+    """Lists the events that a sink could not deliver, oldest first, of whom the caller may see.
 
     Errors: INVALID_FIELD, NOT_FOUND, STORE_UNAVAILABLE.
     """
     ReplayDeadLetters: _aio.UnaryUnaryMultiCallable[_event_service_pb2.ReplayDeadLettersRequest, _event_service_pb2.ReplayDeadLettersResponse]  # type: ignore[assignment]
     """Has dead letters of a sink delivered again, in their order; one that fails again stays a dead letter.
+    Those of whom the caller may not see are left alone.
 
     Errors: INVALID_FIELD, NOT_FOUND, FAILED_PRECONDITION, STORE_UNAVAILABLE.
     """
@@ -153,6 +157,7 @@ class EventServiceServicer(metaclass=_abc_1.ABCMeta):
         """Streams events from a cursor on, those that are stored first and then new ones as they are committed.
         A message without events is a heartbeat: it says that the stream is alive and how far it has come. The stream never ends
         by itself; after a failure it is taken up again from the last cursor.
+        Events of whom the caller may not see are left out, and the cursor passes over them; others do not name them.
 
         Errors: INVALID_FIELD, NOT_FOUND, CURSOR_TOO_OLD, STORE_UNAVAILABLE, SHUTTING_DOWN.
         """
@@ -163,7 +168,7 @@ class EventServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _event_service_pb2.ListEventsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_event_service_pb2.ListEventsResponse, _abc.Awaitable[_event_service_pb2.ListEventsResponse]]:
-        """Lists events from a cursor on, page by page, and ends where the stored ones end.
+        """Lists events from a cursor on, page by page, and ends where the stored ones end. What is left out is as in Subscribe.
 
         Errors: INVALID_FIELD, NOT_FOUND, CURSOR_TOO_OLD, STORE_UNAVAILABLE.
         """
@@ -219,7 +224,7 @@ class EventServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _event_service_pb2.ListDeadLettersRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_event_service_pb2.ListDeadLettersResponse, _abc.Awaitable[_event_service_pb2.ListDeadLettersResponse]]:
-        """Lists the events that a sink could not deliver, oldest first.
+        """Lists the events that a sink could not deliver, oldest first, of whom the caller may see.
 
         Errors: INVALID_FIELD, NOT_FOUND, STORE_UNAVAILABLE.
         """
@@ -231,6 +236,7 @@ class EventServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_event_service_pb2.ReplayDeadLettersResponse, _abc.Awaitable[_event_service_pb2.ReplayDeadLettersResponse]]:
         """Has dead letters of a sink delivered again, in their order; one that fails again stays a dead letter.
+        Those of whom the caller may not see are left alone.
 
         Errors: INVALID_FIELD, NOT_FOUND, FAILED_PRECONDITION, STORE_UNAVAILABLE.
         """

@@ -204,7 +204,7 @@ class ModelServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListActivationChanges(self, request, context):
-        """Lists what a preview found, page by page.
+        """Lists what a preview found, page by page, but for what concerns somebody whom the caller may not see.
 
         Errors: INVALID_FIELD, NOT_FOUND.
         """

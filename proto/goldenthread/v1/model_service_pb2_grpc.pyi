@@ -91,7 +91,7 @@ class ModelServiceStub:
     Errors: NOT_FOUND, FAILED_PRECONDITION, REQUEST_ID_REUSED, STORE_UNAVAILABLE.
     """
     ListActivationChanges: _grpc.UnaryUnaryMultiCallable[_model_service_pb2.ListActivationChangesRequest, _model_service_pb2.ListActivationChangesResponse]
-    """Lists what a preview found, page by page.
+    """Lists what a preview found, page by page, but for what concerns somebody whom the caller may not see.
 
     Errors: INVALID_FIELD, NOT_FOUND.
     """
@@ -171,7 +171,7 @@ class ModelServiceAsyncStub(ModelServiceStub):
     Errors: NOT_FOUND, FAILED_PRECONDITION, REQUEST_ID_REUSED, STORE_UNAVAILABLE.
     """
     ListActivationChanges: _aio.UnaryUnaryMultiCallable[_model_service_pb2.ListActivationChangesRequest, _model_service_pb2.ListActivationChangesResponse]  # type: ignore[assignment]
-    """Lists what a preview found, page by page.
+    """Lists what a preview found, page by page, but for what concerns somebody whom the caller may not see.
 
     Errors: INVALID_FIELD, NOT_FOUND.
     """
@@ -314,7 +314,7 @@ class ModelServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _model_service_pb2.ListActivationChangesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_model_service_pb2.ListActivationChangesResponse, _abc.Awaitable[_model_service_pb2.ListActivationChangesResponse]]:
-        """Lists what a preview found, page by page.
+        """Lists what a preview found, page by page, but for what concerns somebody whom the caller may not see.
 
         Errors: INVALID_FIELD, NOT_FOUND.
         """

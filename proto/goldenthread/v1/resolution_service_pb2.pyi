@@ -1096,7 +1096,7 @@ class MergeIdentitiesResponse(_message.Message):
     """Revision of the merge; the one read, with validate_only."""
     @_builtins.property
     def identity(self) -> Global___Identity:
-        """The identity they are now."""
+        """The identity they are now. Not set when the caller may not see it."""
 
     @_builtins.property
     def superseded(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:

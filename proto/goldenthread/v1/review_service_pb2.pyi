@@ -487,7 +487,7 @@ class DecideReviewItemResponse(_message.Message):
     """Revision of the answer."""
     @_builtins.property
     def item(self) -> Global___ReviewItem:
-        """The pair as it stands now."""
+        """The pair as it stands now. Not set when a record of it now belongs to somebody whom the caller may not see."""
 
     def __init__(
         self,
@@ -543,7 +543,7 @@ class SkipReviewItemResponse(_message.Message):
     """Revision of the skip."""
     @_builtins.property
     def item(self) -> Global___ReviewItem:
-        """The pair as it stands now."""
+        """The pair as it stands now. Not set when a record of it now belongs to somebody whom the caller may not see."""
 
     def __init__(
         self,
@@ -604,7 +604,7 @@ class UndoReviewDecisionResponse(_message.Message):
     """Revision of the undoing."""
     @_builtins.property
     def item(self) -> Global___ReviewItem:
-        """The pair as it stands now."""
+        """The pair as it stands now. Not set when a record of it now belongs to somebody whom the caller may not see."""
 
     def __init__(
         self,

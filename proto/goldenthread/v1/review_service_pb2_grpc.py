@@ -28,6 +28,7 @@ if _version_not_supported:
 class ReviewServiceStub:
     """Asks people about pairs of records that the service is not sure of, and keeps what they say.
     The queue follows from the graph: it holds names of records and no values, and nothing in it can be lost.
+    A pair of which a record belongs to somebody whom the caller may not see is not listed, offered, counted or found.
     """
 
     def __init__(self, channel):
@@ -81,6 +82,7 @@ class ReviewServiceStub:
 class ReviewServiceServicer:
     """Asks people about pairs of records that the service is not sure of, and keeps what they say.
     The queue follows from the graph: it holds names of records and no values, and nothing in it can be lost.
+    A pair of which a record belongs to somebody whom the caller may not see is not listed, offered, counted or found.
     """
 
     def ListReviewItems(self, request, context):
@@ -217,6 +219,7 @@ def add_ReviewServiceServicer_to_server(servicer, server):
 class ReviewService:
     """Asks people about pairs of records that the service is not sure of, and keeps what they say.
     The queue follows from the graph: it holds names of records and no values, and nothing in it can be lost.
+    A pair of which a record belongs to somebody whom the caller may not see is not listed, offered, counted or found.
     """
 
     @staticmethod

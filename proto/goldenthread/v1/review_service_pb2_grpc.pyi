@@ -29,6 +29,7 @@ GRPC_VERSION: str
 class ReviewServiceStub:
     """Asks people about pairs of records that the service is not sure of, and keeps what they say.
     The queue follows from the graph: it holds names of records and no values, and nothing in it can be lost.
+    A pair of which a record belongs to somebody whom the caller may not see is not listed, offered, counted or found.
     """
 
     @_typing.overload
@@ -88,6 +89,7 @@ class ReviewServiceStub:
 class ReviewServiceAsyncStub(ReviewServiceStub):
     """Asks people about pairs of records that the service is not sure of, and keeps what they say.
     The queue follows from the graph: it holds names of records and no values, and nothing in it can be lost.
+    A pair of which a record belongs to somebody whom the caller may not see is not listed, offered, counted or found.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -143,6 +145,7 @@ class ReviewServiceAsyncStub(ReviewServiceStub):
 class ReviewServiceServicer(metaclass=_abc_1.ABCMeta):
     """Asks people about pairs of records that the service is not sure of, and keeps what they say.
     The queue follows from the graph: it holds names of records and no values, and nothing in it can be lost.
+    A pair of which a record belongs to somebody whom the caller may not see is not listed, offered, counted or found.
     """
 
     @_abc_1.abstractmethod

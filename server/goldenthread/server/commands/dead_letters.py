@@ -15,9 +15,11 @@ from goldenthread.server.commands.engine import Engine
 from goldenthread.server.commands.tenants import Tenant
 from goldenthread.server.errors import FailedPrecondition
 from goldenthread.server.events.position import Position
+from goldenthread.server.events.seen import seen_events
 from goldenthread.server.events.sinks.cloud_events import message_of
 from goldenthread.server.events.sinks.dead_letter import DeadLetter
 from goldenthread.server.events.sinks.sink import DeliveryFailed
+from goldenthread.server.sight import Sight
 
 __all__ = ["Replayed", "count_dead_letters", "list_dead_letters", "put_dead_letter", "replay_dead_letters"]
 
@@ -39,30 +41,32 @@ class Replayed(Struct, frozen=True):
 
 def put_dead_letter(changes: ChangeSet, tenant: Tenant, sink: str, letter: DeadLetter) -> None:
     """Put a dead letter in place of an earlier one of the same event."""
-    id = _id(tenant, sink, Position(letter.event.revision, letter.event.index))
+    id = _id(tenant, sink, _place_of(letter))
     changes.delete_nodes.append(id)
     changes.put_nodes.append(Node(NodeKind.DEAD_LETTER, id, {"body": _encode(letter)}))
 
 
-async def count_dead_letters(reader: Reader, tenant: Tenant, sink: str) -> int:
-    """Count the dead letters of a sink, up to the most that is counted."""
-    return len(await _ids(reader, tenant, sink, b"", MOST_COUNTED))
+async def count_dead_letters(reader: Reader, tenant: Tenant, sink: str, sight: Sight) -> int:
+    """Count the dead letters of a sink about whom the caller may see, among the most that are counted."""
+    ids = await _ids(reader, tenant, sink, b"", MOST_COUNTED)
+    return len(ids) if sight.sees_everybody else len(await _seen(reader, sight, await _letters(reader, ids)))
 
 
 async def list_dead_letters(
-    engine: Engine, tenant: Tenant, sink: str, after: bytes, limit: int
+    engine: Engine, tenant: Tenant, sink: str, after: bytes, limit: int, sight: Sight
 ) -> tuple[Sequence[DeadLetter], bytes]:
-    """Read a page of a sink's dead letters, oldest first; the second value is where the next page starts."""
+    """Read a page of a sink's dead letters about whom the caller may see, oldest first, and where the next page starts."""
     async with engine.reader(tenant) as reader:
         ids = await _ids(reader, tenant, sink, after, limit + 1)
-        letters = await _letters(reader, ids[:limit])
+        letters = await _seen(reader, sight, await _letters(reader, ids[:limit]))
     return letters, ids[limit - 1] if len(ids) > limit else b""
 
 
-async def replay_dead_letters(engine: Engine, tenant: Tenant, sink: str, events: frozenset[Position]) -> Replayed:
+async def replay_dead_letters(engine: Engine, tenant: Tenant, sink: str, events: frozenset[Position], sight: Sight) -> Replayed:
     """Deliver dead letters again, once each and in order: those of some events, or all when empty.
 
-    What was delivered is no dead letter any more, so replaying twice delivers once.
+    Those about somebody whom the caller may not see are left alone. What was delivered is no dead letter any more, so replaying
+    twice delivers once.
 
     Raises:
         FailedPrecondition: this server has no such sink.
@@ -75,13 +79,14 @@ async def replay_dead_letters(engine: Engine, tenant: Tenant, sink: str, events:
         async with engine.reader(tenant) as reader:
             ids = await _ids(reader, tenant, sink, after, _REPLAYED_AT_ONCE)
             letters = await _letters(reader, ids)
+            seen = {_place_of(letter) for letter in await _seen(reader, sight, letters)}
         if not ids:
             return Replayed(delivered, failed)
         after = ids[-1]
         changes = ChangeSet()
         for letter in letters:
-            place = Position(letter.event.revision, letter.event.index)
-            if events and place not in events:
+            place = _place_of(letter)
+            if place not in seen or (events and place not in events):
                 continue
             try:
                 await target.deliver([message_of(tenant.name, letter.event)])
@@ -125,6 +130,17 @@ async def _ids(reader: Reader, tenant: Tenant, sink: str, after: bytes, limit: i
     prefix = _sink_prefix(tenant, sink)
     start = after or prefix + bytes(16 - _PREFIX)
     return [id for id in await reader.page(NodeKind.DEAD_LETTER, start, limit, {}) if id.startswith(prefix)]
+
+
+async def _seen(reader: Reader, sight: Sight, letters: Sequence[DeadLetter]) -> Sequence[DeadLetter]:
+    if sight.sees_everybody:
+        return letters
+    events = {Position(e.revision, e.index): e for e in await seen_events(reader, sight, [letter.event for letter in letters])}
+    return [msgspec.structs.replace(one, event=events[place]) for one in letters if (place := _place_of(one)) in events]
+
+
+def _place_of(letter: DeadLetter) -> Position:
+    return Position(letter.event.revision, letter.event.index)
 
 
 async def _letters(reader: Reader, ids: Sequence[bytes]) -> list[DeadLetter]:

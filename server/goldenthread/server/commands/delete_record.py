@@ -26,6 +26,7 @@ from goldenthread.server.commands.tenants import Tenant
 from goldenthread.server.commands.upsert_records import order_of
 from goldenthread.server.errors import NotFound
 from goldenthread.server.events.golden import tell_deletion
+from goldenthread.server.sight import Sight
 
 __all__ = ["Deleted", "delete_record"]
 
@@ -41,19 +42,23 @@ class Deleted(Struct, frozen=True):
     keys: Sequence[bytes] = ()
 
 
-async def delete_record(engine: Engine, tenant: Tenant, key: RecordKey, observed_at: int, request: Request) -> Deleted:
+async def delete_record(
+    engine: Engine, tenant: Tenant, key: RecordKey, observed_at: int, request: Request, sight: Sight
+) -> Deleted:
     """Delete what was observed of a record by a time, and destroy its keys; its identity is resolved again without it.
 
     `observed_at` 0 means now. A version observed at or before it stays out from then on.
 
     Raises:
-        NotFound: there is no such record, or it is deleted already.
+        NotFound: there is no such record, it is deleted already, or the caller may not see whose it is.
     """
 
     async def work(transaction: Transaction, at: int) -> Deleted:
         async def change() -> tuple[ChangeSet, Deleted]:
             state = await _locked(transaction, tenant, key)
             if state is None or (state.version.properties["tombstone"] and not observed_at):
+                raise NotFound("record")
+            if state.identity is not None and not await sight.identities(transaction, [state.identity]):
                 raise NotFound("record")
             changes, keys = await _plan(transaction, tenant, state, observed_at or at, at)
             if state.identity is not None:

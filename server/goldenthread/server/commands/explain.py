@@ -14,10 +14,12 @@ from goldenthread.server.commands.as_of import Moment, read_at
 from goldenthread.server.commands.blocking_outcomes import RuleOutcome, blocking_outcomes
 from goldenthread.server.commands.bridges import Bridges, find_bridges
 from goldenthread.server.commands.decisions.kept import DecisionView, view_decisions
+from goldenthread.server.commands.decisions.seen import check_decision_seen, seen_decisions
 from goldenthread.server.commands.engine import Engine
 from goldenthread.server.commands.identities import living
 from goldenthread.server.commands.linking import component_parts, cut_part, vetoes_of
 from goldenthread.server.commands.prepare_record import Member
+from goldenthread.server.commands.seen import hidden_records
 from goldenthread.server.commands.tenants import Tenant
 from goldenthread.server.commands.what_if import WouldBe, if_decision_undone, if_records_removed
 from goldenthread.server.errors import InvalidField, NotFound
@@ -83,6 +85,7 @@ async def explain_match(
         members = await tenant.members_of(states.values())
         a, b = _closest(tenant, members, ours, theirs)
         decisions = await view_decisions(reader, tenant, await reader.decisions([a, b]))
+        decisions = await seen_decisions(reader, sight, decisions)
         rules = await blocking_outcomes(reader, tenant, members[a].profile, members[b].profile)
         identities = await reader.identities([id for id in {states[a].identity, states[b].identity} if id is not None])
         apart = None
@@ -149,10 +152,13 @@ async def explain_identity(
             raise NotFound("identity")
         parts = await component_parts(reader, tenant, identity.records)
         decisions = await view_decisions(reader, tenant, await reader.decisions(identity.records))
+        decisions = await seen_decisions(reader, sight, decisions)
         if without_records:
             would_be = await if_records_removed(reader, tenant, identity.records, without_records)
         elif without_decision:
+            await check_decision_seen(reader, sight, without_decision)
             would_be = await if_decision_undone(reader, tenant, identity.records, without_decision)
+        would_be = await _seen_groups(reader, sight, would_be)
     wanted = set(identity.records)
     steps: list[Step] = []
     for part in parts:
@@ -167,3 +173,17 @@ async def explain_identity(
     whole = next((part for part in parts if wanted.issubset(part.records)), None)
     bridges = await find_bridges(tenant, whole, identity.records) if whole is not None else Bridges((), is_cut=False)
     return IdentityExplained(identity, steps, decisions, bridges, would_be)
+
+
+async def _seen_groups(reader: Reader, sight: Sight, groups: Sequence[WouldBe]) -> list[WouldBe]:
+    """Leave out of what would be the records of whom the caller may not see, and such an identity's name."""
+    if sight.sees_everybody:
+        return list(groups)
+    hidden = await hidden_records(reader, sight, (record for group in groups for record in group.records))
+    named = [group.identity for group in groups if group.identity]
+    seen = await sight.identities(reader, named) if named else frozenset[bytes]()
+    shown = [
+        WouldBe(group.identity if group.identity in seen else b"", [record for record in group.records if record not in hidden])
+        for group in groups
+    ]
+    return [group for group in shown if group.records]

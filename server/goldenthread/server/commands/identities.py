@@ -13,6 +13,7 @@ from goldenthread.server.commands.as_of import Moment, read_at
 from goldenthread.server.commands.engine import Engine
 from goldenthread.server.commands.prepare_record import identifier_key
 from goldenthread.server.commands.read_records import BySourceKey, find_record
+from goldenthread.server.commands.seen import place_after
 from goldenthread.server.commands.tenants import Tenant
 from goldenthread.server.errors import InvalidField, NotFound
 from goldenthread.server.sight import Sight
@@ -26,6 +27,7 @@ __all__ = [
     "get_identity",
     "list_identities",
     "living",
+    "living_seen",
 ]
 
 _MAX_SUCCESSIONS = 10_000
@@ -102,6 +104,21 @@ async def living(reader: Reader, id: bytes) -> FoundIdentity:
     return FoundIdentity(best, [other.id for other in others], b"" if best.id == id else id)
 
 
+async def living_seen(reader: Reader, sight: Sight, id: bytes) -> StoredIdentity:
+    """Follow an identity to who it is now; of several parts, the first that the caller may see.
+
+    Raises:
+        NotFound: there was no such identity, nothing is left of it, or the caller may see no part.
+    """
+    found = await living(reader, id)
+    ids = [found.identity.id, *found.others]
+    allowed = await sight.identities(reader, ids)
+    seen = next((id for id in ids if id in allowed), None)
+    if seen is None:
+        raise NotFound("identity")
+    return found.identity if seen == found.identity.id else (await reader.identities([seen]))[seen]
+
+
 async def _by_identifier(reader: Reader, tenant: Tenant, key: ByIdentifier) -> FoundIdentity:
     identifier = identifier_of(key.type, key.value, key.issuer, tenant.data_model.default_country)
     if identifier is None:
@@ -135,4 +152,4 @@ async def list_identities(
         ids = await reader.page(NodeKind.IDENTITY, after, limit + 1, {"min_records": max(1, min_records)})
         stored = await reader.identities(ids[:limit])
         seen = await sight.identities(reader, ids[:limit]) if ids else frozenset[bytes]()
-    return [stored[id] for id in ids[:limit] if id in stored and id in seen], ids[limit - 1] if len(ids) > limit else b""
+    return [stored[id] for id in ids[:limit] if id in stored and id in seen], place_after(ids, limit, seen)

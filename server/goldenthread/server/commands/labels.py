@@ -14,7 +14,9 @@ from goldenthread.graph.vault import SealRequest
 from goldenthread.server.commands.engine import Engine
 from goldenthread.server.commands.ids import new_id
 from goldenthread.server.commands.prepare_record import Member
+from goldenthread.server.commands.seen import hidden_records
 from goldenthread.server.commands.tenants import Tenant
+from goldenthread.server.sight import Sight
 
 __all__ = [
     "Answer",
@@ -124,11 +126,15 @@ def settled_pairs(labels: Iterable[Label]) -> dict[tuple[bytes, bytes], bool]:
     return {(label.left, label.right): label.answer is Answer.SAME_PERSON for label in labels if label.decision}
 
 
-async def list_labels(engine: Engine, tenant: Tenant, after: bytes, limit: int) -> tuple[Sequence[Opinion], bytes]:
-    """Read a page of labels, with who gave them; the second value is where the next page starts, empty on the last."""
+async def list_labels(
+    engine: Engine, tenant: Tenant, after: bytes, limit: int, sight: Sight
+) -> tuple[Sequence[Opinion], bytes]:
+    """Read a page of labels of whom the caller may see, with who gave them, and where the next starts, empty on the last."""
     async with engine.reader(tenant) as reader:
         ids = await reader.page(NodeKind.LABEL, after, limit + 1, {})
         labels = read_labels((await reader.nodes(ids[:limit])).values())
+        hidden = await hidden_records(reader, sight, (record for label in labels for record in (label.left, label.right)))
+    labels = [label for label in labels if hidden.isdisjoint((label.left, label.right))]
     opened = await tenant.vault.open([(label.id, NodeKind.LABEL, _bytes(label.node.properties, "sealed")) for label in labels])
     opinions = []
     for label, plain in zip(labels, opened, strict=True):

@@ -11,6 +11,7 @@ from goldenthread.graph.store import Reader, RecordState
 from goldenthread.server.commands.as_of import Moment, read_at
 from goldenthread.server.commands.engine import Engine
 from goldenthread.server.commands.prepare_record import record_alias
+from goldenthread.server.commands.seen import place_after
 from goldenthread.server.commands.tenants import Tenant
 from goldenthread.server.commands.upsert_records import order_of
 from goldenthread.server.errors import NotFound
@@ -95,7 +96,7 @@ async def list_records(
         seen = await sight.identities(reader, whose) if whose else frozenset[bytes]()
         shown = [states[id] for id in ids[:limit] if id in states and (states[id].identity or b"") in {b"", *seen}]
         views = await _open(reader, tenant, [(state, state.version) for state in shown])
-    return views, ids[limit - 1] if len(ids) > limit else b""
+    return views, place_after(ids, limit, {state.record.id for state in shown})
 
 
 async def _open(reader: Reader, tenant: Tenant, wanted: Sequence[tuple[RecordState, Node]]) -> list[RecordView]:

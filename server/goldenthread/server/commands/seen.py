@@ -1,9 +1,9 @@
-"""Leave out of a walk what a caller may not see, and whatever is known only by way of it."""
+"""Leave out of answers what a caller may not see, and of a walk whatever is known only by way of it."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final
 
 from goldenthread.graph.model import Node, NodeKind
@@ -11,7 +11,7 @@ from goldenthread.graph.store import Reader, Subgraph
 from goldenthread.server.errors import NotFound
 from goldenthread.server.sight import Sight
 
-__all__ = ["check_seen", "hidden_among", "path_seen", "seen_part"]
+__all__ = ["check_seen", "hidden_among", "hidden_records", "path_seen", "place_after", "seen_part"]
 
 _MOST_DETOURS: Final = 50
 """Ways through hidden people that are given up before a path counts as not found."""
@@ -26,11 +26,30 @@ async def hidden_among(reader: Reader, sight: Sight, nodes: Iterable[Node]) -> f
     found = list(nodes)
     own = {node.id: node.id for node in found if node.kind is NodeKind.IDENTITY}
     records = [node.id for node in found if node.kind is NodeKind.RECORD]
-    identity_of = own | (await reader.identities_of(records) if records else {})
+    return await _hidden(reader, sight, own | (await reader.identities_of(records) if records else {}))
+
+
+async def hidden_records(reader: Reader, sight: Sight, records: Iterable[bytes]) -> frozenset[bytes]:
+    """Find the records among some that belong to somebody whom a caller may not see; one that is deleted belongs to nobody."""
+    wanted = [] if sight.sees_everybody else sorted(set(records))
+    return await _hidden(reader, sight, await reader.identities_of(wanted) if wanted else {})
+
+
+async def _hidden(reader: Reader, sight: Sight, identity_of: Mapping[bytes, bytes]) -> frozenset[bytes]:
     if not identity_of:
         return frozenset()
     seen = await sight.identities(reader, sorted(set(identity_of.values())))
     return frozenset(id for id, identity in identity_of.items() if identity not in seen)
+
+
+def place_after(ids: Sequence[bytes], limit: int, shown: Collection[bytes]) -> bytes:
+    """Say where the page after the first `limit` of some ids starts, empty on the last: by no id of anybody hidden."""
+    if len(ids) <= limit:
+        return b""
+    last, following = ids[limit - 1], ids[limit]
+    if last in shown:
+        return last
+    return ((int.from_bytes(last, "big") + int.from_bytes(following, "big")) // 2).to_bytes(len(last), "big")
 
 
 async def check_seen(reader: Reader, sight: Sight, ids: Sequence[bytes], kinds: Collection[NodeKind]) -> None:

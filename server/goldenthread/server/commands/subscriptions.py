@@ -17,6 +17,7 @@ from goldenthread.server.errors import CursorTooOld, InvalidField, NotFound
 from goldenthread.server.events.cursors import Cursor, cursor_of, cursors, put_cursor, retained_after
 from goldenthread.server.events.position import Position
 from goldenthread.server.events.reading import Wanted, oldest_position, read_batch
+from goldenthread.server.sight import EVERYBODY, Sight
 
 __all__ = [
     "SubscriptionDeleted",
@@ -59,7 +60,9 @@ async def stored_position(reader: Reader, tenant: Tenant, name: str) -> Position
     return cursor_of(node).position if node is not None else None
 
 
-async def acknowledge(engine: Engine, tenant: Tenant, name: str, position: Position, *, rewind: bool) -> SubscriptionView:
+async def acknowledge(
+    engine: Engine, tenant: Tenant, name: str, position: Position, sight: Sight, *, rewind: bool
+) -> SubscriptionView:
     """Keep how far a subscription has come; it goes back only when told to rewind.
 
     Raises:
@@ -85,7 +88,7 @@ async def acknowledge(engine: Engine, tenant: Tenant, name: str, position: Posit
         await transaction.apply(changes)
 
     await engine.write(tenant, work)
-    return await get_subscription(engine, tenant, name)
+    return await get_subscription(engine, tenant, name, sight)
 
 
 def _moved(former: Cursor | None, position: Position, at: int) -> Cursor:
@@ -94,7 +97,7 @@ def _moved(former: Cursor | None, position: Position, at: int) -> Cursor:
     return Cursor(position, former.created_at, at, former.is_sink, former.holder, former.held_until)
 
 
-async def get_subscription(engine: Engine, tenant: Tenant, name: str) -> SubscriptionView:
+async def get_subscription(engine: Engine, tenant: Tenant, name: str, sight: Sight) -> SubscriptionView:
     """Read a subscription.
 
     Raises:
@@ -105,16 +108,16 @@ async def get_subscription(engine: Engine, tenant: Tenant, name: str) -> Subscri
         node = (await reader.nodes([id])).get(id)
         if node is None:
             raise NotFound("subscription")
-        return await _view(reader, tenant, name, cursor_of(node))
+        return await _view(reader, tenant, name, cursor_of(node), sight)
 
 
 async def list_subscriptions(
-    engine: Engine, tenant: Tenant, after: bytes, limit: int
+    engine: Engine, tenant: Tenant, after: bytes, limit: int, sight: Sight
 ) -> tuple[Sequence[SubscriptionView], bytes]:
     """Read a page of subscriptions; the second value is where the next page starts, empty on the last."""
     async with engine.reader(tenant) as reader:
         found = await cursors(reader, after, limit + 1)
-        views = [await _view(reader, tenant, name, cursor) for _, name, cursor in found[:limit]]
+        views = [await _view(reader, tenant, name, cursor, sight) for _, name, cursor in found[:limit]]
     return views, found[limit - 1][0] if len(found) > limit else b""
 
 
@@ -139,12 +142,12 @@ async def delete_subscription(engine: Engine, tenant: Tenant, name: str, request
     return await engine.write(tenant, work)
 
 
-async def _view(reader: Reader, tenant: Tenant, name: str, cursor: Cursor) -> SubscriptionView:
-    """Say how far a subscription lags: since when the first event that is kept and not acknowledged has waited."""
+async def _view(reader: Reader, tenant: Tenant, name: str, cursor: Cursor, sight: Sight) -> SubscriptionView:
+    """Say how far a subscription lags: since when the first event that is kept and not acknowledged has waited, anybody's."""
     latest = reader.revision.number
-    letters = await count_dead_letters(reader, tenant, name) if cursor.is_sink else 0
+    letters = await count_dead_letters(reader, tenant, name, sight) if cursor.is_sink else 0
     position = max(cursor.position, await oldest_position(reader))
-    waiting = (await read_batch(reader, position, Wanted(), 1)).events
+    waiting = (await read_batch(reader, position, Wanted(), 1, EVERYBODY)).events
     if not waiting:
         return SubscriptionView(name, cursor, 0, 0, letters, latest)
     behind = latest - waiting[0].revision + 1

@@ -10,10 +10,12 @@ from msgspec import Struct
 from goldenthread.graph.model import NodeKind
 from goldenthread.graph.store import Reader
 from goldenthread.server.commands.decisions.kept import DecisionView, view_decisions
+from goldenthread.server.commands.decisions.seen import seen_decisions
 from goldenthread.server.commands.decisions.taught import taught_by
 from goldenthread.server.commands.engine import Engine
 from goldenthread.server.commands.labels import Answer, Opinion, list_labels, read_labels
 from goldenthread.server.commands.tenants import Tenant
+from goldenthread.server.sight import Sight
 
 __all__ = ["DECISIONS", "TaughtLabel", "list_all_labels"]
 
@@ -35,15 +37,15 @@ class TaughtLabel(Struct, frozen=True):
 
 
 async def list_all_labels(
-    engine: Engine, tenant: Tenant, start: bytes, limit: int
+    engine: Engine, tenant: Tenant, start: bytes, limit: int, sight: Sight
 ) -> tuple[Sequence[Opinion | TaughtLabel], bytes]:
-    """Read a page; the second value is where the next one starts, empty on the last.
+    """Read a page, of whom the caller may see; the second value is where the next one starts, empty on the last.
 
     A place is a label's id or, past the answers, DECISIONS, a decision's id and which of its pairs comes next.
     """
     found: list[Opinion | TaughtLabel] = []
     if len(start) != 18:
-        opinions, after = await list_labels(engine, tenant, start, limit)
+        opinions, after = await list_labels(engine, tenant, start, limit, sight)
         found += opinions
         if after:
             return found, after
@@ -55,7 +57,7 @@ async def list_all_labels(
         after = _before(first[0])
         while ids := await reader.page(NodeKind.DECISION, after, _CHUNK, {}):
             given: Counter[bytes] = Counter()
-            for label in await _taught(reader, tenant, ids):
+            for label in await _taught(reader, tenant, ids, sight):
                 place = (label.decision.id, given[label.decision.id])
                 given[label.decision.id] += 1
                 if place < first:
@@ -72,7 +74,7 @@ def _before(id: bytes) -> bytes:
     return (max(1, int.from_bytes(id, "big")) - 1).to_bytes(16, "big")
 
 
-async def _taught(reader: Reader, tenant: Tenant, ids: Sequence[bytes]) -> list[TaughtLabel]:
+async def _taught(reader: Reader, tenant: Tenant, ids: Sequence[bytes], sight: Sight) -> list[TaughtLabel]:
     """Read what decisions teach, but for those that an answer came to."""
     taught = await taught_by(reader, tenant, ids)
     records = sorted({record for pairs in taught.values() for pair in pairs for record in pair})
@@ -80,7 +82,8 @@ async def _taught(reader: Reader, tenant: Tenant, ids: Sequence[bytes]) -> list[
         return []
     answered = {label.decision for label in read_labels(await reader.labels(records))}
     nodes = await reader.nodes([id for id in taught if id not in answered])
-    views = {view.id: view for view in await view_decisions(reader, tenant, list(nodes.values()))}
+    seen = await seen_decisions(reader, sight, await view_decisions(reader, tenant, list(nodes.values())))
+    views = {view.id: view for view in seen}
     members = await tenant.members_of((await reader.records(records)).values())
     return [
         TaughtLabel(

@@ -16,6 +16,7 @@ from goldenthread.server.commands.tenants import Tenant
 from goldenthread.server.events.outbox import Event
 from goldenthread.server.events.position import Position
 from goldenthread.server.events.reading import Wanted, read_batch
+from goldenthread.server.sight import Sight
 
 __all__ = ["Heard", "follow", "wait_for_commit"]
 
@@ -30,8 +31,8 @@ class Heard(Struct, frozen=True):
     revision: int
 
 
-async def follow(engine: Engine, tenant: Tenant, position: Position, wanted: Wanted) -> AsyncIterator[Heard]:
-    """Yield events from a position on, for ever; at the latest after each heartbeat something is yielded.
+async def follow(engine: Engine, tenant: Tenant, position: Position, wanted: Wanted, sight: Sight) -> AsyncIterator[Heard]:
+    """Yield events that the caller may see from a position on, for ever; something at the latest after each heartbeat.
 
     Raises:
         CursorTooOld: events after the position are no longer kept, also when that becomes so meanwhile.
@@ -42,7 +43,7 @@ async def follow(engine: Engine, tenant: Tenant, position: Position, wanted: Wan
     while True:
         coming = engine.commits.next(tenant.name)
         async with engine.reader(tenant) as reader:
-            batch = await read_batch(reader, position, wanted, _BATCH)
+            batch = await read_batch(reader, position, wanted, _BATCH, sight)
             revision = reader.revision.number
         position = batch.position
         if batch.events or is_first or time.monotonic() - told >= heartbeat:

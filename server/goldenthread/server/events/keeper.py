@@ -18,6 +18,7 @@ from goldenthread.server.errors import ServerError
 from goldenthread.server.events.cursors import retained_after, retention_changes
 from goldenthread.server.events.golden import tell_golden_changes
 from goldenthread.server.logs import logger
+from goldenthread.server.sight import EVERYBODY
 
 __all__ = ["EventKeeper", "clear_old_events"]
 
@@ -73,7 +74,7 @@ class EventKeeper:
         lags: dict[str, tuple[int, float]] = {}
         after = b""
         while True:
-            views, after = await list_subscriptions(self._engine, tenant, after, _PAGE)
+            views, after = await list_subscriptions(self._engine, tenant, after, _PAGE, EVERYBODY)
             lags |= {view.name: (view.lag_revisions, view.lag_micros / _MICROS) for view in views}
             if not after:
                 break

@@ -14,6 +14,8 @@ from goldenthread.server.errors import CursorTooOld, InvalidField
 from goldenthread.server.events.cursors import retained_after
 from goldenthread.server.events.outbox import Event, EventType, unfold
 from goldenthread.server.events.position import Position
+from goldenthread.server.events.seen import seen_events
+from goldenthread.server.sight import Sight
 
 __all__ = ["Batch", "Wanted", "oldest_position", "parse_position", "read_batch"]
 
@@ -61,8 +63,10 @@ async def oldest_position(reader: Reader) -> Position:
     return Position.after(await retained_after(reader))
 
 
-async def read_batch(reader: Reader, position: Position, wanted: Wanted, limit: int) -> Batch:
-    """Read the events after a position, up to `limit` that are asked for.
+async def read_batch(reader: Reader, position: Position, wanted: Wanted, limit: int, sight: Sight) -> Batch:
+    """Read the events after a position, up to `limit` that are asked for and that the caller may see.
+
+    The position passes over the others.
 
     Raises:
         CursorTooOld: events after the position are no longer kept.
@@ -81,7 +85,8 @@ async def read_batch(reader: Reader, position: Position, wanted: Wanted, limit: 
     found: list[Event] = []
     names = 0
     for commit in commits:
-        for event in _events_of(commit, times.get(commit.recorded_from, 0)):
+        told = _events_of(commit, times.get(commit.recorded_from, 0))
+        for event in await seen_events(reader, sight, told):
             place = Position(event.revision, event.index)
             if place <= position:
                 continue

@@ -25,6 +25,7 @@ from goldenthread.server.errors import FailedPrecondition, NotFound
 from goldenthread.server.jobs.deploying import WantedModel
 from goldenthread.server.jobs.job import Job, read_job
 from goldenthread.server.jobs.kind import JobContext, Step
+from goldenthread.server.sight import Sight
 
 __all__ = ["PREVIEW_ACTIVATION", "ActivationChange", "PreviewActivation", "list_activation_changes", "preview_artefacts"]
 
@@ -162,9 +163,11 @@ def _add(place: _Place, found: Iterable[tuple[ActivationChange, int, int]], afte
 
 
 async def list_activation_changes(
-    engine: Engine, tenant: Tenant, job: bytes, start: tuple[int, int], limit: int
+    engine: Engine, tenant: Tenant, job: bytes, start: tuple[int, int], limit: int, sight: Sight
 ) -> tuple[list[ActivationChange], tuple[int, int] | None]:
     """Read a page of what a preview found, from a place on; the second value is where the next one starts, None on the last.
+
+    A change that concerns somebody whom the caller may not see is left out, because it counts their records.
 
     Raises:
         NotFound: there is no such preview.
@@ -173,18 +176,27 @@ async def list_activation_changes(
         found = await read_job(reader, job)
         if found.type != PREVIEW_ACTIVATION:
             raise NotFound("preview")
-        place = msgspec.msgpack.decode(found.checkpoint, type=_Place) if found.checkpoint else None
-        page: list[ActivationChange] = []
-        chunk, skip = start
-        while place is not None and chunk < place.chunks:
-            rest = (await _chunk(reader, tenant, job, chunk))[skip:]
-            taken = rest[: limit - len(page)]
-            page += taken
-            if len(taken) < len(rest):
-                return page, (chunk, skip + len(taken))
-            chunk, skip = chunk + 1, 0
-            if len(page) == limit:
-                return page, (chunk, 0) if chunk < place.chunks else None
+        page, after = await _page(reader, tenant, found, start, limit)
+        named = sorted({id for change in page for id in change.identities})
+        seen = await sight.identities(reader, named) if named else frozenset[bytes]()
+    return [change for change in page if seen.issuperset(change.identities)], after
+
+
+async def _page(
+    reader: Reader, tenant: Tenant, job: Job, start: tuple[int, int], limit: int
+) -> tuple[list[ActivationChange], tuple[int, int] | None]:
+    place = msgspec.msgpack.decode(job.checkpoint, type=_Place) if job.checkpoint else None
+    page: list[ActivationChange] = []
+    chunk, skip = start
+    while place is not None and chunk < place.chunks:
+        rest = (await _chunk(reader, tenant, job.id, chunk))[skip:]
+        taken = rest[: limit - len(page)]
+        page += taken
+        if len(taken) < len(rest):
+            return page, (chunk, skip + len(taken))
+        chunk, skip = chunk + 1, 0
+        if len(page) == limit:
+            return page, (chunk, 0) if chunk < place.chunks else None
     return page, None
 
 

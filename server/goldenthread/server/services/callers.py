@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Awaitable
+from typing import TypeVar
 
 from google.protobuf.message import Message
 
@@ -12,7 +14,9 @@ from goldenthread.server.commands.idempotency import Request
 from goldenthread.server.commands.tenants import Tenant
 from goldenthread.server.errors import InvalidField, NotFound
 
-__all__ = ["calling_tenant", "check_parent", "request_of"]
+__all__ = ["calling_tenant", "check_parent", "if_seen", "request_of"]
+
+T = TypeVar("T")
 
 _PARENT = re.compile(r"tenants/([^/]{1,63})")
 
@@ -40,3 +44,11 @@ def request_of(message: Message, request_id: str) -> Request:
     """Say what makes a call the same call."""
     body = type(message).DESCRIPTOR.full_name.encode() + b"\0" + message.SerializeToString(deterministic=True)
     return Request(request_id, body)
+
+
+async def if_seen(reading: Awaitable[T]) -> T | None:
+    """Read what the caller has just changed: what became of it may belong to somebody whom the caller may not see."""
+    try:
+        return await reading
+    except NotFound:
+        return None

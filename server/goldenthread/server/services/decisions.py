@@ -32,9 +32,10 @@ from goldenthread.server.commands.ids import name_of, now, parse_name
 from goldenthread.server.commands.lineage import Cause, LineageStep
 from goldenthread.server.commands.tenants import Tenant
 from goldenthread.server.errors import InvalidField
-from goldenthread.server.services.callers import calling_tenant, check_parent, request_of
+from goldenthread.server.services.callers import calling_tenant, check_parent, if_seen, request_of
 from goldenthread.server.services.edge import check, page_size, page_start, page_token
 from goldenthread.server.services.translate import attributes_of, micros, moment_of, reading, timestamp
+from goldenthread.server.sight import Sight
 from goldenthread.v1 import decision_service_pb2 as pb
 from goldenthread.v1 import decision_service_pb2_grpc
 from goldenthread.v1 import resolution_service_pb2 as resolution_pb
@@ -88,10 +89,11 @@ class DecisionService(decision_service_pb2_grpc.DecisionServiceServicer):
             ruled,
             terms,
             request_of(request, request.request_id),
+            self._sight(),
             preview=request.validate_only,
         )
         if request.validate_only:
-            decision = pb.Decision(
+            decision: pb.Decision | None = pb.Decision(
                 kind=_kind(ruled),
                 actor=terms.actor,
                 reason=terms.reason,
@@ -99,7 +101,7 @@ class DecisionService(decision_service_pb2_grpc.DecisionServiceServicer):
                 overrides_veto=terms.overrides_veto,
             )
         else:
-            decision = await self._decision(tenant, decided.decision)
+            decision = await if_seen(self._decision(tenant, decided.decision))
         return pb.CreateDecisionResponse(decision=decision, effect=effect_to(tenant, decided), revision=decided.revision)
 
     async def GetDecision(  # noqa: N802 - the proto's name
@@ -108,7 +110,7 @@ class DecisionService(decision_service_pb2_grpc.DecisionServiceServicer):
         check(request)
         tenant = await calling_tenant(self._engine)
         _, id = parse_name(tenant.name, request.name, "decisions")
-        view = await get_decision(self._engine, tenant, id, moment_of(request.as_of))
+        view = await get_decision(self._engine, tenant, id, moment_of(request.as_of), self._sight())
         return pb.GetDecisionResponse(decision=decisions_to(tenant, [view])[0])
 
     async def ListDecisions(  # noqa: N802 - the proto's name
@@ -127,6 +129,7 @@ class DecisionService(decision_service_pb2_grpc.DecisionServiceServicer):
             page_size(request.page_size),
             DecisionFilter(identity, request.kind, _STATE_OF.get(request.state), request.actor),
             moment_of(request.as_of),
+            self._sight(),
         )
         return pb.ListDecisionsResponse(decisions=decisions_to(tenant, views), next_page_token=page_token(after))
 
@@ -145,14 +148,18 @@ class DecisionService(decision_service_pb2_grpc.DecisionServiceServicer):
             current_caller().subject,
             request.reason,
             request_of(request, request.request_id),
+            self._sight(),
             preview=request.validate_only,
         )
         return pb.UndoDecisionResponse(
-            decision=await self._decision(tenant, id), effect=effect_to(tenant, decided), revision=decided.revision
+            decision=await if_seen(self._decision(tenant, id)), effect=effect_to(tenant, decided), revision=decided.revision
         )
 
     async def _decision(self, tenant: Tenant, id: bytes) -> pb.Decision:
-        return decisions_to(tenant, [await get_decision(self._engine, tenant, id, None)])[0]
+        return decisions_to(tenant, [await get_decision(self._engine, tenant, id, None, self._sight())])[0]
+
+    def _sight(self) -> Sight:
+        return self._engine.sight_of(current_caller())
 
 
 def _kind(ruled: Ruled) -> str:

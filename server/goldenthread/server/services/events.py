@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 
 import grpc
 
+from goldenthread.server.access import current_caller
 from goldenthread.server.commands import Engine
 from goldenthread.server.commands.dead_letters import list_dead_letters, replay_dead_letters
 from goldenthread.server.commands.ids import name_of, parse_name
@@ -27,6 +28,7 @@ from goldenthread.server.events.reading import Wanted, oldest_position, parse_po
 from goldenthread.server.services.callers import calling_tenant, check_parent, request_of
 from goldenthread.server.services.edge import check, page_size, page_start, page_token
 from goldenthread.server.services.translate import timestamp
+from goldenthread.server.sight import Sight
 from goldenthread.v1 import event_service_pb2 as pb
 from goldenthread.v1 import event_service_pb2_grpc
 
@@ -50,7 +52,7 @@ class EventService(event_service_pb2_grpc.EventServiceServicer):
         check_parent(tenant, request.parent)
         wanted = _wanted(tenant, request.types, request.identities)
         position = await self._start(tenant, request)
-        async for heard in follow(self._engine, tenant, position, wanted):
+        async for heard in follow(self._engine, tenant, position, wanted, self._sight()):
             yield pb.SubscribeResponse(
                 events=[event_to(tenant, event) for event in heard.events],
                 cursor=str(heard.position),
@@ -77,7 +79,7 @@ class EventService(event_service_pb2_grpc.EventServiceServicer):
         start = request.page_token or request.cursor
         async with self._engine.reader(tenant) as reader:
             position = parse_position(start) if start else await oldest_position(reader)
-            batch = await read_batch(reader, position, wanted, page_size(request.page_size))
+            batch = await read_batch(reader, position, wanted, page_size(request.page_size), self._sight())
         return pb.ListEventsResponse(
             events=[event_to(tenant, event) for event in batch.events],
             next_page_token="" if batch.is_end else str(batch.position),
@@ -91,7 +93,9 @@ class EventService(event_service_pb2_grpc.EventServiceServicer):
         tenant = await calling_tenant(self._engine)
         name = _subscription_of(tenant, request.name)
         # The same cursor again changes nothing, so the request id needs not be kept.
-        view = await acknowledge(self._engine, tenant, name, parse_position(request.cursor), rewind=request.rewind)
+        view = await acknowledge(
+            self._engine, tenant, name, parse_position(request.cursor), self._sight(), rewind=request.rewind
+        )
         return pb.AcknowledgeResponse(subscription=_subscription_to(tenant, view), revision=view.revision)
 
     async def GetSubscription(  # noqa: N802 - the proto's name
@@ -101,7 +105,7 @@ class EventService(event_service_pb2_grpc.EventServiceServicer):
     ) -> pb.GetSubscriptionResponse:
         check(request)
         tenant = await calling_tenant(self._engine)
-        view = await get_subscription(self._engine, tenant, _subscription_of(tenant, request.name))
+        view = await get_subscription(self._engine, tenant, _subscription_of(tenant, request.name), self._sight())
         return pb.GetSubscriptionResponse(subscription=_subscription_to(tenant, view))
 
     async def ListSubscriptions(  # noqa: N802 - the proto's name
@@ -113,7 +117,7 @@ class EventService(event_service_pb2_grpc.EventServiceServicer):
         tenant = await calling_tenant(self._engine)
         check_parent(tenant, request.parent)
         views, following = await list_subscriptions(
-            self._engine, tenant, page_start(request.page_token), page_size(request.page_size)
+            self._engine, tenant, page_start(request.page_token), page_size(request.page_size), self._sight()
         )
         return pb.ListSubscriptionsResponse(
             subscriptions=[_subscription_to(tenant, view) for view in views], next_page_token=page_token(following)
@@ -139,7 +143,7 @@ class EventService(event_service_pb2_grpc.EventServiceServicer):
         tenant = await calling_tenant(self._engine)
         sink = _subscription_of(tenant, request.parent, "parent")
         letters, following = await list_dead_letters(
-            self._engine, tenant, sink, page_start(request.page_token), page_size(request.page_size)
+            self._engine, tenant, sink, page_start(request.page_token), page_size(request.page_size), self._sight()
         )
         if not letters and not request.page_token and (tenant.name, sink) not in self._engine.sinks:
             await get_subscription(self._engine, tenant, sink)  # a name that nothing has is a mistake, not an empty list
@@ -166,8 +170,11 @@ class EventService(event_service_pb2_grpc.EventServiceServicer):
         sink = _subscription_of(tenant, request.name)
         events = frozenset(_place_of(tenant, name) for name in request.events)
         # What was delivered is no dead letter any more, so the request id needs not be kept.
-        replayed = await replay_dead_letters(self._engine, tenant, sink, events)
+        replayed = await replay_dead_letters(self._engine, tenant, sink, events, self._sight())
         return pb.ReplayDeadLettersResponse(delivered=replayed.delivered, failed=replayed.failed)
+
+    def _sight(self) -> Sight:
+        return self._engine.sight_of(current_caller())
 
 
 def _wanted(tenant: Tenant, types: Iterable[int], identities: Iterable[str]) -> Wanted:

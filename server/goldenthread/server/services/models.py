@@ -208,7 +208,9 @@ class ModelService(model_service_pb2_grpc.ModelServiceServicer):
         tenant = await calling_tenant(self._engine)
         job = parse_name(tenant.name, request.job, "jobs", field="job")[1]
         start, size = _place_of(request.page_token), page_size(request.page_size)
-        found, after = await list_activation_changes(self._engine, tenant, job, start, size)
+        found, after = await list_activation_changes(
+            self._engine, tenant, job, start, size, self._engine.sight_of(current_caller())
+        )
         return pb.ListActivationChangesResponse(
             changes=[
                 pb.ActivationChange(

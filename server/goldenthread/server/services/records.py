@@ -111,7 +111,12 @@ class RecordService(record_service_pb2_grpc.RecordServiceServicer):
         tenant = await calling_tenant(self._engine)
         observed_at = micros(request.observed_at, "observed_at") if request.HasField("observed_at") else 0
         deleted = await delete_record(
-            self._engine, tenant, _key(tenant, request), observed_at, request_of(request, request.request_id)
+            self._engine,
+            tenant,
+            _key(tenant, request),
+            observed_at,
+            request_of(request, request.request_id),
+            self._engine.sight_of(current_caller()),
         )
         return pb.DeleteRecordResponse(record=name_of(tenant.name, "records", deleted.record), revision=deleted.revision)
 

@@ -25,7 +25,7 @@ from goldenthread.server.commands.ids import name_of, parse_name
 from goldenthread.server.commands.lineage import get_lineage
 from goldenthread.server.commands.tenants import Tenant
 from goldenthread.server.errors import InvalidField
-from goldenthread.server.services.callers import calling_tenant, check_parent, request_of
+from goldenthread.server.services.callers import calling_tenant, check_parent, if_seen, request_of
 from goldenthread.server.services.decisions import decisions_to, effect_to, lineage_step_to, terms_of
 from goldenthread.server.services.edge import check, page_size, page_start, page_token
 from goldenthread.server.services.records import source_key_of
@@ -188,19 +188,21 @@ class ResolutionService(resolution_service_pb2_grpc.ResolutionServiceServicer):
         check(request)
         tenant = await calling_tenant(self._engine)
         ids = [parse_name(tenant.name, name, "identities", field="names")[1] for name in request.names]
+        sight = self._engine.sight_of(current_caller())
         merged = await merge_identities(
             self._engine,
             tenant,
             ids,
             terms_of(request.reason, request.expire_time, request.HasField("expire_time"), request.overrides_veto),
             request_of(request, request.request_id),
+            sight,
             preview=request.validate_only,
         )
-        stays, _ = merged.identities[0]
+        stays = merged.identities[0][0] if merged.identities else b""
         # A preview changes nothing, so the identity is shown as it is; `superseded` says what would join it.
-        found = await get_identity(self._engine, tenant, stays, None, self._engine.sight_of(current_caller()))
+        found = await if_seen(get_identity(self._engine, tenant, stays, None, sight)) if stays else None
         return pb.MergeIdentitiesResponse(
-            identity=identity_to(tenant.name, found.identity),
+            identity=identity_to(tenant.name, found.identity) if found is not None else None,
             superseded=[
                 name_of(tenant.name, "identities", one.identity)
                 for one in merged.effect.identities
@@ -225,6 +227,7 @@ class ResolutionService(resolution_service_pb2_grpc.ResolutionServiceServicer):
             [parse_name(tenant.name, record, "records", field="records")[1] for record in request.records],
             terms_of(request.reason, request.expire_time, request.HasField("expire_time")),
             request_of(request, request.request_id),
+            self._engine.sight_of(current_caller()),
             preview=request.validate_only,
         )
         return pb.SplitIdentityResponse(

@@ -18,9 +18,10 @@ from goldenthread.server.commands.review.standing import State
 from goldenthread.server.commands.taught_labels import TaughtLabel, list_all_labels
 from goldenthread.server.commands.tenants import Tenant
 from goldenthread.server.errors import InvalidField, NotFound
-from goldenthread.server.services.callers import calling_tenant, check_parent, request_of
+from goldenthread.server.services.callers import calling_tenant, check_parent, if_seen, request_of
 from goldenthread.server.services.edge import check, page_size, page_start, page_token
 from goldenthread.server.services.translate import match_to, timestamp
+from goldenthread.server.sight import Sight
 from goldenthread.v1 import review_service_pb2 as pb
 from goldenthread.v1 import review_service_pb2_grpc
 
@@ -51,7 +52,12 @@ class ReviewService(review_service_pb2_grpc.ReviewServiceServicer):
             request.min_value,
         )
         page = await self._queue.page(
-            tenant, current_caller().subject, _start(request.page_token), page_size(request.page_size), wanted
+            tenant,
+            current_caller().subject,
+            self._sight(),
+            _start(request.page_token),
+            page_size(request.page_size),
+            wanted,
         )
         return pb.ListReviewItemsResponse(
             items=[_item(tenant, item) for item in page.items],
@@ -78,9 +84,10 @@ class ReviewService(review_service_pb2_grpc.ReviewServiceServicer):
         tenant = await calling_tenant(self._engine)
         check_parent(tenant, request.parent)
         named = list(dict.fromkeys(_pair(tenant, name, "names") for name in request.names))
-        actor = current_caller().subject
-        claimed = await self._queue.claim(tenant, actor, request.count or 1, named, request_of(request, request.request_id))
-        items = await self._queue.get_all(tenant, claimed.pairs, actor)
+        actor, sight = current_caller().subject, self._sight()
+        asked = request_of(request, request.request_id)
+        claimed = await self._queue.claim(tenant, actor, sight, request.count or 1, named, asked)
+        items = await self._queue.get_all(tenant, claimed.pairs, actor, sight)
         return pb.ClaimReviewItemsResponse(items=[_item(tenant, item) for item in items], revision=claimed.revision)
 
     async def DecideReviewItem(  # noqa: N802 - the proto's name
@@ -99,10 +106,11 @@ class ReviewService(review_service_pb2_grpc.ReviewServiceServicer):
             current_caller().subject,
             request.reason,
             request_of(request, request.request_id),
+            self._sight(),
             asks_another=request.second_opinion,
         )
         return pb.DecideReviewItemResponse(
-            item=await self._read(tenant, pair),
+            item=await if_seen(self._read(tenant, pair)),
             label=name_of(tenant.name, "labels", answered.label),
             decision=name_of(tenant.name, "decisions", answered.decision) if answered.decision else "",
             revision=answered.revision,
@@ -116,8 +124,9 @@ class ReviewService(review_service_pb2_grpc.ReviewServiceServicer):
         check(request)
         tenant = await calling_tenant(self._engine)
         pair = _pair(tenant, request.name)
-        revision = await self._queue.skip(tenant, pair, current_caller().subject, request_of(request, request.request_id))
-        return pb.SkipReviewItemResponse(item=await self._read(tenant, pair), revision=revision)
+        asked = request_of(request, request.request_id)
+        revision = await self._queue.skip(tenant, pair, current_caller().subject, self._sight(), asked)
+        return pb.SkipReviewItemResponse(item=await if_seen(self._read(tenant, pair)), revision=revision)
 
     async def UndoReviewDecision(  # noqa: N802 - the proto's name
         self,
@@ -134,9 +143,10 @@ class ReviewService(review_service_pb2_grpc.ReviewServiceServicer):
             current_caller().subject,
             request.reason,
             request_of(request, request.request_id),
+            self._sight(),
         )
         return pb.UndoReviewDecisionResponse(
-            item=await self._read(tenant, pair),
+            item=await if_seen(self._read(tenant, pair)),
             decision=name_of(tenant.name, "decisions", undone.decision) if undone.decision else "",
             revision=undone.revision,
         )
@@ -149,7 +159,7 @@ class ReviewService(review_service_pb2_grpc.ReviewServiceServicer):
         check(request)
         tenant = await calling_tenant(self._engine)
         check_parent(tenant, request.parent)
-        stats = await self._queue.stats(tenant, current_caller().subject)
+        stats = await self._queue.stats(tenant, current_caller().subject, self._sight())
         return pb.GetReviewStatsResponse(
             open=stats.states.get(State.OPEN, 0),
             claimed=stats.states.get(State.CLAIMED, 0),
@@ -174,11 +184,14 @@ class ReviewService(review_service_pb2_grpc.ReviewServiceServicer):
         tenant = await calling_tenant(self._engine)
         check_parent(tenant, request.parent)
         start, size = page_start(request.page_token, (0, 16, 18)), page_size(request.page_size)
-        labels, after = await list_all_labels(self._engine, tenant, start, size)
+        labels, after = await list_all_labels(self._engine, tenant, start, size, self._sight())
         return pb.ListLabelsResponse(labels=[_label(tenant, one) for one in labels], next_page_token=page_token(after))
 
     async def _read(self, tenant: Tenant, pair: Pair) -> pb.ReviewItem:
-        return _item(tenant, await self._queue.get(tenant, pair, current_caller().subject))
+        return _item(tenant, await self._queue.get(tenant, pair, current_caller().subject, self._sight()))
+
+    def _sight(self) -> Sight:
+        return self._engine.sight_of(current_caller())
 
 
 def _pair(tenant: Tenant, name: str, field: str = "name") -> Pair:

@@ -20,9 +20,11 @@ from goldenthread.server.commands.decisions.pins import pin_digest
 from goldenthread.server.commands.engine import Engine
 from goldenthread.server.commands.families import families_of
 from goldenthread.server.commands.idempotency import Request
-from goldenthread.server.commands.identities import living
+from goldenthread.server.commands.identities import living_seen
+from goldenthread.server.commands.seen import hidden_records
 from goldenthread.server.commands.tenants import Tenant
 from goldenthread.server.errors import InvalidField, NotFound
+from goldenthread.server.sight import Sight
 
 __all__ = ["CannotLink", "MustLink", "NotHousehold", "PinnedValue", "Ruled", "create_decision", "plan_link"]
 
@@ -63,12 +65,12 @@ Ruled = MustLink | CannotLink | NotHousehold | PinnedValue
 
 
 async def create_decision(
-    engine: Engine, tenant: Tenant, ruled: Ruled, terms: DecisionTerms, request: Request, *, preview: bool
+    engine: Engine, tenant: Tenant, ruled: Ruled, terms: DecisionTerms, request: Request, sight: Sight, *, preview: bool
 ) -> Decided:
     """Make a decision, and resolve again whoever it speaks of.
 
     Raises:
-        NotFound: a record, identity or household that it names does not exist.
+        NotFound: a record, identity or household that it names does not exist, or the caller may not see whose it is.
         InvalidField: its two sides share a record; the identity is not of the household; the record has no such value.
         FailedPrecondition: a veto keeps the records apart that the decision does not override.
     """
@@ -76,21 +78,23 @@ async def create_decision(
     async def plan(reader: Reader, at: int) -> Planned:
         match ruled:
             case MustLink() | CannotLink():
-                return await plan_link(reader, tenant, ruled, terms, at)
+                return await plan_link(reader, tenant, ruled, terms, at, sight)
             case NotHousehold():
-                return await _plan_not_household(reader, tenant, ruled, terms, at)
+                return await _plan_not_household(reader, tenant, ruled, terms, at, sight)
             case PinnedValue():
-                return await _plan_pin(reader, tenant, ruled, terms, at)
+                return await _plan_pin(reader, tenant, ruled, terms, at, sight)
 
-    return await carry_out(engine, tenant, plan, request, preview=preview)
+    return await carry_out(engine, tenant, plan, request, sight, preview=preview)
 
 
-async def plan_link(reader: Reader, tenant: Tenant, ruled: MustLink | CannotLink, terms: DecisionTerms, at: int) -> Planned:
+async def plan_link(
+    reader: Reader, tenant: Tenant, ruled: MustLink | CannotLink, terms: DecisionTerms, at: int, sight: Sight
+) -> Planned:
     """Plan a decision that records are one person, or that they are not.
 
     Raises as `create_decision` does.
     """
-    left, right = await _records(reader, ruled.left), await _records(reader, ruled.right)
+    left, right = await _records(reader, sight, ruled.left), await _records(reader, sight, ruled.right)
     if set(left) & set(right):
         raise InvalidField("right", "names a record that left names too; name it on one side")
     must = isinstance(ruled, MustLink)
@@ -103,20 +107,22 @@ async def plan_link(reader: Reader, tenant: Tenant, ruled: MustLink | CannotLink
     return plan_made(tenant, made, linked, [*left, *right])
 
 
-async def _records(reader: Reader, named: Sequence[Named]) -> list[bytes]:
+async def _records(reader: Reader, sight: Sight, named: Sequence[Named]) -> list[bytes]:
     """Say which records names stand for."""
     records = dict.fromkeys(id for collection, id in named if collection == "records")
     identity_of = await reader.identities_of(list(records))
-    if any(id not in identity_of for id in records):
+    if any(id not in identity_of for id in records) or await hidden_records(reader, sight, records):
         raise NotFound("record")
     for collection, id in named:
         if collection == "identities":
-            records.update(dict.fromkeys((await living(reader, id)).identity.records))
+            records.update(dict.fromkeys((await living_seen(reader, sight, id)).records))
     return list(records)
 
 
-async def _plan_not_household(reader: Reader, tenant: Tenant, ruled: NotHousehold, terms: DecisionTerms, at: int) -> Planned:
-    identity = (await living(reader, ruled.identity)).identity
+async def _plan_not_household(
+    reader: Reader, tenant: Tenant, ruled: NotHousehold, terms: DecisionTerms, at: int, sight: Sight
+) -> Planned:
+    identity = await living_seen(reader, sight, ruled.identity)
     if ruled.household not in {*identity.households, *await families_of(reader, tenant, identity.records)}:
         raise InvalidField("not_household.household", "must be a household that the identity lives in")
     revision = reader.revision.number + 1
@@ -125,9 +131,9 @@ async def _plan_not_household(reader: Reader, tenant: Tenant, ruled: NotHousehol
     return plan_made(tenant, made, linked, identity.records)
 
 
-async def _plan_pin(reader: Reader, tenant: Tenant, ruled: PinnedValue, terms: DecisionTerms, at: int) -> Planned:
+async def _plan_pin(reader: Reader, tenant: Tenant, ruled: PinnedValue, terms: DecisionTerms, at: int, sight: Sight) -> Planned:
     state = (await reader.records([ruled.record])).get(ruled.record)
-    if state is None or state.identity is None:
+    if state is None or state.identity is None or not await sight.identities(reader, [state.identity]):
         raise NotFound("record")
     (content,) = await tenant.open_versions([state.version])
     held = [value for value in content.attributes if value.attribute == ruled.attribute] if content is not None else []

@@ -17,7 +17,9 @@ from goldenthread.server.commands.golden_record import Golden, GoldenView, golde
 from goldenthread.server.commands.idempotency import Request, once
 from goldenthread.server.commands.ids import now
 from goldenthread.server.commands.linking import Linked
+from goldenthread.server.commands.seen import hidden_records
 from goldenthread.server.commands.tenants import Tenant
+from goldenthread.server.sight import Sight
 
 __all__ = ["Decided", "Effect", "Fate", "IdentityEffect", "Planned", "carry_out", "effect_of"]
 
@@ -74,15 +76,16 @@ async def carry_out(
     tenant: Tenant,
     plan: Callable[[Reader, int], Awaitable[Planned]],
     request: Request,
+    sight: Sight,
     *,
     preview: bool,
 ) -> Decided:
-    """Plan in a transaction and apply, or only plan."""
+    """Plan in a transaction and apply, or only plan; say what came of it that the caller may see."""
     if preview:
         async with engine.reader(tenant) as reader:
             planned = await plan(reader, now())
             decided = msgspec.structs.replace(planned.decided, decision=b"", revision=reader.revision.number)
-            return await _with_golden_fields(reader, reader, tenant, decided, planned.fields)
+            return await _with_golden_fields(reader, reader, tenant, decided, planned.fields, sight)
 
     async def work(transaction: Transaction, at: int) -> Decided:
         async def change() -> tuple[ChangeSet, Decided]:
@@ -95,7 +98,7 @@ async def carry_out(
     # Names of attributes are not kept with the answer: they are read again, from before and after.
     then = decided.revision
     async with engine.reader(tenant, revision=then - 1) as before, engine.reader(tenant, revision=then) as after:
-        return await _with_golden_fields(before, after, tenant, decided, ())
+        return await _with_golden_fields(before, after, tenant, decided, (), sight)
 
 
 def effect_of(linked: Linked) -> Effect:
@@ -146,9 +149,10 @@ def _households(edges: Sequence[tuple[EdgeKind, bytes, bytes]]) -> dict[bytes, s
 
 
 async def _with_golden_fields(
-    before: Reader, after: Reader, tenant: Tenant, decided: Decided, fields: Sequence[str]
+    before: Reader, after: Reader, tenant: Tenant, decided: Decided, fields: Sequence[str], sight: Sight
 ) -> Decided:
-    """Name the golden values that change."""
+    """Name the golden values that change, of the identities that the caller may see."""
+    decided = await _seen(after, sight, decided)
     effects = decided.effect.identities
     view = await golden_view(after, tenant, Moment(revision=after.revision.number), "")
     was = await _golden_records(before, tenant, view, [effect.before for effect in effects])
@@ -159,6 +163,49 @@ async def _with_golden_fields(
         changed = {name for name in {*values[0], *values[1]} if values[0].get(name) != values[1].get(name)}
         named.append(msgspec.structs.replace(effect, golden_fields=sorted({*changed, *fields})))
     return msgspec.structs.replace(decided, effect=msgspec.structs.replace(decided.effect, identities=named))
+
+
+async def _seen(reader: Reader, sight: Sight, decided: Decided) -> Decided:
+    """Leave out of what a decision comes to whom the caller may not see, and their records.
+
+    An identity that a preview would create is seen unless it would hold such a record.
+    """
+    if sight.sees_everybody:
+        return decided
+    effects, moves = decided.effect.identities, decided.effect.moves
+    named = {one for effect in effects for one in (*effect.before, *effect.after)}
+    named |= {record for record, _, _ in moves} | {record for _, records in decided.identities for record in records}
+    hidden = await hidden_records(reader, sight, named)
+    not_there = {effect.identity: effect.after for effect in effects if effect.fate == "created" and not decided.decision}
+    ids = {id for effect in effects for id in (effect.identity, *effect.gains_from, *effect.loses_to)}
+    ids |= {id for _, *ends in moves for id in ends if id} | {id for id, _ in decided.identities}
+    there = sorted(ids - not_there.keys())
+    seen = await sight.identities(reader, there) if there else frozenset[bytes]()
+    seen |= {id for id, records in not_there.items() if hidden.isdisjoint(records)}
+
+    def left(ids: Sequence[bytes]) -> list[bytes]:
+        return [id for id in ids if id in seen]
+
+    def shown(records: Sequence[bytes]) -> list[bytes]:
+        return [record for record in records if record not in hidden]
+
+    def of(effect: IdentityEffect) -> IdentityEffect:
+        return msgspec.structs.replace(
+            effect,
+            before=shown(effect.before),
+            after=shown(effect.after),
+            gains_from=left(effect.gains_from),
+            loses_to=left(effect.loses_to),
+        )
+
+    return msgspec.structs.replace(
+        decided,
+        identities=[(id, shown(records)) for id, records in decided.identities if id in seen],
+        effect=Effect(
+            [of(effect) for effect in effects if effect.identity in seen],
+            [move for move in moves if move[0] not in hidden and {*move[1:]} - {b""} <= seen],
+        ),
+    )
 
 
 async def _golden_records(reader: Reader, tenant: Tenant, view: GoldenView, groups: Sequence[Sequence[bytes]]) -> list[Golden]:

@@ -9,10 +9,11 @@ from goldenthread.server.commands.decisions.effects import Decided, Planned, car
 from goldenthread.server.commands.decisions.kept import DecisionTerms, Made, make
 from goldenthread.server.commands.engine import Engine
 from goldenthread.server.commands.idempotency import Request
-from goldenthread.server.commands.identities import living
+from goldenthread.server.commands.identities import living_seen
 from goldenthread.server.commands.linking import Change, Linked, relink
 from goldenthread.server.commands.tenants import Tenant
 from goldenthread.server.errors import FailedPrecondition, InvalidField, NotFound
+from goldenthread.server.sight import Sight
 
 __all__ = [
     "check_apart",
@@ -26,17 +27,17 @@ __all__ = [
 
 
 async def merge_identities(
-    engine: Engine, tenant: Tenant, ids: Sequence[bytes], terms: DecisionTerms, request: Request, *, preview: bool
+    engine: Engine, tenant: Tenant, ids: Sequence[bytes], terms: DecisionTerms, request: Request, sight: Sight, *, preview: bool
 ) -> Decided:
     """Make one identity of several.
 
     Raises:
-        NotFound: one of them does not exist.
+        NotFound: one of them does not exist, or the caller may not see it.
         FailedPrecondition: they are one identity already, or a veto keeps them apart that the decision does not override.
     """
 
     async def plan(reader: Reader, at: int) -> Planned:
-        found = [(await living(reader, id)).identity for id in dict.fromkeys(ids)]
+        found = [await living_seen(reader, sight, id) for id in dict.fromkeys(ids)]
         together = {identity.id: identity for identity in found}
         if len(together) < 2:
             raise FailedPrecondition("these are one identity already")
@@ -47,7 +48,7 @@ async def merge_identities(
         check_together(linked, [*first.records, *right])
         return plan_made(tenant, made, linked, [*first.records, *right])
 
-    return await carry_out(engine, tenant, plan, request, preview=preview)
+    return await carry_out(engine, tenant, plan, request, sight, preview=preview)
 
 
 async def split_identity(
@@ -57,19 +58,20 @@ async def split_identity(
     records: Sequence[bytes],
     terms: DecisionTerms,
     request: Request,
+    sight: Sight,
     *,
     preview: bool,
 ) -> Decided:
     """Keep records of an identity apart from its others.
 
     Raises:
-        NotFound: there is no such identity.
+        NotFound: there is no such identity, or the caller may not see it.
         InvalidField: a record is not one of its records, or all of them are named.
     """
 
     async def plan(reader: Reader, at: int) -> Planned:
         identity = (await reader.identities([id])).get(id)
-        if identity is None:
+        if identity is None or not await sight.identities(reader, [id]):
             raise NotFound("identity")
         off, rest = _sides(identity, records)
         made = make("split", terms, rest, off, reader.revision.number + 1, at)
@@ -77,7 +79,7 @@ async def split_identity(
         check_apart(linked, rest, off)
         return plan_made(tenant, made, linked, identity.records)
 
-    return await carry_out(engine, tenant, plan, request, preview=preview)
+    return await carry_out(engine, tenant, plan, request, sight, preview=preview)
 
 
 def _sides(identity: StoredIdentity, records: Sequence[bytes]) -> tuple[list[bytes], list[bytes]]:

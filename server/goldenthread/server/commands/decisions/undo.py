@@ -15,11 +15,13 @@ from goldenthread.server.commands.decisions.create import pinned
 from goldenthread.server.commands.decisions.effects import Decided, Planned, carry_out, effect_of
 from goldenthread.server.commands.decisions.identities import identities_of
 from goldenthread.server.commands.decisions.kept import BOUND, end_changes, end_id, live, open_decisions
+from goldenthread.server.commands.decisions.seen import check_decision_seen
 from goldenthread.server.commands.engine import Engine
 from goldenthread.server.commands.idempotency import Request
 from goldenthread.server.commands.linking import Change, relink
 from goldenthread.server.commands.tenants import Tenant
 from goldenthread.server.errors import FailedPrecondition, NotFound
+from goldenthread.server.sight import Sight
 
 __all__ = ["expire_decisions", "plan_undo", "undo_decision"]
 
@@ -27,19 +29,20 @@ _AT_ONCE = 100
 
 
 async def undo_decision(
-    engine: Engine, tenant: Tenant, id: bytes, actor: str, reason: str, request: Request, *, preview: bool
+    engine: Engine, tenant: Tenant, id: bytes, actor: str, reason: str, request: Request, sight: Sight, *, preview: bool
 ) -> Decided:
     """Undo one decision; the others, later ones too, go on to hold.
 
     Raises:
-        NotFound: there is no such decision.
+        NotFound: there is no such decision, or it binds somebody whom the caller may not see.
         FailedPrecondition: it was undone before, or has expired.
     """
 
     async def plan(reader: Reader, at: int) -> Planned:
+        await check_decision_seen(reader, sight, id)
         return await plan_undo(reader, tenant, id, actor, reason, at)
 
-    return await carry_out(engine, tenant, plan, request, preview=preview)
+    return await carry_out(engine, tenant, plan, request, sight, preview=preview)
 
 
 async def plan_undo(reader: Reader, tenant: Tenant, id: bytes, actor: str, reason: str, at: int) -> Planned:

@@ -20,8 +20,10 @@ from goldenthread.server.commands.review.standing import (
     settling_answer,
     state_id,
 )
+from goldenthread.server.commands.seen import hidden_records
 from goldenthread.server.commands.tenants import Tenant
 from goldenthread.server.errors import FailedPrecondition, NotFound
+from goldenthread.server.sight import Sight
 
 __all__ = ["Answered", "Undone", "answer_pair", "undo_answer"]
 
@@ -52,6 +54,7 @@ async def answer_pair(
     actor: str,
     reason: str,
     request: Request,
+    sight: Sight,
     *,
     asks_another: bool,
 ) -> Answered:
@@ -60,7 +63,7 @@ async def answer_pair(
     The pair need not be doubtful any more: an answer is not lost because something changed meanwhile.
 
     Raises:
-        NotFound: one of the records is gone.
+        NotFound: one of the records is gone, or the caller may not see whose it is.
         FailedPrecondition: the pair is settled, claimed by somebody else, or was answered by the caller before.
     """
     from_value = engine.config.review_second_opinion_value
@@ -69,7 +72,7 @@ async def answer_pair(
         async def change() -> tuple[ChangeSet, Answered]:
             await transaction.lock([state_id(tenant, pair), *pair])
             members = await tenant.members_of((await transaction.records(pair)).values())
-            if len(members) < len(pair):
+            if len(members) < len(pair) or await hidden_records(transaction, sight, pair):
                 raise NotFound("review item")
             standing = (await read_standings(transaction, tenant, [pair], actor, at))[pair]
             _check(standing)
@@ -80,7 +83,7 @@ async def answer_pair(
             if settles is answer:
                 sides = [("records", pair[0])], [("records", pair[1])]
                 ruled = MustLink(*sides) if answer is Answer.SAME_PERSON else CannotLink(*sides)
-                planned = await plan_link(transaction, tenant, ruled, DecisionTerms(actor, reason or _REASON), at)
+                planned = await plan_link(transaction, tenant, ruled, DecisionTerms(actor, reason or _REASON), at, sight)
                 changes, decision = await planned.changes(), planned.decided.decision
             label = await put_label(
                 tenant,
@@ -102,18 +105,20 @@ async def answer_pair(
     return await engine.write(tenant, work)
 
 
-async def undo_answer(engine: Engine, tenant: Tenant, pair: Pair, actor: str, reason: str, request: Request) -> Undone:
+async def undo_answer(
+    engine: Engine, tenant: Tenant, pair: Pair, actor: str, reason: str, request: Request, sight: Sight
+) -> Undone:
     """Take back what was said of a pair: the decision and all its labels, or else the caller's own opinion or skip.
 
     Raises:
-        NotFound: one of the records is gone.
+        NotFound: one of the records is gone, or the caller may not see whose it is.
         FailedPrecondition: there is nothing that the caller could take back.
     """
 
     async def work(transaction: Transaction, at: int) -> Undone:
         async def change() -> tuple[ChangeSet, Undone]:
             await transaction.lock([state_id(tenant, pair), *pair])
-            if len(await transaction.records(pair)) < len(pair):
+            if len(await transaction.records(pair)) < len(pair) or await hidden_records(transaction, sight, pair):
                 raise NotFound("review item")
             standing = (await read_standings(transaction, tenant, [pair], actor, at))[pair]
             changes, decision = ChangeSet(), b""

@@ -13,14 +13,16 @@ from goldenthread.resolver.scoring import PairExplanation
 from goldenthread.server.commands.apart import cuts_of
 from goldenthread.server.commands.engine import Engine
 from goldenthread.server.commands.idempotency import Request, once
-from goldenthread.server.commands.identities import living
+from goldenthread.server.commands.identities import living_seen
 from goldenthread.server.commands.ids import now
 from goldenthread.server.commands.labels import Answer, labels_of
 from goldenthread.server.commands.linking import component_parts
 from goldenthread.server.commands.review.doubts import Doubt, Doubts, Pair, Reason, find_doubts, weigh_doubts
 from goldenthread.server.commands.review.standing import Hold, Standing, State, put_hold, read_standings, state_id
+from goldenthread.server.commands.seen import hidden_records
 from goldenthread.server.commands.tenants import Tenant
 from goldenthread.server.errors import FailedPrecondition, NotFound
+from goldenthread.server.sight import Sight
 
 __all__ = ["Filter", "Item", "Page", "ReviewQueue", "Stats"]
 
@@ -84,24 +86,30 @@ class Stats(Struct, frozen=True):
 
 
 class ReviewQueue:
-    """Offer a tenant's doubtful pairs. Nothing is kept here but rankings, which can be made again."""
+    """Offer a tenant's doubtful pairs. Nothing is kept here but rankings, which can be made again.
+
+    A pair of which a record belongs to somebody whom the caller may not see is not offered, listed, counted or found.
+    """
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._rankings: OrderedDict[tuple[str, int], Doubts] = OrderedDict()
         self._latest: dict[str, tuple[float, Doubts]] = {}
 
-    async def page(
-        self, tenant: Tenant, actor: str, start: tuple[int, int], limit: int, wanted: Filter, at: int | None = None
-    ) -> Page:
-        """Read a page; it starts at a place of the ranking of a revision, 0 for the latest."""
+    async def page(self, tenant: Tenant, actor: str, sight: Sight, start: tuple[int, int], limit: int, wanted: Filter) -> Page:
+        """Read a page; it starts at a place of the ranking of a revision, 0 for the latest.
+
+        Raises:
+            NotFound: there is no such identity as the filter names, or the caller may not see it.
+        """
         revision, place = start
         async with self._engine.reader(tenant, revision=revision or None) as reader:
             doubts = await self._ranking(reader, tenant)
         async with self._engine.reader(tenant) as reader:
-            records = frozenset((await living(reader, wanted.identity)).identity.records) if wanted.identity else None
-            ranked = list(enumerate(doubts.ranked))[place:]
-            standings = await read_standings(reader, tenant, [doubt.pair for _, doubt in ranked], actor, at or now())
+            records = frozenset((await living_seen(reader, sight, wanted.identity)).records) if wanted.identity else None
+            shown = await _shown(reader, sight, [doubt.pair for doubt in doubts.ranked[place:]])
+            ranked = [(i, doubt) for i, doubt in enumerate(doubts.ranked) if i >= place and doubt.pair in shown]
+            standings = await read_standings(reader, tenant, [doubt.pair for _, doubt in ranked], actor, now())
             kept = [
                 (i, doubt)
                 for i, doubt in ranked
@@ -115,22 +123,24 @@ class ReviewQueue:
         after = kept[limit][0] if len(kept) > limit else 0
         return Page(items, doubts.revision, after, doubts.is_cut)
 
-    async def get(self, tenant: Tenant, pair: Pair, actor: str) -> Item:
+    async def get(self, tenant: Tenant, pair: Pair, actor: str, sight: Sight) -> Item:
         """Read one pair as it stands, doubtful or not.
 
         Raises:
-            NotFound: one of its records is gone.
+            NotFound: one of its records is gone, or the caller may not see whose it is.
         """
-        (item,) = await self.get_all(tenant, [pair], actor)
+        (item,) = await self.get_all(tenant, [pair], actor, sight)
         return item
 
-    async def get_all(self, tenant: Tenant, pairs: Sequence[Pair], actor: str) -> list[Item]:
+    async def get_all(self, tenant: Tenant, pairs: Sequence[Pair], actor: str, sight: Sight) -> list[Item]:
         """Read pairs as they stand.
 
         Raises:
-            NotFound: a record of one is gone.
+            NotFound: a record of one is gone, or the caller may not see whose it is.
         """
         async with self._engine.reader(tenant) as reader:
+            if len(await _shown(reader, sight, pairs)) < len(set(pairs)):
+                raise NotFound("review item")
             doubts = await weigh_doubts(reader, tenant, pairs)
             standings = await read_standings(reader, tenant, pairs, actor, now())
             items = await self._items(reader, tenant, [doubts.get(pair) or pair for pair in pairs], standings)
@@ -138,18 +148,20 @@ class ReviewQueue:
             raise NotFound("review item")
         return items
 
-    async def claim(self, tenant: Tenant, actor: str, count: int, named: Sequence[Pair], request: Request) -> Claimed:
+    async def claim(
+        self, tenant: Tenant, actor: str, sight: Sight, count: int, named: Sequence[Pair], request: Request
+    ) -> Claimed:
         """Claim the named pairs, or else those worth most that may be offered to the caller.
 
         Raises:
-            NotFound: a record of a named pair is gone.
+            NotFound: a record of a named pair is gone, or the caller may not see whose it is.
             FailedPrecondition: a named pair was settled, or somebody else has claimed it.
         """
         if named:
-            await self.get_all(tenant, named, actor)
+            await self.get_all(tenant, named, actor, sight)
             ranked = list(named)
         else:
-            ranked = await self._to_claim(tenant, actor, count)
+            ranked = await self._to_claim(tenant, actor, sight, count)
         seconds = self._engine.config.review_lease_seconds
 
         async def work(transaction: Transaction, at: int) -> Claimed:
@@ -157,7 +169,7 @@ class ReviewQueue:
                 changes = ChangeSet()
                 chosen: list[Pair] = []
                 for start in range(0, len(ranked), _AT_ONCE):
-                    chunk = ranked[start : start + _AT_ONCE]
+                    chunk = list(await _shown(transaction, sight, ranked[start : start + _AT_ONCE]))
                     standings = await read_standings(transaction, tenant, chunk, actor, at)
                     free = [pair for pair in chunk if named or standings[pair].is_offered()]
                     free = free if named else free[: count - len(chosen)]
@@ -179,26 +191,27 @@ class ReviewQueue:
 
         return await self._engine.write(tenant, work)
 
-    async def _to_claim(self, tenant: Tenant, actor: str, count: int) -> list[Pair]:
+    async def _to_claim(self, tenant: Tenant, actor: str, sight: Sight, count: int) -> list[Pair]:
         """Choose pairs that may be offered, the worthiest first: by a ranking made just now if it still holds enough."""
         async with self._engine.reader(tenant) as reader:
             made, doubts = self._latest.get(tenant.name, (0.0, None))
             if doubts is not None and time.monotonic() - made < _FRESH_SECONDS:
-                standings = await read_standings(reader, tenant, [doubt.pair for doubt in doubts.ranked], actor, now())
+                shown = await _shown(reader, sight, [doubt.pair for doubt in doubts.ranked])
+                standings = await read_standings(reader, tenant, list(shown), actor, now())
                 offered = [pair for pair, standing in standings.items() if standing.is_offered()][: count * 2]
                 still = await weigh_doubts(reader, tenant, offered)
                 chosen = [pair for pair in offered if pair in still]
                 if len(chosen) >= count:
                     return chosen
-            return [doubt.pair for doubt in (await self._ranking(reader, tenant)).ranked]
+            return list(await _shown(reader, sight, [doubt.pair for doubt in (await self._ranking(reader, tenant)).ranked]))
 
-    async def skip(self, tenant: Tenant, pair: Pair, actor: str, request: Request) -> int:
+    async def skip(self, tenant: Tenant, pair: Pair, actor: str, sight: Sight, request: Request) -> int:
         """Leave a pair to others; return the revision.
 
         Raises:
-            NotFound: one of its records is gone.
+            NotFound: one of its records is gone, or the caller may not see whose it is.
         """
-        await self.get(tenant, pair, actor)
+        await self.get(tenant, pair, actor, sight)
 
         async def work(transaction: Transaction, at: int) -> Claimed:
             async def change() -> tuple[ChangeSet, Claimed]:
@@ -216,14 +229,19 @@ class ReviewQueue:
 
         return (await self._engine.write(tenant, work)).revision
 
-    async def stats(self, tenant: Tenant, actor: str) -> Stats:
+    async def stats(self, tenant: Tenant, actor: str, sight: Sight) -> Stats:
         """Count the queue and the answers."""
         async with self._engine.reader(tenant) as reader:
             doubts = await self._ranking(reader, tenant)
-            standings = await read_standings(reader, tenant, [doubt.pair for doubt in doubts.ranked], actor, now())
+            shown = await _shown(reader, sight, [doubt.pair for doubt in doubts.ranked])
+            standings = await read_standings(reader, tenant, list(shown), actor, now())
             labels = await labels_of(reader, tenant)
+            told = await _shown(reader, sight, [(label.left, label.right) for label in labels])
+        labels = [label for label in labels if (label.left, label.right) in told]
         reasons: dict[Reason, tuple[int, float]] = defaultdict(lambda: (0, 0.0))
         for doubt in doubts.ranked:
+            if doubt.pair not in shown:
+                continue
             count, value = reasons[doubt.reason]
             reasons[doubt.reason] = (count + 1, value + doubt.value)
         return Stats(
@@ -278,6 +296,12 @@ class ReviewQueue:
                 )
             )
         return items
+
+
+async def _shown(reader: Reader, sight: Sight, pairs: Sequence[Pair]) -> dict[Pair, None]:
+    """Choose the pairs of which no record belongs to somebody whom the caller may not see, in their order."""
+    hidden = await hidden_records(reader, sight, (record for pair in pairs for record in pair))
+    return {pair: None for pair in pairs if hidden.isdisjoint(pair)}
 
 
 def _check_free(standing: Standing) -> None:

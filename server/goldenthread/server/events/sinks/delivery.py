@@ -32,6 +32,7 @@ from goldenthread.server.events.sinks.dead_letter import DeadLetter
 from goldenthread.server.events.sinks.settings import SinkSettings
 from goldenthread.server.events.sinks.sink import DeliveryFailed, Sink
 from goldenthread.server.logs import logger
+from goldenthread.server.sight import EVERYBODY
 
 __all__ = ["Delivery"]
 
@@ -121,7 +122,7 @@ class Delivery:
                     stored = await read_cursor(reader, subscription_id(tenant, self._settings.name))
                     if stored is None or stored.position != self._cursor.position:
                         raise _CursorMoved
-                    batch = await read_batch(reader, position, self._wanted, _BATCH)
+                    batch = await read_batch(reader, position, self._wanted, _BATCH, EVERYBODY)
                 for start in range(0, len(batch.events), self._sink.most_messages):
                     events = batch.events[start : start + self._sink.most_messages]
                     await self._deliver(tenant, events)

@@ -1,0 +1,32 @@
+"""Leave out the decisions about whom a caller may not see."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from goldenthread.graph.store import Reader
+from goldenthread.server.commands.decisions.kept import BOUND, DecisionView
+from goldenthread.server.commands.seen import hidden_records
+from goldenthread.server.errors import NotFound
+from goldenthread.server.sight import Sight
+
+__all__ = ["check_decision_seen", "seen_decisions"]
+
+
+async def seen_decisions(reader: Reader, sight: Sight, views: Sequence[DecisionView]) -> list[DecisionView]:
+    """Keep the decisions that bind no record of anybody whom the caller may not see."""
+    hidden = await hidden_records(reader, sight, (record for view in views for record in (*view.left, *view.right)))
+    return [view for view in views if hidden.isdisjoint(view.left) and hidden.isdisjoint(view.right)]
+
+
+async def check_decision_seen(reader: Reader, sight: Sight, id: bytes) -> None:
+    """Refuse a decision that binds a record of somebody whom the caller may not see.
+
+    Raises:
+        NotFound: it does, which answers as one that is missing.
+    """
+    if sight.sees_everybody:
+        return
+    bound = await reader.history([id], BOUND)
+    if await hidden_records(reader, sight, (edge.source for edge in bound)):
+        raise NotFound("decision")

@@ -146,7 +146,8 @@ class EventService(event_service_pb2_grpc.EventServiceServicer):
             self._engine, tenant, sink, page_start(request.page_token), page_size(request.page_size), self._sight()
         )
         if not letters and not request.page_token and (tenant.name, sink) not in self._engine.sinks:
-            await get_subscription(self._engine, tenant, sink)  # a name that nothing has is a mistake, not an empty list
+            # A name that nothing has is a mistake, not an empty list.
+            await get_subscription(self._engine, tenant, sink, self._sight())
         return pb.ListDeadLettersResponse(
             dead_letters=[
                 pb.DeadLetter(

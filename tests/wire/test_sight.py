@@ -151,6 +151,19 @@ async def test_doubts_about_somebody_hidden_are_neither_listed_nor_counted_nor_c
     assert [stats.settled for stats in after] == [2, 1]
 
 
+async def test_who_sends_a_record_of_somebody_hidden_is_not_told_whose_it_is(home: Household) -> None:
+    toms = Record("shop", "9", {"given_name": "Tom", "surname": "Weber", "birth_date": "1980-07-08", "phone": PHONE})
+    stranger = Record("shop", "8", {"given_name": "Ida", "surname": "Brandt"})
+
+    alone = await home.steward.upsert_record(toms)
+    streamed = [result async for result in home.steward.upsert_stream([toms, stranger])]
+
+    assert (alone.identity, streamed[0].identity) == ("", "")
+    assert streamed[0].record == alone.record
+    assert streamed[1].identity
+    assert (await home.everybody.get_identity(record=alone.record)).identity.name == home.tom
+
+
 async def test_a_subscriber_hears_nothing_of_somebody_hidden_and_goes_on(home: Household) -> None:
     heard = [await anext(aiter(client.subscribe(Following()))) for client in (home.everybody, home.without_tom)]
 

@@ -62,7 +62,7 @@ class UpsertRecordResponse(_message.Message):
     record: _builtins.str
     """The record's name, tenants/{tenant}/records/{record}."""
     identity: _builtins.str
-    """The identity it belongs to, tenants/{tenant}/identities/{identity}."""
+    """The identity it belongs to, tenants/{tenant}/identities/{identity}; empty when the caller may not see it."""
     revision: _builtins.int
     """Revision at which it can be read."""
     changed: _builtins.bool

@@ -16,6 +16,7 @@ from goldenthread.server.commands.as_of import Moment, read_at
 from goldenthread.server.commands.engine import Engine
 from goldenthread.server.commands.export_table import ExportTable
 from goldenthread.server.commands.golden_record import Golden, GoldenView, golden_records, golden_view
+from goldenthread.server.commands.seen import place_after
 from goldenthread.server.commands.tenants import Tenant
 from goldenthread.server.errors import InvalidField
 from goldenthread.server.sight import Sight
@@ -88,14 +89,14 @@ async def export_golden(
     limit = min(_PART_BYTES, engine.config.max_message_bytes // 2)
     head = b"" if token else table.head()
     while not place.is_last:
-        ids, goldens = await _page(engine, tenant, view, export, place, sight)
-        last = len(ids) < _PAGE
+        ids, following, goldens = await _page(engine, tenant, view, export, place, sight)
         parts = await asyncio.to_thread(table.parts, goldens, limit) or [(b"", ())]
         for number, (data, rows) in enumerate(parts, 1):
             is_end = number == len(parts)
             done = len(ids) if is_end else ids.index(rows[-1].identity.id) + 1
-            after = ids[done - 1] if done else place.after
-            reached = msgspec.structs.replace(place, after=after, read=place.read + done, is_last=is_end and last)
+            after = following if is_end else ids[done - 1]
+            is_last = is_end and not following
+            reached = msgspec.structs.replace(place, after=after, read=place.read + done, is_last=is_last)
             token = _write_token(tenant, reached)
             yield Part(head + data, token, place.revision, len(rows), reached.read, place.total, reached.is_last)
             head = b""
@@ -111,11 +112,15 @@ async def _start(engine: Engine, tenant: Tenant, request: bytes, moment: Moment 
 
 async def _page(
     engine: Engine, tenant: Tenant, view: GoldenView, export: Export, place: _Place, sight: Sight
-) -> tuple[Sequence[bytes], list[Golden]]:
-    """Read a page of identities, and compute the golden records of those that the filter and the caller's sight leave."""
+) -> tuple[Sequence[bytes], bytes, list[Golden]]:
+    """Read a page of identities, and compute the golden records of those that the filter and the caller's sight leave.
+
+    The second value is where the next page starts, empty on the last.
+    """
     found: list[Golden] = []
     async with engine.reader(tenant, revision=place.revision) as reader:
-        ids = await reader.page(NodeKind.IDENTITY, place.after, _PAGE, {"min_records": max(1, export.min_records)})
+        found_ids = await reader.page(NodeKind.IDENTITY, place.after, _PAGE + 1, {"min_records": max(1, export.min_records)})
+        ids = found_ids[:_PAGE]
         seen = await sight.identities(reader, ids)
         stored = await reader.identities([id for id in ids if id in seen])
         if export.sources:
@@ -126,7 +131,7 @@ async def _page(
             stored = {id: identity for id, identity in stored.items() if id in of_source}
         for group in _groups([stored[id] for id in ids if id in stored]):
             found += await golden_records(reader, tenant, view, group)
-    return ids, found
+    return ids, place_after(found_ids, _PAGE, seen), found
 
 
 def _groups(identities: Sequence[StoredIdentity]) -> list[list[StoredIdentity]]:

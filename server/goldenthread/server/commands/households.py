@@ -29,6 +29,7 @@ from goldenthread.server.commands.identities import living
 from goldenthread.server.commands.ids import now
 from goldenthread.server.commands.prepare_record import household_key
 from goldenthread.server.commands.relations import live_relates, relates
+from goldenthread.server.commands.seen import place_after
 from goldenthread.server.commands.tenants import Tenant
 from goldenthread.server.errors import InvalidField, NotFound
 from goldenthread.server.sight import Sight
@@ -170,7 +171,7 @@ async def list_households(
         groups = await (_stored(reader, page) if kind is NodeKind.HOUSEHOLD else _stated(await families(reader, page)))
         views = await _views(reader, tenant, groups, sight, moment)
     if len(ids) > limit:
-        following = bytes([kind]) + page[-1]
+        following = bytes([kind]) + place_after(ids, limit, {view.id for view in views})
     else:
         following = bytes([NodeKind.RELATION]) if kind is NodeKind.HOUSEHOLD and relates(tenant) else b""
     return sorted(views, key=lambda view: view.id), following

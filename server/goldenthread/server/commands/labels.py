@@ -14,7 +14,7 @@ from goldenthread.graph.vault import SealRequest
 from goldenthread.server.commands.engine import Engine
 from goldenthread.server.commands.ids import new_id
 from goldenthread.server.commands.prepare_record import Member
-from goldenthread.server.commands.seen import hidden_records
+from goldenthread.server.commands.seen import hidden_records, place_after
 from goldenthread.server.commands.tenants import Tenant
 from goldenthread.server.sight import Sight
 
@@ -141,7 +141,8 @@ async def list_labels(
         if plain is not None:  # its key is gone with its record
             said = msgspec.msgpack.decode(plain, type=_Said)
             opinions.append(Opinion(label, said.actor, said.reason))
-    return sorted(opinions, key=lambda opinion: opinion.label.id), ids[limit - 1] if len(ids) > limit else b""
+    shown = {label.id for label in labels}
+    return sorted(opinions, key=lambda opinion: opinion.label.id), place_after(ids, limit, shown)
 
 
 async def put_label(

@@ -20,6 +20,7 @@ from goldenthread.server.services.callers import calling_tenant, check_parent, r
 from goldenthread.server.services.edge import check, page_size, page_start, page_token
 from goldenthread.server.services.preparing import Preparer
 from goldenthread.server.services.translate import micros, moment_of, record_to
+from goldenthread.server.sight import Sight
 from goldenthread.v1 import record_pb2, record_service_pb2_grpc
 from goldenthread.v1 import record_service_pb2 as pb
 
@@ -50,7 +51,7 @@ class RecordService(record_service_pb2_grpc.RecordServiceServicer):
         outcome = await future
         if isinstance(outcome, ServerError):
             raise outcome
-        return _response(tenant, outcome)
+        return _response(tenant, outcome, await self._hidden(tenant, self._engine.sight_of(current_caller()), [outcome]))
 
     async def BatchUpsertRecords(  # noqa: N802 - the proto's name
         self,
@@ -58,12 +59,14 @@ class RecordService(record_service_pb2_grpc.RecordServiceServicer):
         context: grpc.aio.ServicerContext[pb.BatchUpsertRecordsRequest, pb.BatchUpsertRecordsResponse],
     ) -> AsyncIterator[pb.BatchUpsertRecordsResponse]:
         """Read ahead of what is being committed, and answer each message in turn when its last record is durable."""
-        tenant = await calling_tenant(self._engine)
+        tenant, sight = await calling_tenant(self._engine), self._engine.sight_of(current_caller())
         pending: asyncio.Queue[_Pending | None] = asyncio.Queue(_OPEN_MESSAGES)
         reading = asyncio.create_task(self._read(tenant, request_iterator, pending))
         try:
             while (message := await pending.get()) is not None:
-                yield await _answer(tenant, *message)
+                first, waiting = message
+                outcomes = [one if isinstance(one, ServerError) else await one for one in waiting]
+                yield _answer(tenant, first, outcomes, await self._hidden(tenant, sight, outcomes))
             await reading
         finally:
             reading.cancel()
@@ -87,6 +90,14 @@ class RecordService(record_service_pb2_grpc.RecordServiceServicer):
                 first += len(prepared)
         finally:
             await pending.put(None)
+
+    async def _hidden(self, tenant: Tenant, sight: Sight, outcomes: Sequence[Upserted | ServerError]) -> frozenset[bytes]:
+        """Find the identities that upserted records belong to and that the caller may not see."""
+        if sight.sees_everybody:
+            return frozenset()
+        whose = sorted({one.identity for one in outcomes if isinstance(one, Upserted) and one.identity})
+        async with self._engine.reader(tenant) as reader:
+            return frozenset(whose) - await sight.identities(reader, whose)
 
     async def GetRecord(  # noqa: N802 - the proto's name
         self, request: pb.GetRecordRequest, context: grpc.aio.ServicerContext[pb.GetRecordRequest, pb.GetRecordResponse]
@@ -161,24 +172,24 @@ def source_key_of(key: record_pb2.SourceKey) -> BySourceKey:
     return BySourceKey(key.source, key.source_record_id)
 
 
-def _response(tenant: Tenant, upserted: Upserted) -> pb.UpsertRecordResponse:
+def _response(tenant: Tenant, upserted: Upserted, hidden: frozenset[bytes]) -> pb.UpsertRecordResponse:
+    is_told = upserted.identity and upserted.identity not in hidden
     return pb.UpsertRecordResponse(
         record=name_of(tenant.name, "records", upserted.record),
-        identity=name_of(tenant.name, "identities", upserted.identity) if upserted.identity else "",
+        identity=name_of(tenant.name, "identities", upserted.identity) if is_told else "",
         revision=upserted.revision,
         changed=upserted.changed,
     )
 
 
-async def _answer(
-    tenant: Tenant, first: int, waiting: Sequence[ServerError | asyncio.Future[Upserted | ServerError]]
+def _answer(
+    tenant: Tenant, first: int, outcomes: Sequence[Upserted | ServerError], hidden: frozenset[bytes]
 ) -> pb.BatchUpsertRecordsResponse:
     response = pb.BatchUpsertRecordsResponse()
-    for index, one in enumerate(waiting, first):
-        outcome = one if isinstance(one, ServerError) else await one
+    for index, outcome in enumerate(outcomes, first):
         result = response.results.add(index=index)
         if isinstance(outcome, ServerError):
             result.error.CopyFrom(status_of(outcome))
         else:
-            result.response.CopyFrom(_response(tenant, outcome))
+            result.response.CopyFrom(_response(tenant, outcome, hidden))
     return response

@@ -14,6 +14,7 @@ from goldenthread.server.commands.decisions.kept import BOUND, DecisionView, vie
 from goldenthread.server.commands.decisions.seen import seen_decisions
 from goldenthread.server.commands.engine import Engine
 from goldenthread.server.commands.identities import living_seen
+from goldenthread.server.commands.seen import place_after
 from goldenthread.server.commands.tenants import Tenant
 from goldenthread.server.errors import NotFound
 from goldenthread.server.sight import Sight
@@ -84,7 +85,7 @@ async def list_decisions(
                         return found, after if id != ids[-1] else b""
             if len(ids) <= limit:
                 return found, b""
-    return found, after
+    return found, place_after(ids, limit, views)
 
 
 async def _of_identity(reader: Reader, sight: Sight, id: bytes) -> list[bytes]:

@@ -10,7 +10,8 @@ import pytest
 
 from goldenthread.resolver.learning import Feature, Lesson, learn_without_labels
 from goldenthread.resolver.learning.labelled import Labels, TooFewLabels, calibration_error, learn_with_labels, pairs_to_label
-from goldenthread.resolver.scoring.model import build_comparison
+from goldenthread.resolver.learning.self_training import refined
+from goldenthread.resolver.scoring.model import WEIGHT_SCALE, build_comparison
 
 PEOPLE, EACH = 150, 3
 
@@ -74,6 +75,11 @@ def learned(table: Codes) -> Lesson:
     return learn_without_labels(table, 0, lambda stage, share: None)
 
 
+def weights(lesson: Lesson, levels: np.ndarray) -> np.ndarray:
+    """Weigh pairs in bits."""
+    return refined(levels, lesson.priors, lesson.tables, lesson.refinement) / WEIGHT_SCALE
+
+
 def asked(table: Codes, lesson: Lesson, seed: int, known: Labels | None = None) -> tuple[np.ndarray, np.ndarray]:
     pairs = pairs_to_label(table, lesson, 80, seed, known)
     return np.array([p.left for p in pairs], np.int32), np.array([p.right for p in pairs], np.int32)
@@ -113,8 +119,25 @@ def test_labels_that_agree_with_the_weights_change_little_and_those_that_do_not_
     _, disagreeing = learn_with_labels(table, lesson, turned, 0)
 
     assert agreeing.log_loss_after <= agreeing.log_loss_before
-    assert disagreeing.penalty > 0
+    assert disagreeing.kept < 0.01
     assert disagreeing.log_loss_after < 0.5 * disagreeing.log_loss_before
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_labels_of_doubtful_pairs_that_are_mere_chance_leave_plain_pairs_plain(seed):
+    table = town()
+    lesson = learned(table)
+    left, right = asked(table, lesson, 2)
+    before = weights(lesson, table.levels(table.left, table.right))
+    doubtful = np.abs(weights(lesson, table.levels(left, right))) < 7.0
+    answers = np.random.default_rng(seed).random(doubtful.sum()) < 0.5
+
+    taught, _ = learn_with_labels(table, lesson, Labels(left[doubtful], right[doubtful], answers), 0)
+
+    after = weights(taught, table.levels(table.left, table.right))
+    plain = np.abs(before) > 10.0
+    assert np.array_equal(before[plain] > 0, after[plain] > 0)
+    assert np.abs(after[plain]).mean() > 2.0
 
 
 def test_too_few_labels_of_a_kind_are_refused():

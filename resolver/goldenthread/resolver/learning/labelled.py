@@ -1,14 +1,16 @@
 """Learn from what stewards said of some pairs, on top of what was learned without them, and choose which pairs to ask about.
 
-The labels bend the weights that were there: logistic regressions on the same levels, each held near those weights by another
-penalty, and averaged with those weights themselves by how likely each makes labels held out (pseudo-Bayesian averaging; Geisser
-and Eddy, "A predictive approach to model selection", 1979). So a few labels change little, and none change nothing. Logistic
-regression on levels may be fitted to labels of any choice of pairs, because the choice looks at levels alone.
+The labels bend the weights that were there: logistic regressions on the same levels, averaged with those weights themselves by
+how likely each makes labels held out (pseudo-Bayesian averaging; Geisser and Eddy, "A predictive approach to model selection",
+1979). In each, candidates that nobody labelled speak for those weights, fewer or more of them (Huang et al., "Catalytic prior
+distributions with application to generalized linear models", 2020): labels are of doubtful pairs, and would move the weights of
+all others unseen. So a few labels change little, and none change nothing. Logistic regression on levels may be fitted to
+labels of any choice of pairs, because the choice looks at levels alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import msgspec
 import numpy as np
@@ -37,9 +39,15 @@ Floats = NDArray[np.float64]
 _LEAST_LABELS = 20
 _LEAST_OF_EACH = 5
 _FOLDS = 5
-_PENALTIES = (10.0, 3.0, 1.0)
+_PENALTY = 1.0
 _CONSTANT_PENALTY = 20.0
 """Holds the prior to what it was: labels of chosen pairs say less of how common matches are than of what levels are worth."""
+
+_KEPT_BY = (3000.0, 300.0, 30.0)
+"""As how many labels the candidates that speak for the weights as they were count together, most first."""
+
+_SPEAKERS = 2000
+"""Candidates that speak, evenly over the weights, for as many as there are of their weight."""
 
 _MOST_BITS = 40
 """Weights are clipped to so many bits either way, so that no pair is beyond all doubt."""
@@ -74,8 +82,8 @@ class Metrics(Struct, frozen=True):
     """How well the weights tell the labelled pairs apart, before and after; those after are of folds not trained on.
 
     `calibration_error` is the expected calibration error over ten equal bins of probability, estimated for all candidates:
-    labels of each bin of weight stand for the candidates of it, since doubtful pairs are asked about more often. `penalty` is
-    what held the correction that has the largest share, 0 where the weights as they were have it.
+    labels of each bin of weight stand for the candidates of it, since doubtful pairs are asked about more often. `kept` is the
+    share that the weights as they were have in the average, from 0 to 1.
     """
 
     labels: int
@@ -84,7 +92,7 @@ class Metrics(Struct, frozen=True):
     log_loss_after: float
     calibration_error_before: float
     calibration_error_after: float
-    penalty: float
+    kept: float
     expected_f1: float
 
 
@@ -108,10 +116,12 @@ def learn_with_labels(table: Comparable, lesson: Lesson, labels: Labels, seed: i
     sizes = [len(rows[0]) for rows in lesson.tables]
     levels = table.levels(labels.left, labels.right)
     base = _weigh(lesson, levels) / WEIGHT_SCALE * LN2
-    shares, held_out = _weigh_penalties(levels, base, yes, sizes, seed)
-    loss, new_loss = _log_loss(base, yes), _log_loss(held_out, yes)
-    learned = _bent(lesson, _averaged(levels, base, yes, sizes, shares))
     candidates = _candidates(table, lesson)
+    said = _Said(levels, base, yes, 1.0 - yes)
+    speakers = _speakers(*candidates, seed)
+    shares, held_out = _weigh_corrections(said, speakers, sizes, seed)
+    loss, new_loss = _log_loss(base, yes), _log_loss(held_out, yes)
+    learned = _bent(lesson, _averaged(said, speakers, sizes, shares))
     pool = sample_pool(table, *candidates, seed)
     link_weight, min_average, expected = learned.link_weight, learned.min_average, 0.0
     if len(pool.own):
@@ -124,7 +134,7 @@ def learn_with_labels(table: Comparable, lesson: Lesson, labels: Labels, seed: i
     each = _stand_for(base / LN2 * WEIGHT_SCALE, candidates[1])
     metrics = Metrics(
         len(yes), int(yes.sum()), loss, new_loss, calibration_error(_sigmoid(base), yes, each),
-        calibration_error(_sigmoid(held_out), yes, each), max(shares, key=shares.__getitem__), expected,
+        calibration_error(_sigmoid(held_out), yes, each), shares[0], expected,
     )  # fmt: skip
     return learned, metrics
 
@@ -138,40 +148,66 @@ def _candidates(table: Comparable, lesson: Lesson) -> tuple[NDArray[np.int8], ND
     return levels, _weigh(lesson, levels)
 
 
-def _weigh_penalties(
-    levels: NDArray[np.int8], base: Floats, yes: Floats, sizes: Sequence[int], seed: int
-) -> tuple[dict[float, float], Floats]:
-    """Say what share each penalty has, by how likely it makes held-out labels; 0 stands for the weights as they are.
+class _Said(Struct):
+    """Levels of pairs, their log-odds as they were, and as how many labels each counts that says one person, and two."""
+
+    levels: NDArray[np.int8]
+    base: Floats
+    yes: Floats
+    no: Floats
+
+    def only(self, rows: NDArray[np.int64]) -> _Said:
+        return _Said(self.levels[rows], self.base[rows], self.yes[rows], self.no[rows])
+
+
+def _speakers(levels: NDArray[np.int8], weights: NDArray[np.int64], seed: int) -> _Said:
+    """Let some candidates say of all what the weights say; together they count as one label."""
+    rng = np.random.default_rng(seed)
+    rows = np.array(_evenly(np.arange(len(weights)), weights, _SPEAKERS, rng), np.int64)
+    each = _stand_for(weights[rows], weights) / max(len(weights), 1)
+    base = weights[rows] / WEIGHT_SCALE * LN2
+    return _Said(levels[rows], base, each * _sigmoid(base), each * _sigmoid(-base))
+
+
+def _weigh_corrections(said: _Said, speakers: _Said, sizes: Sequence[int], seed: int) -> tuple[list[float], Floats]:
+    """Say what share each correction has by how likely it makes held-out labels; the first is that of the weights as they are.
 
     Answers them with the held-out log-odds of their average.
     """
-    folds = list(StratifiedKFold(_FOLDS, shuffle=True, random_state=seed).split(levels, yes))
-    tried = {0.0: base}
-    for penalty in _PENALTIES:
-        tried[penalty] = np.zeros(len(yes))
+    folds = list(StratifiedKFold(_FOLDS, shuffle=True, random_state=seed).split(said.levels, said.yes))
+    tried = [said.base]
+    for kept_by in _KEPT_BY:
+        log_odds_of = np.zeros(len(said.yes))
         for train, test in folds:
-            fitted = _fitted(levels[train], base[train], yes[train], sizes, penalty)
-            tried[penalty][test] = log_odds(fitted, levels[test], base[test])
-    losses = np.array([_losses(z, yes).sum() for z in tried.values()])
+            fitted = _fitted(said.only(train), speakers, sizes, kept_by)
+            log_odds_of[test] = log_odds(fitted, said.levels[test], said.base[test])
+        tried.append(log_odds_of)
+    losses = np.array([_losses(z, said.yes).sum() for z in tried])
     likely = np.exp(losses.min() - losses)
-    shares = dict(zip(tried, (likely / likely.sum()).tolist(), strict=True))
-    held_out: Floats = np.sum([share * tried[penalty] for penalty, share in shares.items()], axis=0)
+    shares: list[float] = (likely / likely.sum()).tolist()
+    held_out: Floats = np.sum([share * z for share, z in zip(shares, tried, strict=True)], axis=0)
     return shares, held_out
 
 
-def _fitted(levels: NDArray[np.int8], base: Floats, yes: Floats, sizes: Sequence[int], penalty: float) -> Correction:
+def _fitted(said: _Said, speakers: _Said, sizes: Sequence[int], kept_by: float) -> Correction:
+    """Fit to labels and to the speakers, who count as so many labels."""
     return fit_correction(
-        levels, base, yes, 1.0 - yes, sizes, most_interactions=0, penalty=penalty, constant_penalty=_CONSTANT_PENALTY
+        np.concatenate([said.levels, speakers.levels]),
+        np.concatenate([said.base, speakers.base]),
+        np.concatenate([said.yes, kept_by * speakers.yes]),
+        np.concatenate([said.no, kept_by * speakers.no]),
+        sizes,
+        most_interactions=0,
+        penalty=_PENALTY,
+        constant_penalty=_CONSTANT_PENALTY,
     )
 
 
-def _averaged(
-    levels: NDArray[np.int8], base: Floats, yes: Floats, sizes: Sequence[int], shares: Mapping[float, float]
-) -> Correction:
-    """Average the corrections of all penalties; log-odds are linear in what a correction holds, so this averages them too."""
-    constant, scale, tables = 0.0, shares[0.0], [np.zeros(size) for size in sizes]
-    for penalty in _PENALTIES:
-        fitted, share = _fitted(levels, base, yes, sizes, penalty), shares[penalty]
+def _averaged(said: _Said, speakers: _Said, sizes: Sequence[int], shares: Sequence[float]) -> Correction:
+    """Average the corrections; log-odds are linear in what a correction holds, so this averages them too."""
+    constant, scale, tables = 0.0, shares[0], [np.zeros(size) for size in sizes]
+    for kept_by, share in zip(_KEPT_BY, shares[1:], strict=True):
+        fitted = _fitted(said, speakers, sizes, kept_by)
         constant += share * fitted.constant
         scale += share * fitted.scale
         tables = [table + share * other for table, other in zip(tables, fitted.tables, strict=True)]
@@ -229,7 +265,7 @@ def calibration_error(probable: Floats, yes: Floats, each: Floats | None = None)
     return float(np.abs(gaps).sum() / max(float(standing.sum()), 1e-12))
 
 
-def _stand_for(weights: Floats, candidates: NDArray[np.int64]) -> Floats:
+def _stand_for(weights: Floats | NDArray[np.int64], candidates: NDArray[np.int64]) -> Floats:
     """Say how many candidates each labelled pair stands for: those of its bin of weight, shared by the labels there."""
     place, every = _bin_of_weight(weights), _bin_of_weight(candidates)
     labelled = np.bincount(place, minlength=_WEIGHT_BINS)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from itertools import permutations
+from itertools import combinations
 from pathlib import Path
 from typing import Any, Final
 
@@ -83,8 +83,9 @@ def both(kind: str) -> Callable[[World], list[Asked]]:
 
 
 def pairs(world: World, *fields: str) -> list[Asked]:
-    chosen = [*world.names["identities"][:4], *world.hidden["records"][:1]]
-    return [dict(zip(fields, pair, strict=True)) for pair in permutations(chosen, 2)]
+    shown = [name for name in world.names["identities"] if name not in world.hidden["identities"]]
+    chosen = [*shown[:2], world.hidden["identities"][0], world.hidden["records"][0]]
+    return [dict(zip(fields, pair, strict=True)) for pair in combinations(chosen, 2)]
 
 
 READS: Final[dict[str, Callable[[World], list[Asked]]]] = {
@@ -380,7 +381,8 @@ async def test_no_answer_names_somebody_hidden_or_their_records(world: World) ->
 
     for method, ask in {**READS, **NAMES_NOBODY}.items():
         for asked in at(world, method, ask(world)):
-            if named_in(world.ids, await answers(world, method, asked, "admin")):
+            # Once is enough to show that it would be told to those who may see everybody.
+            if method not in told and named_in(world.ids, await answers(world, method, asked, "admin")):
                 told.add(method)
             if named_in(world.ids, await answers(world, method, asked, "reader")):
                 leaks.setdefault(method, set()).add(str(asked))

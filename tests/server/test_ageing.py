@@ -22,6 +22,7 @@ from goldenthread.server.jobs import Job, JobState, new_job, node_of, start_job
 from goldenthread.server.jobs.ageing import AGE_GOLDEN_VALUES, AgedBetween, age_when_due
 from goldenthread.server.jobs.job import job_of
 from goldenthread.server.jobs.telling import update_rules
+from goldenthread.server.sight import EVERYBODY
 
 ANN = {"name": "Ann Zuse", "email": "ann@example.org", "phone": "+1 212 555 0100"}
 BOB = {"name": "Bob Jones", "email": "bob@example.org"}
@@ -102,7 +103,7 @@ async def test_a_value_that_is_left_out_or_stale_by_its_age_is_told_once(aged: A
 async def test_it_is_looked_for_while_somebody_subscribes_and_rules_mind_age(aged: Aged) -> None:
     world, due = aged.world, []
     due.append(await age_when_due(world.engine, world.tenant))
-    await acknowledge(world.engine, world.tenant, "somebody", Position(), rewind=False)
+    await acknowledge(world.engine, world.tenant, "somebody", Position(), EVERYBODY, rewind=False)
     due.append(await age_when_due(world.engine, world.tenant))
     await rule(aged, RULES)
     due.append(await age_when_due(world.engine, world.tenant))

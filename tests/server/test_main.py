@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import grpc
 import pytest
@@ -22,6 +22,7 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from goldenthread.graph.errors import StoreInUse, StoreUnavailable
 from goldenthread.server import main
 from goldenthread.server.access import current_caller, key_set_of, make_token
+from goldenthread.server.calls import WholeWrites
 from goldenthread.server.config import ConfigError
 from goldenthread.server.contract import SERVICES
 from goldenthread.server.errors import InvalidField
@@ -301,6 +302,31 @@ async def test_a_watcher_of_health_does_not_hold_the_server(start_server: StartS
         server.stop.set()
 
         await asyncio.wait_for(server.ended, 60)
+
+
+async def test_a_write_that_was_begun_is_waited_for_when_who_writes_is_cancelled() -> None:
+    begun, go_on = asyncio.Event(), asyncio.Event()
+    written: list[object] = []
+
+    class Slow:
+        async def write(self, message: object) -> None:
+            begun.set()
+            await go_on.wait()
+            written.append(message)
+
+    writes = WholeWrites(cast(Any, Slow()))
+    writing = asyncio.ensure_future(writes.write(health_pb2.HealthCheckResponse()))
+    await begun.wait()
+
+    writing.cancel()
+    ending = asyncio.ensure_future(writes.end())
+    with pytest.raises(asyncio.CancelledError):
+        await writing
+    assert not ending.done()
+    go_on.set()
+    await ending
+
+    assert written == [health_pb2.HealthCheckResponse()]
 
 
 async def test_health_says_not_serving_while_calls_in_flight_end(start_server: StartServer) -> None:

@@ -33,7 +33,7 @@ from goldenthread.v1.record_service_pb2 import (
     UpsertRecordResponse,
 )
 
-__all__ = ["CallInterceptor", "Gate", "LateServices"]
+__all__ = ["CallInterceptor", "Gate", "LateServices", "WholeWrites"]
 
 _log = logger()
 _PREFIX: Final = f"/{PACKAGE}."
@@ -251,16 +251,18 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
 
     def _ending_watch(self, handler: Handler) -> Handler:
         """End watching health when the server stops: a watcher would otherwise hold it for the whole grace."""
-        watch = cast("Callable[[object, Context], Awaitable[None]]", handler.unary_stream)
+        watch = cast("Callable[[object, WholeWrites], Awaitable[None]]", handler.unary_stream)
 
         async def answer(asked: object, context: Context) -> None:
-            watching = asyncio.ensure_future(watch(asked, context))
+            writes = WholeWrites(context)
+            watching = asyncio.ensure_future(watch(asked, writes))
             stopping = asyncio.ensure_future(self._gate.stopping.wait())
             try:
                 await asyncio.wait((watching, stopping), return_when=asyncio.FIRST_COMPLETED)
             finally:
                 watching.cancel()
                 stopping.cancel()
+            await writes.end()
 
         return grpc.unary_stream_rpc_method_handler(
             answer,
@@ -277,6 +279,24 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             yield Message()
 
         return cast("grpc.RpcMethodHandler[Request, Response]", grpc.stream_stream_rpc_method_handler(answer))
+
+
+class WholeWrites:
+    """A call's context that leaves no write half done: gRPC can't end a call that still writes, which would then stay open."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._writing: asyncio.Future[None] | None = None
+
+    async def write(self, message: Message) -> None:
+        """Write to the end, even when who writes is cancelled."""
+        self._writing = asyncio.ensure_future(self._context.write(message))
+        await asyncio.shield(self._writing)
+
+    async def end(self) -> None:
+        """Wait until nothing is being written."""
+        if self._writing is not None:
+            await asyncio.gather(self._writing, return_exceptions=True)  # one that failed says that the caller is gone
 
 
 class _Call:

@@ -113,7 +113,7 @@ class World:
                         await between()
                     return stepped
 
-                context.step = step  # type: ignore[method-assign]  # every fifth step is as far as it comes
+                context.step = step  # type: ignore[method-assign]  # each fifth step of this context fails, as a crash would
                 return await kind.run(context, checkpoint)
 
         jobs = Jobs(self.engine, [Disturbed()])

@@ -36,7 +36,7 @@ def person(id: str, given: str, surname: str, *relatives: str | Relationship, **
 @pytest.fixture
 def related(client: Client) -> Client:
     """A tenant whose records may name others."""
-    declared = AttributeDefinition(name="relative", type=SemanticType.RELATIONSHIP)  # type: ignore[arg-type]  # the same numbers
+    declared = AttributeDefinition(name="relative", type=SemanticType.RELATIONSHIP)  # type: ignore[arg-type]  # the proto's numbers
     client.update_data_model(DataModel(attributes=[declared]))
     return client
 

@@ -324,7 +324,7 @@ async def world(tmp_path: Path, store_url: str, monkeypatch: pytest.MonkeyPatch)
 
 async def populate(client: AsyncClient) -> set[str]:
     """Put the people, decide about them, and name who is to be hidden."""
-    declared = AttributeDefinition(name="relative", type=SemanticType.RELATIONSHIP)  # type: ignore[arg-type]  # the same numbers
+    declared = AttributeDefinition(name="relative", type=SemanticType.RELATIONSHIP)  # type: ignore[arg-type]  # the proto's numbers
     await client.update_data_model(DataModel(attributes=[declared]))
     spouse = Relationship(RelationshipKind.SPOUSE, "crm", "2")
 

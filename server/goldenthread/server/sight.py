@@ -41,25 +41,20 @@ class Sight(Protocol):
         ...
 
 
-class RoleSight:
-    """What a role may see."""
-
+class _Everybody:
+    categories: Collection[PiiCategory] = frozenset(PiiCategory)
     sees_everybody = True
+
+    async def identities(self, reader: Reader, ids: Sequence[bytes]) -> frozenset[bytes]:
+        """Let every identity of the tenant be seen."""
+        return frozenset(ids)
+
+
+class RoleSight(_Everybody):
+    """What a role may see: everybody, and in bulk the categories of the role."""
 
     def __init__(self, caller: Caller) -> None:
-        self.categories: Collection[PiiCategory] = _SEEN[caller.role]
-
-    async def identities(self, reader: Reader, ids: Sequence[bytes]) -> frozenset[bytes]:
-        """Let every role see every identity of its tenant."""
-        return frozenset(ids)
-
-
-class _Everybody:
-    sees_everybody = True
-    categories: Collection[PiiCategory] = frozenset(PiiCategory)
-
-    async def identities(self, reader: Reader, ids: Sequence[bytes]) -> frozenset[bytes]:
-        return frozenset(ids)
+        self.categories = _SEEN[caller.role]
 
 
 EVERYBODY: Final[Sight] = _Everybody()

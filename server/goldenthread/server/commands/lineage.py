@@ -7,7 +7,7 @@ and when they ended. What a deletion removed is not told any more, and that it d
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
 from msgspec import Struct
@@ -18,6 +18,7 @@ from goldenthread.graph.store import Reader, StoredIdentity
 from goldenthread.server.commands.as_of import Moment, read_at
 from goldenthread.server.commands.decisions.effects import Fate
 from goldenthread.server.commands.decisions.kept import BOUND, end_id
+from goldenthread.server.commands.decisions.seen import hidden_decisions
 from goldenthread.server.commands.engine import Engine
 from goldenthread.server.commands.seen import hidden_records
 from goldenthread.server.commands.tenants import Tenant
@@ -82,7 +83,7 @@ async def get_lineage(
         named = {other for step in all_steps for other in (*step.gained_from, *step.lost_to)}
         seen = await sight.identities(reader, sorted({*parts, *named}))
         hidden = await hidden_records(reader, sight, (one for step in all_steps for one in (*step.added, *step.removed)))
-        unseen = await _unseen_decisions(reader, sight, {step.decision for step in all_steps if step.decision})
+        unseen = await hidden_decisions(reader, sight, {step.decision for step in all_steps if step.decision})
     parts = [part for part in parts if part in seen]
     steps = [
         replace(
@@ -96,15 +97,6 @@ async def get_lineage(
         for step in all_steps
     ]
     return Lineage(identity, steps, parts), revisions[limit - 1] if len(revisions) > limit else 0
-
-
-async def _unseen_decisions(reader: Reader, sight: Sight, ids: Collection[bytes]) -> frozenset[bytes]:
-    """Find the decisions that bind a record of somebody whom the caller may not see."""
-    if sight.sees_everybody or not ids:
-        return frozenset()
-    bound = await reader.history(sorted(ids), BOUND)
-    hidden = await hidden_records(reader, sight, (edge.source for edge in bound))
-    return frozenset(edge.target for edge in bound if edge.source in hidden)
 
 
 async def _causes(reader: Reader, tenant: Tenant, records: Sequence[bytes]) -> dict[int, tuple[Cause, bytes]]:

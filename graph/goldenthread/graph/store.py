@@ -42,6 +42,7 @@ class Capability(Enum):
 
     TIME_TRAVEL = "time_travel"  # readers at a past revision
     MANY_WRITERS = "many_writers"  # several processes may write one store
+    EMBEDDED = "embedded"  # answers within this process, without a round trip
 
 
 class Revision(Struct, frozen=True, gc=False):

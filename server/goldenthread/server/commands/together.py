@@ -25,12 +25,14 @@ _WAITING_BATCHES = 4
 class Together(Generic[Item, Outcome]):
     """Gather items of concurrent callers into batches and work on each batch once.
 
-    A batch waits for more up to `linger_ms`; with 0 it takes what is there.
+    A batch waits up to `linger_ms` until it is as large as the last one, since who was just answered may soon ask again; a
+    lone caller never waits. With 0 it takes what is there.
     """
 
     def __init__(self, work: Callable[[list[Item]], Awaitable[Sequence[Outcome]]], *, batch: int, linger_ms: float) -> None:
         self._work, self._batch, self._linger = work, batch, linger_ms / 1_000
         self._waiting: asyncio.Queue[tuple[Item, asyncio.Future[Outcome]]] = asyncio.Queue(batch * _WAITING_BATCHES)
+        self._last = 0  # how many the last batch answered
         self._is_closing = False
         self._task = asyncio.create_task(self._run())
 
@@ -65,16 +67,16 @@ class Together(Generic[Item, Outcome]):
                 self._waiting.task_done()
 
     async def _gather(self) -> list[tuple[Item, asyncio.Future[Outcome]]]:
-        """Take what waits, and give callers that were just answered the time to send their next record."""
+        """Take what waits, and give callers that were just answered the time to send what they have next."""
         taken = [await self._waiting.get()]
         while len(taken) < self._batch and not self._waiting.empty():
             taken.append(self._waiting.get_nowait())
-        if not self._linger or len(taken) == self._batch:
-            return taken
-        with suppress(TimeoutError):
-            async with asyncio.timeout(self._linger):
-                while len(taken) < self._batch:
-                    taken.append(await self._waiting.get())
+        if self._linger and len(taken) < self._last:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._linger):
+                    while len(taken) < self._last:
+                        taken.append(await self._waiting.get())
+        self._last = len(taken)
         return taken
 
     async def _answer(self, taken: Sequence[tuple[Item, asyncio.Future[Outcome]]]) -> None:

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 import msgspec
 from msgspec import Struct
 
+from goldenthread.graph.store import Capability
 from goldenthread.graph.vault import open_vault
 from goldenthread.server.commands import Engine
 from goldenthread.server.commands.as_of import read_at
@@ -38,6 +39,8 @@ _log = logger()
 _MAX_CANDIDATES = 100
 _TOGETHER = 64
 """Searches that are answered in one go at most."""
+_LINGER_MS = 1.0
+"""How long searches of a store away wait for others, in milliseconds."""
 
 
 class _Asked(Struct, frozen=True, array_like=True):
@@ -63,8 +66,10 @@ class Searcher:
         self._engine = engine
         count = engine.config.search_processes
         self._beside = SideProcesses("searching", count, _begin, engine.config)
-        # While one batch is answered there, the next gathers and leaves.
-        self._there = [Together(self._ask, batch=_TOGETHER, linger_ms=0) for _ in range(count * AT_A_TIME)]
+        # While one batch is answered there, the next gathers and leaves; unless each question to the store is a round trip,
+        # which costs more than the waiting for a batch of everybody.
+        lines, linger_ms = (AT_A_TIME, 0) if Capability.EMBEDDED in engine.store.capabilities else (1, _LINGER_MS)
+        self._there = [Together(self._ask, batch=_TOGETHER, linger_ms=linger_ms) for _ in range(count * lines)]
         self._here: dict[str, Together[pb.ResolveRecordRequest, pb.ResolveRecordResponse | ServerError]] = {}
         self._asked = 0
 

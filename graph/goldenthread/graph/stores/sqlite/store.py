@@ -244,7 +244,7 @@ class SqliteStore:
     """Keep graphs in one SQLite file; see the README beside this module for its limits."""
 
     name = "sqlite"
-    capabilities = frozenset({Capability.TIME_TRAVEL})
+    capabilities = frozenset({Capability.TIME_TRAVEL, Capability.EMBEDDED})
 
     def __init__(self, folder: Path, *, reads_only: bool = False) -> None:
         """Open or create `folder/graph.db`. One that only reads may be open beside the one that owns it.

@@ -18,7 +18,7 @@ from goldenthread.resolver.bulk.plain_values import plain_emails, plain_names, p
 from goldenthread.resolver.bulk.sketches import sketch_of
 from goldenthread.resolver.bulk.text_column import integers, strings
 from goldenthread.resolver.bulk.texts import Joined, Letters, Texts, codes_of, filled_in, ranks
-from goldenthread.resolver.bulk.threads import ahead
+from goldenthread.resolver.bulk.threads import spread
 from goldenthread.resolver.comparisons import BirthDate, Email, LoneName, Name, Phone, Text, WholeName
 from goldenthread.resolver.learning.em import patterns
 from goldenthread.resolver.normalise import Profile
@@ -192,13 +192,12 @@ def test_patterns_are_the_distinct_rows_with_their_counts(rows):
     assert np.array_equal(seen[pattern_of], levels)
 
 
-def test_what_is_made_ahead_comes_in_order_and_raises_in_its_place():
-    def items():
-        yield from range(3)
-        raise LookupError
+def test_work_spread_over_threads_answers_in_order_and_raises_in_its_place():
+    def inverse(number):
+        return 1 / number
 
-    coming = ahead(items())
+    found = spread(inverse, [4, 2, 1, 0, 5])
 
-    assert [*islice(coming, 3)] == [0, 1, 2]
-    with pytest.raises(LookupError):
-        next(coming)
+    assert [*islice(found, 3)] == [0.25, 0.5, 1.0]
+    with pytest.raises(ZeroDivisionError):
+        next(found)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Sequence
 from functools import partial
 from operator import gt
+from threading import Lock
 from typing import Generic, TypeVar, cast
 
 import numpy as np
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 
 from goldenthread.resolver.bulk.derived import lone_names, whole_names
 from goldenthread.resolver.bulk.frame import Feature, Frame
-from goldenthread.resolver.bulk.numbering import factorise
+from goldenthread.resolver.bulk.numbering import factorise, united
 from goldenthread.resolver.bulk.sketches import Sketch, sketch_of
 from goldenthread.resolver.bulk.threads import together
 from goldenthread.resolver.comparisons import (
@@ -47,35 +48,34 @@ _NOTHING = 127
 CHUNK = 1 << 18
 """Pairs compared at a time: what is worked out of them stays near the processor."""
 
-_MANY = 20_000
-"""Pairs from which on a thread is worth its start."""
-
 
 class ColumnLevels(Generic[F]):
-    """The levels of one comparison between the values of one feature."""
+    """The levels of one comparison between the values of one feature.
+
+    Several threads may ask at once: what is remembered is the same whoever finds it.
+    """
 
     def __init__(self, comparison: Comparison[F], feature: Feature[F]) -> None:
         self.comparison, self.feature = comparison, feature
         self._sketch: Sketch | None = None
-        self._is_ready = False
+        self._is_ready, self._making = False, Lock()
         self._own = np.full(len(feature.values), _UNKNOWN, np.int8)
         self._side = min(_REMEMBERED, len(feature.values))
         self._square = np.full(self._side * self._side, _UNKNOWN, np.int8)
 
     def levels(self, left: NDArray[np.integer], right: NDArray[np.integer]) -> Levels:
         """Compare pairs of rows."""
-        x, y = self.feature.codes[left], self.feature.codes[right]
-        out = np.zeros(len(x), np.int8)
+        x, y = self.feature.codes.take(left), self.feature.codes.take(right)
         known = np.flatnonzero((x > 0) & (y > 0))
-        if not len(known):
-            return out
-        if len(known) < len(x):
-            x, y = x[known], y[known]
-        if self.feature.starts is None:
-            out[known] = self._single(x - 1, y - 1)
-        else:
-            out[known] = self._several(x, y)
+        if len(known) == len(x):
+            return self._known(x, y)
+        out = np.zeros(len(x), np.int8)
+        out[known] = self._known(x.take(known), y.take(known))
         return out
+
+    def _known(self, x: Codes, y: Codes) -> Levels:
+        """Compare entries that have values."""
+        return self._single(x - 1, y - 1) if self.feature.starts is None else self._several(x, y)
 
     def _several(self, x: Codes, y: Codes) -> Levels:
         """Compare entries of several values: the strongest level of any with any."""
@@ -110,50 +110,50 @@ class ColumnLevels(Generic[F]):
         equal = x == y
         same = np.flatnonzero(equal)
         if len(same):
-            found[same] = self._same(x[same])
+            found[same] = self._same(x.take(same))
         rest = np.flatnonzero(~equal)
         if not len(rest):
             return found
-        x, y = x[rest], y[rest]
+        x, y = x.take(rest), y.take(rest)
         levels = self._remembered(x, y)
         open_ = np.flatnonzero(levels == _UNKNOWN)
         if len(open_) and (sketch := self.ready()) is not None:
-            levels[open_] = sketch.quickly(x[open_], y[open_])
-            open_ = open_[levels[open_] == _UNKNOWN]
+            levels[open_] = sketch.quickly(x.take(open_), y.take(open_))
+            open_ = np.flatnonzero(levels == _UNKNOWN)
         if len(open_):
-            levels[open_] = self._unequal(x[open_], y[open_])
+            levels[open_] = self._unequal(x.take(open_), y.take(open_))
         found[rest] = levels
         return found
 
     def ready(self) -> Sketch | None:
         """Make the sketch, when the first pair needs it or before."""
         if not self._is_ready:
-            self._is_ready = True
-            sketches, kind = self.feature.sketches, self.comparison.kind
-            if kind not in sketches:
-                sketches[kind] = sketch_of(self.comparison, self.feature.values)
-            self._sketch = cast("Sketch | None", sketches[kind])
+            with self._making:
+                sketches, kind = self.feature.sketches, self.comparison.kind
+                if kind not in sketches:
+                    sketches[kind] = sketch_of(self.comparison, self.feature.values)
+                self._sketch = cast("Sketch | None", sketches[kind])
+                self._is_ready = True
         return self._sketch
 
     def _same(self, codes: Codes) -> Levels:
         """Compare values with themselves."""
-        levels = self._own[codes]
-        if (levels == _UNKNOWN).any():
-            is_fresh = np.zeros(len(self._own), np.bool_)
-            is_fresh[codes[levels == _UNKNOWN]] = True
-            fresh = np.flatnonzero(is_fresh)
+        levels = self._own.take(codes)
+        unknown = np.flatnonzero(levels == _UNKNOWN)
+        if len(unknown):
+            fresh = united([codes.take(unknown)])
             self._own[fresh] = _with_themselves(self.comparison, self.feature.some(fresh))
-            levels = self._own[codes]
+            levels[unknown] = self._own.take(codes.take(unknown))
         return levels
 
     def _remembered(self, x: Codes, y: Codes) -> Levels:
         side = self._side
         if side == len(self.feature.values):
-            found: Levels = self._square[x * side + y]
+            found: Levels = self._square.take(x * side + y)
             return found
-        inside = (x < side) & (y < side)
+        inside = np.flatnonzero((x < side) & (y < side))
         levels = np.full(len(x), _UNKNOWN, np.int8)
-        levels[inside] = self._square[x[inside] * side + y[inside]]
+        levels[inside] = self._square.take(x.take(inside) * side + y.take(inside))
         return levels
 
     def _unequal(self, x: Codes, y: Codes) -> Levels:
@@ -170,11 +170,11 @@ class ColumnLevels(Generic[F]):
             levels = sketch.closely(first, second)
             open_ = np.flatnonzero(levels == _UNKNOWN)
             levels[open_] = self._asked(first[open_], second[open_])
-        inside = second < self._side
-        first, second, kept = first[inside], second[inside], levels[inside]
+        inside = np.flatnonzero(second < self._side)
+        first, second, kept = first.take(inside), second.take(inside), levels.take(inside)
         self._square[first * self._side + second] = kept
         self._square[second * self._side + first] = kept
-        found: Levels = levels[number]
+        found: Levels = levels.take(number)
         return found
 
     def _asked(self, x: NDArray[np.int64], y: NDArray[np.int64]) -> Levels:
@@ -193,7 +193,10 @@ class FrameLevels:
 
     def levels(self, left: NDArray[np.integer], right: NDArray[np.integer]) -> Levels:
         """Compare pairs of rows; shape (pairs, comparisons)."""
-        return levels_of(self.columns, left, right)
+        out = np.empty((len(left), len(self.columns)), np.int8, order="F")
+        for k, column in enumerate(self.columns):
+            out[:, k] = column.levels(left, right)
+        return out
 
     def known(self, rows: NDArray[np.integer]) -> NDArray[np.bool_]:
         """Say which comparisons rows have something for; shape (rows, comparisons)."""
@@ -201,19 +204,15 @@ class FrameLevels:
 
 
 def levels_of(columns: Sequence[ColumnLevels], left: NDArray[np.integer], right: NDArray[np.integer]) -> Levels:  # type: ignore[type-arg]  # of any values
-    """Compare pairs of rows by several comparisons, side by side when there are many; shape (pairs, comparisons)."""
+    """Compare pairs of rows by several comparisons, some pairs beside others; shape (pairs, comparisons)."""
     out = np.empty((len(left), len(columns)), np.int8, order="F")
 
-    def write(k: int, part: slice) -> None:
-        out[part, k] = columns[k].levels(left[part], right[part])
+    def write(part: slice) -> None:
+        for k, column in enumerate(columns):
+            out[part, k] = column.levels(left[part], right[part])
 
-    for start in range(0, len(left), CHUNK):
-        part = slice(start, start + CHUNK)
-        if len(left) - start < _MANY:
-            for k in range(len(columns)):
-                write(k, part)
-        else:
-            together(partial(write, k, part) for k in range(len(columns)))
+    # Each thread has all columns of some pairs: with some columns of all pairs, threads wait for each other.
+    together(partial(write, slice(start, start + CHUNK)) for start in range(0, len(left), CHUNK))
     return out
 
 

@@ -21,8 +21,8 @@ from goldenthread.resolver.bulk.learn import learn, sketch_ahead
 from goldenthread.resolver.bulk.normalise_columns import normalise_columns
 from goldenthread.resolver.bulk.observed import observed_times
 from goldenthread.resolver.bulk.packed import candidates_among
-from goldenthread.resolver.bulk.pairs import PairCounts, blocks_of, stream_pairs
-from goldenthread.resolver.bulk.threads import ahead
+from goldenthread.resolver.bulk.pairs import Chunk, PairCounts, blocks_of, stream_pairs
+from goldenthread.resolver.bulk.threads import spread
 from goldenthread.resolver.bulk.weigh import ColumnScorer
 from goldenthread.resolver.bulk.work import Read, Work
 from goldenthread.resolver.guards import IDENTITY_SIZE, GuardRails, Guards
@@ -273,10 +273,13 @@ def _compare(model: MatchModel, distinct: Frame, scorer: ColumnScorer, report: P
     report("score", 0.0)
     made = PairCounts.zero(len(blocks))
     lefts, rights, candidates = [np.zeros(0, np.int32)], [np.zeros(0, np.int32)], 0
-    for chunk in ahead(stream_pairs(blocks, distinct.rows, made)):
-        strong = scorer.weigh(chunk.left, chunk.right) >= model.link_weight
-        lefts.append(chunk.left[strong])
-        rights.append(chunk.right[strong])
+
+    def strong(chunk: Chunk) -> tuple[Chunk, NDArray[np.int64]]:
+        return chunk, np.flatnonzero(scorer.weigh(chunk.left, chunk.right) >= model.link_weight)
+
+    for chunk, links in spread(strong, stream_pairs(blocks, distinct.rows, made)):
+        lefts.append(chunk.left[links])
+        rights.append(chunk.right[links])
         candidates += len(chunk.left)
         report("score", chunk.share_done)
     report("score", 1.0)

@@ -194,7 +194,7 @@ class Letters:
         """Answer the byte at a place of every text; 0 beyond its end."""
         at = self.starts[:-1] + place
         found: NDArray[np.uint8] = np.take(self.data, at, mode="clip") if len(self.data) else np.zeros(len(at), np.uint8)
-        found[at >= self.starts[1:]] = 0
+        found *= at < self.starts[1:]
         return found
 
     def translated(self, table: NDArray[np.uint8]) -> None:
@@ -210,9 +210,10 @@ class Letters:
 
     def _keep(self, data: NDArray[np.uint8], kept: Mask | None) -> None:
         kept = data > 0 if kept is None else kept
-        before = np.zeros(len(kept) + 1, np.int64)
-        np.cumsum(kept, out=before[1:])
-        self.data, self.starts = data[kept], before[self.starts]
+        # Of an empty text `reduceat` answers what is at its place.
+        lengths = np.add.reduceat(np.append(kept, False), self.starts[:-1], dtype=np.int64)
+        lengths[self.lengths == 0] = 0
+        self.data, self.starts = data[kept], np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
 
     def to_arrow(self) -> pa.Array:
         """Answer the texts as an Arrow array."""

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
-__all__ = ["ahead", "processors", "together"]
+__all__ = ["processors", "spread", "together"]
 
+A = TypeVar("A")
 T = TypeVar("T")
+
+_MOST_AT_ONCE = 4
+"""Items of a stream that are worked on at once: each of them takes memory."""
 
 
 def processors() -> int:
@@ -28,10 +32,14 @@ def together(tasks: Iterable[Callable[[], T]]) -> list[T]:
         return [running.result() for running in [pool.submit(task) for task in every]]
 
 
-def ahead(items: Iterator[T]) -> Iterator[T]:
-    """Yield items, each of them made while the one before is worked on."""
-    with ThreadPoolExecutor(1) as aside:
-        coming = aside.submit(lambda: [*islice(items, 1)])
-        while made := coming.result():
-            coming = aside.submit(lambda: [*islice(items, 1)])
-            yield from made
+def spread(work: Callable[[A], T], items: Iterable[A]) -> Iterator[T]:
+    """Yield what work answers to items, in their order: to some of them at once, while the next are made."""
+    threads = min(processors(), _MOST_AT_ONCE)
+    with ThreadPoolExecutor(threads) as pool:
+        coming: deque[Future[T]] = deque()
+        for item in items:
+            coming.append(pool.submit(work, item))
+            if len(coming) > threads:
+                yield coming.popleft().result()
+        while coming:
+            yield coming.popleft().result()

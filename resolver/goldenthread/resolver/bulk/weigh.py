@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from goldenthread.resolver.bulk.frame import Frame
 from goldenthread.resolver.bulk.levels import CHUNK, FrameLevels
-from goldenthread.resolver.bulk.numbering import pack
+from goldenthread.resolver.bulk.numbering import factorise, pack
 from goldenthread.resolver.scoring import MatchModel, Scorer
 
 __all__ = ["ColumnScorer"]
@@ -46,9 +46,9 @@ class ColumnScorer:
         """Weigh pairs by their levels, each pattern of levels once."""
         pattern = pack([(levels[:, k], size) for k, size in enumerate(self._sizes)], len(levels))
         if not len(self._table):
-            _, first, inverse = np.unique(pattern, return_index=True, return_inverse=True)
-            return self._scorer.weigh_levels(levels[first])[inverse]
-        weights = self._table[pattern]
+            number, first = factorise(pattern)
+            return self._scorer.weigh_levels(levels[first]).take(number)
+        weights = self._table.take(pattern)
         unknown = np.flatnonzero(weights == _UNKNOWN)
         if len(unknown):
             fresh, first = np.unique(pattern[unknown], return_index=True)

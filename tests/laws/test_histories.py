@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import networkx as nx
@@ -231,16 +232,23 @@ class Histories(RuleBasedStateMachine):
         self.identities = self.running.partition(self.tenant, KEYS)
         assert frozenset(self.identities.values()) == partition_of(self.tenant, self.remaining)
 
+        # Decisions that end in one step end at a revision each.
+        between = [self.running.partition(self.tenant, KEYS, number) for number in range(self.revision + 1, revision)]
+        for earlier, later in pairwise([before, *between, self.identities]):
+            self.follow(earlier, later)
         if revision != self.revision:
             self.before_last, self.revision = before, revision
         self.past[revision] = frozenset(self.identities.values())
-        for id in self.identities.keys() - before.keys() & self.ever.keys():
-            assert self.identities[id] & self.held[id], "an id came back to mean somebody else"
-        self.ever |= before | self.identities
-        for id, records in self.identities.items():
-            self.held[id] = self.held.get(id, frozenset()) | records
         self.check_retired_ids()
         self.running.read(self.tenant, lambda reader: check_outlines(reader, self.tenant))
+
+    def follow(self, before: dict[bytes, frozenset[Key]], identities: dict[bytes, frozenset[Key]]) -> None:
+        """See that an id that comes back means whom it once meant."""
+        for id in identities.keys() - before.keys() & self.ever.keys():
+            assert identities[id] & self.held[id], "an id came back to mean somebody else"
+        self.ever |= identities
+        for id, records in identities.items():
+            self.held[id] = self.held.get(id, frozenset()) | records
 
     def check_retired_ids(self) -> None:
         """See that every id that ever was answers while a record that it last had is left."""

@@ -10,7 +10,7 @@ Fellegi and Sunter, "A theory for record linkage", 1969; Winkler, "Using the EM 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from msgspec import Struct
@@ -24,9 +24,12 @@ __all__ = ["MATCH", "Fit", "fit", "patterns"]
 Floats = NDArray[np.float64]
 
 MATCH, FAMILY, ADDRESS, NAMESAKES, STRANGERS = range(5)
-_FAMILY_SHARES = frozenset({"surname", "lone_name", "street", "area", "region", "phone"})
 _ADDRESS_SHARES = frozenset({"street", "area", "region", "phone"})
+_FAMILY_SHARES = _ADDRESS_SHARES | {"surname"}
+"""Not a name that is alone: it may as well be a given name, and would make one person's records a family."""
+
 _SHARES = {FAMILY: _FAMILY_SHARES, ADDRESS: _ADDRESS_SHARES}
+_FAMILY_TELLS = frozenset({"street", "phone"})
 _COHORT_LEVELS = frozenset({"near", "year", "two_parts", "different", "partial"})
 """Levels of a birth date that namesakes may share more often than chance: names go in fashions."""
 
@@ -64,10 +67,16 @@ _MOST_OF_ONE = 50.0
 _MOST_GENERATIONS = 0.005
 """The largest chance that one person is written down as of two generations, as Sr and Jr are."""
 
+_TRIED = 12
+_LEAST_FAMILY = 0.2
+"""Family that only an area tells of, as surname and town may, is dropped if after some rounds it has a smaller share of what
+matches have: then it takes in people whose other fields are bad."""
+
 _MAX_ITERATIONS = 200
 _TOLERANCE, _OTHER_TOLERANCE = 1e-4, 5e-3
 """Relative changes of the expected matches, and of the other classes, below which learning has settled."""
 
+_NO_LIMITS: Mapping[str, float] = {}
 _LEAST = 1e-9
 _CHANCE_FLOOR = 0.02
 """Share of all agreements that must remain chance: the matches' share is itself only estimated."""
@@ -162,26 +171,27 @@ def fit(
     total_pairs: float,
     *,
     is_anchored: bool = False,
+    limits: Mapping[str, float] = _NO_LIMITS,
 ) -> Fit:
     """Fit class priors and level probabilities to patterns of levels `seen`, each occurring `counts` times among candidates.
 
-    Anchored, what identifies one person is held to what is expected of it, so that the class cannot become another.
+    Anchored, what identifies one person is held to what is expected of it, so that the class cannot become another. `limits`
+    are the largest chances, by comparison, that one person's values differ, where less than usual.
     Does not raise on data that cannot tell the classes apart: `warnings` says so.
     """
     tables = _start(evidence)
-    candidates = float(counts.sum())
-    guess = max(1.0, min(candidates / 10, total_pairs / 100))
-    has_shared = any(e.name in {"street", "phone"} for e in evidence) and any(e.name == "surname" for e in evidence)
-    family = guess if has_shared else 0.0
-    address = guess if any(e.name == "street" for e in evidence) else 0.0
-    namesakes = candidates / 10 if any(e.name == "given_name" for e in evidence) else 0.0
-    related = guess + family + address + namesakes
-    masses = np.array([guess, family, address, namesakes, max(total_pairs - related, 1.0)])
+    masses = _start_masses(evidence, float(counts.sum()), total_pairs)
     weights = counts.astype(np.float64)
     posteriors = np.zeros((len(seen), STRANGERS + 1))
     converged = False
+    is_on_trial = masses[FAMILY] > 0.0 and not any(e.name in _FAMILY_TELLS for e in evidence)
     iteration = 0
     for iteration in range(1, _MAX_ITERATIONS + 1):
+        if is_on_trial and iteration > _TRIED:
+            is_on_trial = False
+            if masses[FAMILY] < _LEAST_FAMILY * masses[MATCH]:
+                tables, masses = _start(evidence), _start_masses(evidence, float(counts.sum()), total_pairs)
+                masses[FAMILY] = 0.0
         posteriors = _posteriors(seen, tables, masses / masses.sum())
         mass = posteriors * weights[:, None]
         related = mass[:, :STRANGERS].sum(axis=0)
@@ -189,14 +199,26 @@ def fit(
         shifts = np.abs(np.log((new + 10) / (masses + 10)))
         masses = new
         for k, e in enumerate(evidence):
-            tables[k] = _maximised(e, seen[:, k], mass, tables[k], is_anchored=is_anchored)
-        if shifts[MATCH] < _TOLERANCE and shifts.max() < _OTHER_TOLERANCE and iteration > 5:
+            most = min(limits.get(e.name, 1.0), _MOST_DISAGREEMENT)
+            tables[k] = _maximised(e, seen[:, k], mass, tables[k], most, is_anchored=is_anchored)
+        has_settled = shifts[MATCH] < _TOLERANCE and shifts.max() < _OTHER_TOLERANCE
+        if has_settled and iteration > 5 and not is_on_trial:
             converged = True
             break
     posteriors = _posteriors(seen, tables, masses / masses.sum())
     profiles = (1.0 + (1.0 + 8.0 * total_pairs) ** 0.5) / 2.0
     warnings, is_of_people = _judge(evidence, seen, profiles, masses, weights, posteriors, converged)
     return Fit(masses / masses.sum(), tables, float(masses[MATCH]), iteration, converged, posteriors, warnings, is_of_people)
+
+
+def _start_masses(evidence: Sequence[Evidence], candidates: float, total_pairs: float) -> Floats:
+    """Begin with some pairs of every class that the data could show."""
+    names = {e.name for e in evidence}
+    guess = max(1.0, min(candidates / 10, total_pairs / 100))
+    family = guess if "surname" in names and names & _ADDRESS_SHARES else 0.0
+    address = guess if "street" in names else 0.0
+    namesakes = candidates / 10 if "given_name" in names else 0.0
+    return np.array([guess, family, address, namesakes, max(total_pairs - guess - family - address - namesakes, 1.0)])
 
 
 def _posteriors(seen: NDArray[np.int8], tables: Sequence[Floats], priors: Floats) -> Floats:
@@ -209,15 +231,15 @@ def _posteriors(seen: NDArray[np.int8], tables: Sequence[Floats], priors: Floats
     return out
 
 
-def _maximised(e: Evidence, levels: NDArray[np.int8], mass: Floats, old: Floats, *, is_anchored: bool) -> Floats:
-    """Estimate one comparison's probabilities from the classes' shares of the patterns."""
+def _maximised(e: Evidence, levels: NDArray[np.int8], mass: Floats, old: Floats, most: float, *, is_anchored: bool) -> Floats:
+    """Estimate one comparison's probabilities from the classes' shares of the patterns; of a match at `most` differs."""
     size = len(e.levels)
     by_class = np.stack([np.bincount(levels, weights=mass[:, c], minlength=size) for c in range(STRANGERS)])
     remaining = e.pairs - by_class.sum(axis=0)
     chance = _normalised(np.maximum(remaining, np.maximum(_CHANCE_FLOOR * e.pairs, 0.5)))
     match = _normalised(by_class[MATCH] + e.strength * e.expected)
     if e.name in _IDENTIFYING:
-        match = _normalised(e.expected.copy()) if is_anchored else _bounded(match, e.disagreements, _MOST_DISAGREEMENT)
+        match = _normalised(e.expected.copy()) if is_anchored else _bounded(match, e.disagreements, most)
     elif e.name == "name_suffix":
         match = _bounded(match, e.disagreements, _MOST_GENERATIONS)
     out = np.stack([match, chance, chance, chance, chance])

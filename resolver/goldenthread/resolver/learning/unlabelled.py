@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from goldenthread.resolver.learning.em import MATCH, fit, patterns
 from goldenthread.resolver.learning.evidence import gather_evidence
+from goldenthread.resolver.learning.own_values import most_mistakes
 from goldenthread.resolver.learning.seen import Comparable, Lesson
 from goldenthread.resolver.learning.self_training import self_train
 from goldenthread.resolver.scoring.model import WEIGHT_SCALE, fixed_point
@@ -17,6 +18,8 @@ from goldenthread.resolver.scoring.scorer import weigh_by_classes
 __all__ = ["learn_without_labels"]
 
 _CHUNK = 1 << 21
+_MOST_ROUNDS = 4
+"""Fits with ever fewer mistakes, as fewer related people are taken for one."""
 _LEAST_PRIOR = 1e-12
 _ANCHORED = "That fit was dropped; learning was repeated with what identifies a person held to what is usual."
 
@@ -29,9 +32,16 @@ def learn_without_labels(table: Comparable, seed: int, progress: Callable[[str, 
     seen, counts, pattern_of = patterns(levels)
     total = table.profiles * (table.profiles - 1) / 2
     fitted = fit(seen, counts, evidence, total)
+    limits: dict[str, float] = {}
+    for _ in range(_MOST_ROUNDS):
+        found = most_mistakes(table, levels, fitted.posteriors[pattern_of, MATCH], evidence)
+        if all(most > limits.get(name, 1.0) * 0.8 for name, most in found.items()):
+            break
+        limits |= found
+        fitted = fit(seen, counts, evidence, total, limits=limits)
     warnings = fitted.warnings
     if not fitted.is_of_people:
-        fitted = fit(seen, counts, evidence, total, is_anchored=True)
+        fitted = fit(seen, counts, evidence, total, is_anchored=True, limits=limits)
         warnings = (*warnings, _ANCHORED, *(w for w in fitted.warnings if w not in warnings))
     priors = tuple(round(float(np.log2(max(p, _LEAST_PRIOR))) * WEIGHT_SCALE) for p in fitted.priors)
     tables = [tuple(fixed_point(row.tolist()) for row in rows) for rows in fitted.tables]

@@ -233,6 +233,21 @@ def test_an_address_beside_a_city_is_a_street() -> None:
     assert guess_columns(table(address=[f"{line}, Dover" for line in address])).attributes[0].type is T.ADDRESS
 
 
+def test_what_is_declared_goes_before_what_is_guessed() -> None:
+    one = table(
+        code=[f"X{i}" for i in range(30)], mail=["a@b.example"] * 30, born=["13/02/1980"] * 29 + ["when"], city=["Rome"] * 30,
+        address=["1 Elm St", "2 Oak Rd"] * 15,
+    )  # fmt: skip
+    declared = {"code": T.LOYALTY_ACCOUNT, "mail": T.FREE, "born": T.BIRTH_DATE, "address": T.ADDRESS}
+
+    found = {column.name: (column.type, column.format) for column in guess_columns(one, declared).attributes}
+
+    assert found == {
+        "code": (T.LOYALTY_ACCOUNT, ""), "mail": (T.FREE, ""), "born": (T.BIRTH_DATE, "dmy"), "city": (T.CITY, ""),
+        "address": (T.STREET, ""),
+    }  # fmt: skip
+
+
 def test_the_data_model_says_how_values_survive() -> None:
     guess = guess_columns(
         table(dob=["1980-02-29"] * 2, email=["a@b.example", "c@d.example"], race=["a", "b"], ssn=["12345", "67890"])

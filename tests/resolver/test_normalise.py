@@ -27,6 +27,7 @@ from goldenthread.resolver.normalise import (
     profile_of,
 )
 from goldenthread.resolver.normalise.contacts import mailbox, phone_number
+from goldenthread.resolver.normalise.reading import is_readable
 
 TODAY = PartialDate(2026, 5, 17)
 
@@ -65,6 +66,23 @@ def test_profiles_have_equal_bytes_exactly_when_they_are_equal(some, others):
     one, other = profile_of(some, "GB"), profile_of(others, "GB")
 
     assert (one == other) == (one.encode() == other.encode())
+
+
+@pytest.mark.parametrize(
+    ("kind", "readable", "unreadable"),
+    [
+        (
+            SemanticType.BIRTH_DATE,
+            ["1984-02-29", "03/04/1980", "1980", "n/a", "2990-01-01"],
+            ["1984-02-30", "31/31/1999", "then"],
+        ),
+        (SemanticType.EMAIL, ["ann@example.org", "unknown@"], ["ann", "ann at example.org"]),
+        (SemanticType.PHONE, ["(212) 555-0100", "+49 30 1234567", "000-0000"], ["call me", "12", "+1 212 555 0100 0100 0100"]),
+        (SemanticType.SURNAME, ["Smith", "?"], []),
+    ],
+)
+def test_what_can_be_read_is_told_from_what_can_not(kind: SemanticType, readable: list[str], unreadable: list[str]) -> None:
+    assert [text for text in [*readable, *unreadable] if not is_readable(kind, text, "US")] == unreadable
 
 
 def test_multiple_values_are_sorted_and_distinct():

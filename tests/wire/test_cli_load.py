@@ -11,12 +11,13 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 from command_line import Ran, Run, run_main
 
 from goldenthread.cli.demo import shuffled, simulate_records, write_csv
 from goldenthread.cli.demo.sending import to_record
 from goldenthread.cli.demo.server import OwnServer, start_server
-from goldenthread.client import AsyncClient, Client, Party, Record, Retry, SourceKey
+from goldenthread.client import AsyncClient, Client, IdentifierKey, Party, Record, Retry, SemanticType, SourceKey
 from goldenthread.client.errors import InvalidField, NotFound, RequestIdReused, TooLarge, Unauthenticated
 from goldenthread.server.access import make_token, signing_key
 
@@ -231,6 +232,7 @@ def test_a_file_without_record_ids_is_refused_unless_rows_may_be_numbered(client
 
     assert refused.code == 1
     assert "--record-id" in refused.err
+    assert "numbered by their place" not in refused.err
     assert numbered.code == 0
     assert {(r.source, r.source_record_id, Party(r.party)) for r in client.list_records()} == {
         ("list", "1", Party.THIRD),
@@ -245,6 +247,97 @@ def test_an_unknown_column_is_kept_as_a_free_attribute(client: Client, run: Run)
 
     record = client.get_record(SourceKey("crm", "1")).record
     assert {v.attribute: v.text for v in record.attributes} == {"surname": "Smith", "shoe size": "42"}
+
+
+def attributes_of(client: Client, source_record_id: str) -> dict[str, str]:
+    return {v.attribute: v.text for v in client.get_record(SourceKey("crm", source_record_id)).record.attributes}
+
+
+def test_what_the_data_model_declares_goes_before_a_guess(client: Client, run: Run) -> None:
+    declared = [
+        {"name": "member_no", "type": "LOYALTY_ACCOUNT"},
+        {"name": "relative", "type": "RELATIONSHIP"},
+        {"name": "mail", "type": "FREE"},
+    ]
+    Path("m.yaml").write_text(yaml.safe_dump({"attributes": declared}), encoding="utf-8")
+    lines = [f"{i},Smith{i},M-{i % 7}00{i % 7},sibling:Pat Lee,a{i}@example.org" for i in range(1, 40)]
+    Path("c.csv").write_text("\n".join(["id,surname,member_no,relative,mail", *lines]), encoding="utf-8")
+    run("model", "update", "m.yaml")
+
+    ran = run("load", "c.csv", "--record-id", "id", "--source", "crm")
+
+    assert ran.code == 0, ran.err
+    assert set(attributes_of(client, "1")) == {"surname", "member_no", "relative", "mail"}
+    assert "declared in the data model" in ran.err
+    assert client.get_identity(identifier=IdentifierKey(SemanticType.LOYALTY_ACCOUNT, "M-3003")).identity.records
+
+
+def test_what_columns_are_told_to_be_goes_before_the_data_model(client: Client, run: Run) -> None:
+    Path("c.csv").write_text("id,surname,gender\n1,Smith,abc\n2,Jones,abd\n", encoding="utf-8")
+    Path("columns.yaml").write_text("columns: {id: record_id, surname: surname, gender: occupation}\n", encoding="utf-8")
+
+    run("load", "c.csv", "--columns", "columns.yaml", "--source", "crm")
+
+    assert attributes_of(client, "1") == {"surname": "Smith", "occupation": "abc"}
+
+
+def test_values_that_could_not_be_read_are_counted_and_kept(client: Client, run: Run) -> None:
+    dates = ["1984-02-30", "31/31/1999", "yesterday", "n/a", "", *["03/04/1980"] * 9]
+    lines = [f"{i},Smith{i},{date},{'no idea' if i == 1 else f's{i}@example.org'}" for i, date in enumerate(dates)]
+    Path("c.csv").write_text("\n".join(["id,surname,birth_date,email", *lines]), encoding="utf-8")
+
+    told, counted = (run("load", "c.csv", "--record-id", "id", "--source", "crm", *how) for how in ([], ["--json"]))
+
+    assert (told.code, counted.code) == (0, 0)
+    assert "birth_date: 3 values could not be read; kept as written." in told.err
+    assert "yesterday" not in told.out + told.err
+    assert counted.facts["unreadable"] == {"birth_date": 3, "email": 1}
+    assert attributes_of(client, "2")["birth_date"] == "yesterday"
+
+
+def test_a_file_says_when_its_records_were_observed(client: Client, run: Run) -> None:
+    header = "id,surname,seen\n"
+    Path("new.csv").write_text(header + "1,Newer,2024-05-06\n2,Jones,2023-01-02T03:04:05+01:00\n", encoding="utf-8")
+    Path("old.csv").write_text(header + "1,Older,2020-05-06\n2,Jones,2020-05-06\n", encoding="utf-8")
+    options = ("--record-id", "id", "--source", "crm", "--observed-at", "seen")
+
+    ran = run("load", "new.csv", *options)
+    run("load", "old.csv", *options)
+
+    record = client.get_record(SourceKey("crm", "2")).record
+    assert ran.code == 0, ran.err
+    assert record.observed_at.ToJsonString() == "2023-01-02T02:04:05Z"
+    assert attributes_of(client, "1") == {"surname": "Newer"}
+
+
+@pytest.mark.parametrize(("column", "said"), [("sene", "perhaps seen is meant"), ("seen", "record 2 does not say when")])
+def test_a_column_of_times_that_is_none_is_told(column: str, said: str, run: Run) -> None:
+    Path("c.csv").write_text("id,surname,seen\n1,Smith,2024-05-06\n2,Jones,once\n", encoding="utf-8")
+
+    ran = run("load", "c.csv", "--record-id", "id", "--observed-at", column)
+
+    assert (ran.code, said in ran.err) == (1, True)
+
+
+def test_a_source_for_all_and_a_column_of_sources_exclude_each_other(run: Run) -> None:
+    Path("c.csv").write_text("id,surname,system\n1,Smith,crm\n", encoding="utf-8")
+
+    ran = run("load", "c.csv", "--record-id", "id", "--source", "crm", "--source-column", "system")
+
+    assert (ran.code, "Give one of them" in ran.err) == (2, True)
+
+
+def test_records_that_changed_nothing_are_told(run: Run) -> None:
+    header = "id,surname,seen\n"
+    Path("a.csv").write_text(header + "1,Smith,2024-05-06\n2,Jones,2024-05-06\n", encoding="utf-8")
+    Path("b.csv").write_text(header + "1,Smith,2024-05-06\n2,Stone,2024-05-07\n", encoding="utf-8")
+    options = ("--record-id", "id", "--source", "crm", "--observed-at", "seen")
+
+    run("load", "a.csv", *options)
+    ran = run("load", "b.csv", *options)
+
+    assert "Kept 2 records" in ran.out
+    assert "1 of them changed nothing" in ran.out
 
 
 def test_an_interrupted_load_says_how_to_go_on_and_does(client: Client, run: Run) -> None:

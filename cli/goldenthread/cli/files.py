@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,6 +14,7 @@ import typer
 from goldenthread.cli.errors import CommandError
 
 if TYPE_CHECKING:
+    from goldenthread.graph.model import SemanticType
     from goldenthread.resolver.bulk.guess import ColumnGuess
     from goldenthread.resolver.bulk.read import Table
 
@@ -56,8 +57,11 @@ def read_files(
     source_column: str | None,
     ignore: Sequence[str],
     skip_ragged: bool,
+    declared: Callable[[], Mapping[str, SemanticType]] = dict,
 ) -> tuple[Table, ColumnGuess]:
     """Read files into one table, and find what its columns mean: as a YAML file says, or by guessing.
+
+    `declared` is asked what a data model says of attributes, which goes before guesses.
 
     Raises ReadError naming file, row, column and remedy.
     """
@@ -73,7 +77,7 @@ def read_files(
         files, record_id=record_id, source=source_column, ignore=ignore, on_ragged="skip" if skip_ragged else "error"
     )
     if told is None:
-        return table, guess_columns(table)
+        return table, guess_columns(table, declared())
     check_columns(table, [column.name for column in told.attributes])
     return table, told
 

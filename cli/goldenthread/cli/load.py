@@ -6,6 +6,7 @@ import json as json_format
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from hashlib import blake2b
 from pathlib import Path
 from time import perf_counter
@@ -29,11 +30,15 @@ from goldenthread.cli.files import ColumnsOption, FilesArgument, IgnoreOption, R
 from goldenthread.cli.whole_file import whole_file
 
 if TYPE_CHECKING:
-    from goldenthread.client import Client, DataModel, Party, Record, SemanticType, UpsertResult
+    import datetime as dt
+
+    from goldenthread.cli.sent_columns import Attribute
+    from goldenthread.client import Client, Party, Record, UpsertResult
+    from goldenthread.graph import model as graph
     from goldenthread.resolver.bulk.guess import ColumnGuess
     from goldenthread.resolver.bulk.read import Table
 
-__all__ = ["Attribute", "add_commands", "attribute_names"]
+__all__ = ["add_commands"]
 
 _SOURCE = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
 _DECIMAL_ID = re.compile(r"[0-9]+\.0+")
@@ -48,20 +53,15 @@ def add_commands(app: typer.Typer) -> None:
     app.command("load")(load)
 
 
-@dataclass(frozen=True, slots=True)
-class Attribute:
-    """The attribute that a column's values are sent as; `type` only where the tenant's data model does not have the name."""
-
-    name: str
-    type: SemanticType | None
-
-
 @dataclass(slots=True)
 class Tally:
-    """How a load went so far. `rejected` holds places in the table and what is wrong there."""
+    """How a load went so far. `unchanged` are kept that changed nothing, `rejected` holds places in the table and what is
+    wrong there.
+    """
 
     answered: int = 0
     kept: int = 0
+    unchanged: int = 0
     rejected_count: int = 0
     rejected: list[tuple[int, str]] = field(default_factory=list)
 
@@ -76,6 +76,12 @@ def load(
     ] = False,
     source: Annotated[str, typer.Option("--source", help="Source of all records, as crm.", show_default=False)] = "",
     source_column: SourceColumnOption = None,
+    observed_at: Annotated[
+        str | None,
+        typer.Option(
+            "--observed-at", help="The column that says when each record was observed; now by default.", show_default=False
+        ),
+    ] = None,
     party: Annotated[
         str, typer.Option("--party", help="How close the source is: zero, first, second or third.", show_default=False)
     ] = "",
@@ -105,35 +111,42 @@ def load(
     """
     from goldenthread.cli import output
     from goldenthread.cli.files import show_guess
+    from goldenthread.cli.sent_columns import attribute_names, count_unreadable, declared_types, take_observed_times
     from goldenthread.client import Party, Retry
-    from goldenthread.resolver.bulk.guess import compared_columns
+    from goldenthread.resolver.bulk.guess import NUMBERED, compared_columns
 
     if party and party.upper() not in Party.__members__:
         raise UsageError(f"--party {party} is not known.", "Use zero, first, second or third.")
     if source and not _SOURCE.match(source):
         raise UsageError(f"--source {source} is no name of a source.", "Use letters, digits, dots, dashes and underscores.")
-    table, guess, ragged = _read(files, columns, record_id, source_column, ignore or ())
-    if not json:
-        show_guess(guess, guessed=columns is None)
-    for warning in (*table.warnings, *guess.warnings):
-        output.warn(warning)
-    if not guess.record_id and not number_rows:
-        raise CommandError(
-            "No column is the records' own id.", "Name it with --record-id, or number them by place with --number-rows."
-        )
-    if not source:
-        _check_sources(table)
-    _warn_of_decimal_ids(table, guess)
-    values = compared_columns(table, guess)
-    digest = _digest(files, guess, f"{source}|{source_column}|{party}|{ignore}")
-    done = _read_state(resume, digest)
-    began = kept_at = perf_counter()
-    tally = Tally(answered=done)
+    if source and source_column:
+        raise UsageError("--source and --source-column both say where records come from.", "Give one of them.")
     # Longer than the client's own patience, because nobody is waiting: a server that restarts is back within a minute.
     patience = Retry(attempts=12, longest_wait_seconds=10.0)
     with connect(server, token, tenant, tls_ca, data, retry=patience) as client:
-        attributes = attribute_names(guess, client.get_data_model())
-        records = _records(table, guess, values, attributes, source, Party[party.upper()] if party else Party.UNSPECIFIED, done)
+        model = cache(client.get_data_model)
+        table, guess, ragged = _read(files, columns, record_id, source_column, ignore or (), lambda: declared_types(model()))
+        guess, times = take_observed_times(table, guess, observed_at)
+        if not json:
+            show_guess(guess, guessed=columns is None)
+        for warning in (*table.warnings, *guess.warnings):
+            if warning != NUMBERED:
+                output.warn(warning)
+        if not guess.record_id and not number_rows:
+            raise CommandError(
+                "No column is the records' own id.", "Name it with --record-id, or number them by place with --number-rows."
+            )
+        if not source:
+            _check_sources(table)
+        _warn_of_decimal_ids(table, guess)
+        values = compared_columns(table, guess)
+        options = f"{source}|{source_column}|{party}|{ignore}"
+        digest = _digest(files, guess, f"{options}|{observed_at}" if observed_at else options)
+        done = _read_state(resume, digest)
+        began = kept_at = perf_counter()
+        tally = Tally(answered=done)
+        sender = Party[party.upper()] if party else Party.UNSPECIFIED
+        records = _records(table, guess, values, attribute_names(guess, model()), source, sender, times, done)
         try:
             with output.progress("loading", table.rows) as advance:
                 advance(done)
@@ -157,36 +170,20 @@ def load(
             raise
     if resume is not None:
         resume.unlink(missing_ok=True)
-    _report(files, table, tally, done, ragged, perf_counter() - began, json=json)
+    seconds = perf_counter() - began
+    unreadable = count_unreadable(guess, values, model().default_country)
+    _report(files, table, tally, done, ragged, unreadable, seconds, json=json)
     if tally.rejected_count or ragged:
         raise typer.Exit(1)
 
 
-def attribute_names(guess: ColumnGuess, model: DataModel) -> dict[str, Attribute]:
-    """Decide which attribute each column is sent as.
-
-    A column is sent under its own name where the tenant's data model has that name with that meaning, under the model's name
-    for its meaning where there is one, and otherwise under its own name with its meaning beside it.
-    """
-    from goldenthread.client import SemanticType
-
-    declared = {definition.name: SemanticType(definition.type) for definition in model.attributes}
-    by_type = {kind: name for name, kind in reversed(declared.items())}
-    chosen: dict[str, Attribute] = {}
-    for column in guess.attributes:
-        kind = SemanticType(column.type)
-        if declared.get(column.name) == kind:
-            chosen[column.name] = Attribute(column.name, None)
-        elif kind is not SemanticType.FREE and kind in by_type:
-            chosen[column.name] = Attribute(by_type[kind], None)
-        else:
-            name = column.name if column.name not in declared else f"{column.name}_{kind.name.lower()}"
-            chosen[column.name] = Attribute(name[:100], kind)
-    return chosen
-
-
 def _read(
-    files: Sequence[Path], columns: Path | None, record_id: str | None, source_column: str | None, ignore: Sequence[str]
+    files: Sequence[Path],
+    columns: Path | None,
+    record_id: str | None,
+    source_column: str | None,
+    ignore: Sequence[str],
+    declared: Callable[[], Mapping[str, graph.SemanticType]],
 ) -> tuple[Table, ColumnGuess, str]:
     """Read the files and find what their columns mean; ragged rows are left out, and told of by the last answer."""
     from goldenthread.cli.files import read_files
@@ -194,8 +191,9 @@ def _read(
 
     def read(*, skip_ragged: bool) -> tuple[Table, ColumnGuess]:
         return read_files(
-            files, columns, record_id=record_id, source_column=source_column, ignore=ignore, skip_ragged=skip_ragged
-        )
+            files, columns, record_id=record_id, source_column=source_column, ignore=ignore, skip_ragged=skip_ragged,
+            declared=declared,
+        )  # fmt: skip
 
     try:
         return *read(skip_ragged=False), ""
@@ -238,6 +236,7 @@ def _records(
     attributes: Mapping[str, Attribute],
     source: str,
     party: Party,
+    times: Sequence[dt.datetime] | None,
     first: int,
 ) -> Iterator[Record]:
     """Make the records of a table, from a place on."""
@@ -253,7 +252,8 @@ def _records(
             if text:
                 said.setdefault(name, []).append(text if kind is None else Typed(text, kind))
         given: dict[str, AttributeInput] = dict(said)
-        yield Record(source or sources[row], ids[row] if ids else str(row + 1), given, party)
+        observed_at = times[row] if times is not None else None
+        yield Record(source or sources[row], ids[row] if ids else str(row + 1), given, party, observed_at)
 
 
 def _send(
@@ -285,6 +285,7 @@ def _count(result: UpsertResult, first: int, tally: Tally) -> None:
     tally.answered = first + result.index + 1
     if result.error is None:
         tally.kept += 1
+        tally.unchanged += not result.changed
         return
     tally.rejected_count += 1
     if len(tally.rejected) < ERRORS_KEPT:
@@ -340,6 +341,7 @@ def _report(
     tally: Tally,
     done: int,
     ragged: str,
+    unreadable: Mapping[str, int],
     seconds: float,
     *,
     json: bool,
@@ -356,10 +358,12 @@ def _report(
                 "records": table.rows,
                 "answered_before": done,
                 "kept": tally.kept,
+                "unchanged": tally.unchanged,
                 "rejected_count": tally.rejected_count,
                 "rejected": [{"file": file.name, "row": row, "problem": what} for file, row, what in rejected],
                 "ragged_rows": table.skipped,
                 "ragged": ragged,
+                "unreadable": unreadable,
                 "seconds": round(seconds, 3),
                 "records_per_second": round(rate, 1),
             }
@@ -374,6 +378,9 @@ def _report(
     refused = tally.rejected_count + table.skipped
     lost = f" {output.counted(refused, 'row was', 'rows were')} not kept." if refused else ""
     before = f" ({done:,} were answered for by an earlier run)" if done else ""
-    output.show(f"Kept {output.counted(tally.kept, 'record', 'records')} at {rate:,.0f} a second{before}.{lost}")
+    same = f"; {tally.unchanged:,} of them changed nothing" if tally.unchanged else ""
+    output.show(f"Kept {output.counted(tally.kept, 'record', 'records')} at {rate:,.0f} a second{same}{before}.{lost}")
+    for column, count in unreadable.items():
+        output.note(f"{column}: {output.counted(count, 'value', 'values')} could not be read; kept as written.")
     if tally.rejected_count:
         output.note("Mend those rows and load the file again: records that are kept already stay as they are.")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from itertools import permutations
 
@@ -34,15 +34,34 @@ from goldenthread.resolver.normalise.nicknames import NICKNAMES
 from goldenthread.resolver.normalise.organisations import is_organisation
 from goldenthread.resolver.normalise.text import fold
 
-__all__ = ["ColumnGuess", "GuessedColumn", "Role", "compared_columns", "data_model", "from_yaml", "guess_columns", "to_yaml"]
+__all__ = [
+    "NUMBERED",
+    "ColumnGuess",
+    "GuessedColumn",
+    "Role",
+    "compared_columns",
+    "data_model",
+    "from_yaml",
+    "guess_columns",
+    "to_yaml",
+]
 
 _T = SemanticType
 _SAMPLE = 500
 _DERIVED_ROWS = 400
+NUMBERED = "No column is a record id; records are numbered by their place."
+"""What is warned of where a table has no ids."""
+
+_DECLARED = "declared in the data model"
 
 
-def guess_columns(table: Table) -> ColumnGuess:
-    """Guess every column of a table, in its order. The same table always gets the same guess."""
+def guess_columns(table: Table, declared: Mapping[str, SemanticType] | None = None) -> ColumnGuess:
+    """Guess every column of a table, in its order. The same table always gets the same guess.
+
+    What a data model has `declared` of an attribute goes before any guess of the column of that very name, but for two: what
+    tells records apart stays that, and an address with city or postcode apart is its street.
+    """
+    declared = declared or {}
     warnings: list[str] = []
     samples = {name: _sample(values) for name, values in table.columns.items()}
     encoded = {name: TextColumn.of(values) for name, values in table.columns.items()}
@@ -63,8 +82,10 @@ def guess_columns(table: Table) -> ColumnGuess:
         elif name == table.source_column:
             found.append(replace(facts, role="source", why="says where a record comes from"))
         else:
-            found.append(_guess_column(facts, samples[name], filled[name], country, warnings))
-    found = _settle(found, samples, table)
+            told = declared.get(name)
+            column = samples[name], filled[name], country
+            found.append(_guess_column(facts, *column, warnings) if told is None else _declared_column(facts, told, *column))
+    found = _settle(found, samples, table, declared)
     found = _without_derived(found, table)
     found = [_with_placeholders(column, found, table, warnings) for column in found]
     if not any(column.role == "attribute" for column in found):
@@ -230,6 +251,18 @@ def _guess_column(facts: GuessedColumn, sample: list[str], filled: int, country:
     return _guess_by_values(facts, sample, filled, country)
 
 
+def _declared_column(facts: GuessedColumn, kind: SemanticType, sample: list[str], filled: int, country: str) -> GuessedColumn:
+    """Take a column for what the data model says it is; only how its values are written is guessed."""
+    if not filled:
+        return replace(facts, why="empty")
+    if kind is _T.FREE:
+        return replace(facts, role="attribute", type=kind, why=_DECLARED)
+    if kind is _T.BIRTH_DATE:
+        order = date_order(sample, month_first=country == "US")
+        return replace(facts, role="attribute", type=kind, why=_DECLARED, format=order)
+    return _attribute(facts, kind, _DECLARED, sample)
+
+
 def _guess_by_values(facts: GuessedColumn, sample: list[str], filled: int, country: str) -> GuessedColumn:
     if _share(sample, _EMAIL.fullmatch) >= 0.8:
         return _attribute(facts, _T.EMAIL, "holds email addresses", sample)
@@ -299,11 +332,9 @@ def _record_id(table: Table, filled: dict[str, int], distinct: dict[str, int], w
     if named:
         faults = _id_faults(table, named[0], filled, distinct)
         warnings.append(
-            f"Column {named[0]} is named like a record id but {faults}; records are numbered by their place. "
-            "Correct it to find its ids in the output."
+            f"Column {named[0]} is named like a record id but {faults}; correct that to have its records named by it."
         )
-    else:
-        warnings.append("No column is a record id; records are numbered by their place.")
+    warnings.append(NUMBERED)
     return ""
 
 
@@ -349,7 +380,9 @@ def _stands_alone(name: str, found: list[GuessedColumn], table: Table) -> bool:
     return sum(1 for i in filled if not any(values[i] for values in people)) >= 0.5 * len(filled) > 0
 
 
-def _settle(found: list[GuessedColumn], samples: dict[str, list[str]], table: Table) -> list[GuessedColumn]:
+def _settle(
+    found: list[GuessedColumn], samples: dict[str, list[str]], table: Table, declared: Mapping[str, SemanticType]
+) -> list[GuessedColumn]:
     """Decide what depends on other columns: a line of an address or a whole one, an employer or an organisation."""
     types = {column.type for column in found if column.role == "attribute"}
     has_person = bool(types & {_T.GIVEN_NAME, _T.SURNAME, _T.PERSON_NAME})
@@ -361,7 +394,12 @@ def _settle(found: list[GuessedColumn], samples: dict[str, list[str]], table: Ta
             and _share(samples[column.name], lambda v: "," in v) < 0.5
         ):
             column = replace(column, type=_T.STREET, why="named like an address, with city or postcode apart")
-        elif column.type is _T.ORGANISATION_NAME and has_person and not _stands_alone(column.name, found, table):
+        elif (
+            column.type is _T.ORGANISATION_NAME
+            and column.name not in declared
+            and has_person
+            and not _stands_alone(column.name, found, table)
+        ):
             column = replace(column, type=_T.EMPLOYER, why="named like an organisation, beside a person's name")
         settled.append(column)
     return settled

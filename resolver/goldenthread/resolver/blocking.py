@@ -19,7 +19,7 @@ from goldenthread.resolver.normalise.names import formal_names, phonetic
 from goldenthread.resolver.normalise.profile import only_name
 from goldenthread.resolver.normalise.text import CACHE_SIZE
 
-__all__ = ["PARTS", "BlockingRule", "CandidateKey", "HasRules", "candidate_keys", "part_values", "rule_keys"]
+__all__ = ["PARTS", "BlockingRule", "CandidateKey", "HasRules", "candidate_keys", "formal_name", "part_values", "rule_keys"]
 
 MAX_KEYS_PER_RULE = 16
 """Conjunctions of a rule for one profile: a record of many names must not flood the index."""
@@ -53,7 +53,7 @@ def _names(profile: Profile) -> Sequence[str]:
 
 
 @lru_cache(CACHE_SIZE)
-def _formal_name(given: str) -> str:
+def formal_name(given: str) -> str:
     """Choose one formal name for a given name, so that a nickname and its name meet in one key."""
     forms = formal_names(given.split(" ")[0])
     return min(forms - {given}) if len(forms) == 2 else given.split(" ")[0]
@@ -74,7 +74,7 @@ def _whole_dates(profile: Profile) -> Sequence[str]:
 
 PARTS: dict[str, Callable[[Profile], Sequence[str]]] = {
     "given": lambda p: p.given,
-    "given.formal": lambda p: [_formal_name(g) for g in p.given],
+    "given.formal": lambda p: [formal_name(g) for g in p.given],
     "given.sound": lambda p: [phonetic(g) for g in p.given],
     "given.initial": lambda p: [g[0] for g in p.given],
     "given.prefix": lambda p: [g[:3] for g in p.given],

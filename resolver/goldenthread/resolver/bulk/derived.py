@@ -7,12 +7,14 @@ wherever a profile has several values.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import cast
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from goldenthread.resolver.blocking import formal_name
 from goldenthread.resolver.bulk.frame import Feature, Frame
 from goldenthread.resolver.bulk.numbering import encoded, factorise, factorise_columns
 from goldenthread.resolver.bulk.text_column import integers, numbers, strings
@@ -29,6 +31,8 @@ from goldenthread.resolver.bulk.texts import (
 )
 from goldenthread.resolver.normalise.contacts import DOTS_IGNORED, mailbox
 from goldenthread.resolver.normalise.names import SOUND_OF, SOUNDS, SPELLING_OF, SPELLINGS, phonetic, spelling
+from goldenthread.resolver.normalise.nicknames import NICKNAMES
+from goldenthread.resolver.normalise.places import Place
 
 __all__ = ["derived_part", "is_lone", "lone_names", "mailboxes", "spellings", "whole_names"]
 
@@ -43,6 +47,9 @@ def derived_part(frame: Frame, part: str) -> Feature[str] | None:
         field, write = _OF_ONE[part]
         said = _single(frame, field)
         return None if said is None else Feature.of_texts(_with_none(write(as_arrow(said.values))), said.codes)
+    if part in _OF_PLACES:
+        said = _single(frame, "addresses")
+        return None if said is None else _of_places(cast("Feature[Place]", said), _OF_PLACES[part])
     if part == "email.user":
         said = _single(frame, "emails")
         return None if said is None else Feature.of_texts(_with_none(_users(said.values)), said.codes)
@@ -197,6 +204,12 @@ def _rewritten(names: pa.Array, replaced: Sequence[tuple[str, str]], table: NDAr
     return kept.to_arrow()
 
 
+def _formal_names(names: pa.Array) -> pa.Array:
+    """Choose a formal name for each, as `formal_name` does: most are used as they are."""
+    short = mask_of(pc.is_in(names, value_set=strings(list(NICKNAMES))))
+    return filled_in(names, ~(short | mask_of(pc.match_substring(names, " "))), names, formal_name.__wrapped__)
+
+
 def _sounds(names: pa.Array) -> pa.Array:
     """Code how names sound, as `phonetic` does."""
     head, none = strings(["A"])[0], strings([""])[0]
@@ -212,6 +225,7 @@ def spellings(names: pa.Array) -> pa.Array:
 
 
 _OF_ONE: dict[str, tuple[str, Write]] = {
+    "given.formal": ("given", _formal_names),
     "given.sound": ("given", _sounds),
     "given.initial": ("given", _beginning(1)),
     "given.prefix": ("given", _beginning(3)),
@@ -223,6 +237,21 @@ _OF_ONE: dict[str, tuple[str, Write]] = {
     "birth_month_day": ("birth_dates", _month_days),
     "email.domain": ("emails", _domains),
     "organisation.prefix": ("organisations", _beginning(5)),
+}
+
+
+def _of_places(places: Feature[Place], write: Callable[[Place], str]) -> Feature[str]:
+    return Feature.of_texts(strings(["", *map(write, places.values)]), places.codes)
+
+
+_OF_PLACES: dict[str, Callable[[Place], str]] = {
+    "house": lambda place: place[0],
+    "street": lambda place: place[1],
+    "street.prefix": lambda place: place[1][:5],
+    "unit": lambda place: place[2],
+    "city": lambda place: place[3],
+    "postcode": lambda place: place[5],
+    "area": lambda place: place[5] or place[3],
 }
 
 

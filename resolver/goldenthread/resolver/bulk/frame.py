@@ -58,7 +58,7 @@ class Feature(Generic[F]):
     def all_entries(self) -> list[tuple[F, ...]]:
         """List the values of every entry."""
         if self.starts is None:
-            return [(), *((value,) for value in self.values)]
+            return [(), *zip(self.values, strict=True)]
         taken = self.some(self.members)
         bounds = self.starts.tolist()
         return [tuple(taken[a:b]) for a, b in pairwise(bounds)]
@@ -106,6 +106,16 @@ class Feature(Generic[F]):
         firsts[there] = self.members[self.starts[:-1][there]]
         return firsts
 
+    def without(self, value: F) -> Feature[F]:
+        """Leave out a value, where every entry has one: who has it has none."""
+        kept = list(self.values)
+        at = kept.index(value)
+        del kept[at]
+        new = np.arange(self.entries, dtype=np.int32)
+        new[at + 1] = 0
+        new[at + 2 :] -= 1
+        return Feature(new.take(self.codes), kept)
+
     def take(self, rows: NDArray[np.integer]) -> Feature[F]:
         """Answer the feature of some rows."""
         return Feature(self.codes[rows], self.values, self.starts, self.members)
@@ -133,12 +143,14 @@ class Feature(Generic[F]):
     @staticmethod
     def of(entries: Sequence[Sequence[F]], codes: NDArray[np.integer]) -> Feature[F]:
         """Build from the values of entries, empty or repeated ones among them, and the place of each row's entry."""
+        lengths = np.fromiter(map(len, entries), np.int64, len(entries))
+        if lengths.max(initial=0) < 2:
+            single = [entry[0] for entry in entries if entry]
+            numbers = {value: place for place, value in enumerate(dict.fromkeys(single), 1)}
+            new = np.zeros(len(entries), np.int32)
+            new[lengths > 0] = np.fromiter(map(numbers.__getitem__, single), np.int32, len(single))
+            return Feature(new.take(codes) if len(new) else np.zeros(len(codes), np.int32), list(numbers))
         number: dict[F, int] = {}
-        if all(len(entry) < 2 for entry in entries):
-            new = np.fromiter(
-                (number.setdefault(entry[0], len(number) + 1) if entry else 0 for entry in entries), np.int32, len(entries)
-            )
-            return Feature(new[codes] if len(new) else np.zeros(len(codes), np.int32), list(number))
         known: dict[tuple[F, ...], int] = {(): 0}
         new = np.fromiter((known.setdefault(tuple(entry), len(known)) for entry in entries), np.int32, len(entries))
         sizes = np.fromiter(map(len, known), np.int64, len(known))

@@ -238,12 +238,14 @@ def _agreements(
     listed = np.flatnonzero(numbers >= _LEAST_COUNT)
     common = dict(zip(_some(texts, listed), numbers[listed].astype(np.float64).tolist(), strict=True))
     bins = np.zeros(len(numbers), np.int64)
-    bins[listed] = [bin_of(count / known) for count in numbers[listed].tolist()]
+    different, which = np.unique(numbers[listed], return_inverse=True)
+    bins[listed] = np.array([bin_of(count / known) for count in different.tolist()], np.int64)[which]
     within = numbers * (numbers - 1) / 2
     if isinstance(comparison, LoneName):
         sides: Counter[Hashable] = Counter()
         for entry, count in zip(values.all_entries(), borne_by.tolist(), strict=True):
-            sides.update(dict.fromkeys(entry, count))
+            for side in dict.fromkeys(entry):
+                sides[side] += count
         within = np.array([sides[f"{text}|"] * sides[f"|{text}"] for text in texts], np.float64)
     heads = np.zeros(len(numbers), np.int64)
     if len(binned) > 1:

@@ -45,6 +45,9 @@ _REMEMBERED = 2048
 """The values met first whose levels with each other are kept in a square."""
 
 _NOTHING = 127
+_PART = 1 << 17
+"""Pairs that one of several threads compares at a time."""
+
 CHUNK = 1 << 18
 """Pairs compared at a time: what is worked out of them stays near the processor."""
 
@@ -212,7 +215,7 @@ def levels_of(columns: Sequence[ColumnLevels], left: NDArray[np.integer], right:
             out[part, k] = column.levels(left[part], right[part])
 
     # Each thread has all columns of some pairs: with some columns of all pairs, threads wait for each other.
-    together(partial(write, slice(start, start + CHUNK)) for start in range(0, len(left), CHUNK))
+    together(partial(write, slice(start, start + _PART)) for start in range(0, len(left), _PART))
     return out
 
 

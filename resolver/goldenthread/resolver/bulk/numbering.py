@@ -56,9 +56,9 @@ def factorise(keys: Keys) -> tuple[Keys, Keys]:
     if least >= 0 and most < 2 * rows:
         first_of = np.empty(most + 1, np.int64)
         first_of[keys[::-1]] = np.arange(rows - 1, -1, -1)
-        firsts = first_of[keys]
+        firsts = first_of.take(keys)
         is_first = firsts == np.arange(rows)
-        return (np.cumsum(is_first) - 1)[firsts], np.flatnonzero(is_first)
+        return (np.cumsum(is_first) - 1).take(firsts), np.flatnonzero(is_first)
     bits = _bits(rows)
     if least >= 0 and most.bit_length() + bits <= 64:
         return _numbered(*_sorted(keys.astype(np.uint64) << np.uint64(bits), lambda one, other: np.ones(len(one), np.bool_)))
@@ -90,7 +90,7 @@ def united(parts: Sequence[NDArray[np.integer]]) -> Keys:
     every.sort()
     new = np.ones(len(every), np.bool_)
     new[1:] = every[1:] != every[:-1]
-    return every[new]
+    return every.compress(new)
 
 
 def encoded(texts: pa.Array) -> tuple[Codes, pa.Array]:
@@ -233,9 +233,9 @@ def _numbered(at: Keys, new: Mask) -> tuple[Keys, Keys]:
     if new.all():
         return np.arange(rows), np.arange(rows)
     heads = np.flatnonzero(new)
-    first = at[heads]
+    first = at.take(heads)
     is_first = np.zeros(rows, np.bool_)
     is_first[first] = True
     number = np.empty(rows, np.int64)
-    number[at] = np.repeat((np.cumsum(is_first) - 1)[first], np.diff(heads, append=rows))
+    number[at] = np.repeat((np.cumsum(is_first) - 1).take(first), np.diff(heads, append=rows))
     return number, np.flatnonzero(is_first)

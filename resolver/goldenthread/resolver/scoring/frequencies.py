@@ -45,8 +45,9 @@ def table_of_counts(
 ) -> FrequencyTable:
     """Build a table from counts out of `total`; values counted less than `least_count` times are never listed."""
     bins: list[list[bytes]] = [[] for _ in range(BINS - 1)]
+    bin_of_count = {count: bin_of(count / total) for count in {*counts.values()} if count >= least_count}
     for text, count in counts.items():
-        if count >= least_count and (found := bin_of(count / total)):
+        if found := bin_of_count.get(count, 0):
             bins[found - 1].append(_hash(salt, text))
     return FrequencyTable(comparison, salt.hex(), tuple(b64encode(b"".join(sorted(b))).decode() for b in bins))
 

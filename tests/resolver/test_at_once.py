@@ -14,7 +14,7 @@ from goldenthread.resolver.blocking import part_values
 from goldenthread.resolver.bulk.derived import mailboxes
 from goldenthread.resolver.bulk.frame import Feature, Frame
 from goldenthread.resolver.bulk.pairs import part_feature
-from goldenthread.resolver.bulk.plain_values import plain_emails, plain_names, plain_phones, plain_postcodes
+from goldenthread.resolver.bulk.plain_values import plain_dates, plain_emails, plain_names, plain_phones, plain_postcodes
 from goldenthread.resolver.bulk.sketches import sketch_of
 from goldenthread.resolver.bulk.text_column import integers, strings
 from goldenthread.resolver.bulk.texts import Joined, Letters, Texts, codes_of, filled_in, ranks
@@ -23,6 +23,7 @@ from goldenthread.resolver.comparisons import BirthDate, Email, LoneName, Name, 
 from goldenthread.resolver.learning.em import patterns
 from goldenthread.resolver.normalise import Profile
 from goldenthread.resolver.normalise.contacts import email_address, mailbox, phone_number
+from goldenthread.resolver.normalise.dates import birth_date
 from goldenthread.resolver.normalise.names import name_part
 from goldenthread.resolver.normalise.places import postcode
 
@@ -70,6 +71,24 @@ def test_phones_are_normalised_at_once_as_each(country, texts):
 )
 def test_names_are_normalised_at_once_as_each(texts):
     assert at_once(plain_names(strings(texts)), texts, name_part) == [name_part(text) for text in texts]
+
+
+@given(
+    st.lists(
+        st.one_of(
+            st.from_regex(r"[0-29]\d{3}-\d\d-\d\d", fullmatch=True),
+            st.text("0129-/ ", max_size=10),
+            st.sampled_from(["1900-01-01", "1899-12-31", "1899-12-30", "1899-12-32", "9999-12-31", "1980-88-00", "3 May 1980"]),
+        ),
+        min_size=1,
+        max_size=9,
+    )
+)
+def test_birth_dates_are_normalised_at_once_as_each(texts):
+    def write(text):
+        return birth_date(text, "GB")
+
+    assert at_once(plain_dates(strings(texts)), texts, write) == [write(text) for text in texts]
 
 
 @given(st.lists(st.one_of(st.text("017", max_size=10), st.text("0a1 -.", max_size=7)), min_size=1, max_size=9))

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from goldenthread.graph.model import DOCUMENT_TYPES, AttributeValue, PersonName, PostalAddress, SemanticType
 from goldenthread.resolver.bulk.frame import Feature, Frame
 from goldenthread.resolver.bulk.numbering import factorise_columns
-from goldenthread.resolver.bulk.plain_values import plain_emails, plain_names, plain_phones, plain_postcodes
+from goldenthread.resolver.bulk.plain_values import plain_dates, plain_emails, plain_names, plain_phones, plain_postcodes
 from goldenthread.resolver.bulk.text_column import TextColumn, integers, strings
 from goldenthread.resolver.bulk.texts import filled_in
 from goldenthread.resolver.bulk.threads import together
@@ -123,7 +123,8 @@ def _alone(column: _Column, field: str, default_country: str) -> dict[str, Featu
             *plain_phones(texts, default_country), texts, lambda word: phone(word, default_country) if word else ""
         )
     elif column.kind is _T.BIRTH_DATE:
-        written = strings([dates.birth_date(word, default_country) if word else "" for word in column.words])
+        date = dates.birth_date
+        written = filled_in(*plain_dates(texts), texts, lambda word: date(word, default_country) if word else "")
     else:
         return {field: Feature.of([getattr(profile, field) for profile in _profiles(column, default_country)], column.codes)}
     return {field: cast("Feature[Hashable]", Feature.of_texts(written, column.codes, all_differ=written is texts))}

@@ -123,21 +123,21 @@ def part_feature(frame: Frame, part: str) -> Feature[str]:
 def first_codes(frame: Frame, part: str) -> Rows:
     """Number each profile's first value of a part, from 1 up, 0 where it has none: enough to measure rules by."""
     feature = part_feature(frame, part)
-    return (feature.firsts() + np.int32(1))[feature.codes]
+    return (feature.firsts() + np.int32(1)).take(feature.codes)
 
 
 def _entries(features: Sequence[Feature[str]], rows: int) -> tuple[Rows, list[Rows]]:
     """Combine the values of parts: the row of each conjunction, ascending, and its values' numbers, part by part."""
     if all(feature.starts is None for feature in features):
         all_there = np.flatnonzero(np.logical_and.reduce([feature.codes > 0 for feature in features])).astype(np.int32)
-        return all_there, [feature.codes[all_there] - np.int32(1) for feature in features]
+        return all_there, [feature.codes.take(all_there) - np.int32(1) for feature in features]
     sizes = [feature.sizes()[feature.codes] for feature in features]
     product = np.ones(rows, np.int64)
     for size in sizes:
         product *= size
     there = np.flatnonzero(product)
     if product.max(initial=0) <= 1:
-        return there.astype(np.int32), [feature.firsts()[feature.codes[there]] for feature in features]
+        return there.astype(np.int32), [feature.firsts().take(feature.codes.take(there)) for feature in features]
     few = there[product[there] <= MAX_KEYS_PER_RULE]
     which = np.repeat(few, product[few])
     within = np.arange(len(which)) - np.repeat(np.cumsum(product[few]) - product[few], product[few])
@@ -210,15 +210,15 @@ def block_of_keys(name: str, rows: Rows, keys: Keys, n: int, generic_limit: int)
     packed.sort()
     steps = packed[1:] ^ packed[:-1]
     if not steps.all():
-        packed = packed[np.append(True, steps > 0)]
+        packed = packed.compress(np.append(True, steps > 0))
         steps = packed[1:] ^ packed[:-1]
     starts = np.flatnonzero(np.append(True, steps >> bits > 0))
     sizes = np.diff(starts, append=len(packed))
     generic = sizes > generic_limit
     row_of = (1 << bits) - 1
-    keyed[packed[np.repeat(~generic, sizes)] & row_of if generic.any() else rows] = True
+    keyed[packed.compress(np.repeat(~generic, sizes)) & row_of if generic.any() else rows] = True
     kept = (sizes > 1) & ~generic
-    rows = (packed[np.repeat(kept, sizes)] & row_of).astype(np.int32)
+    rows = (packed.compress(np.repeat(kept, sizes)) & row_of).astype(np.int32)
     sizes = sizes[kept]
     ends = np.repeat(np.cumsum(sizes), sizes)
     counts = (ends - np.arange(len(rows)) - 1).astype(np.int32)
@@ -240,7 +240,7 @@ def blocks_of(rules: Sequence[BlockingRule], frame: Frame, generic_limit: int) -
 def _known(columns: Sequence[Rows]) -> tuple[Rows, Keys]:
     """List the rows that have all parts, coded from 1 up, and their packed codes."""
     rows = np.flatnonzero(np.logical_and.reduce([c > 0 for c in columns])).astype(np.int32)
-    return rows, pack([(c[rows], int(c.max(initial=0)) + 1) for c in columns], len(rows))
+    return rows, pack([(c.take(rows), int(c.max(initial=0)) + 1) for c in columns], len(rows))
 
 
 def block_of_codes(name: str, columns: Sequence[Rows], generic_limit: int) -> Block:
@@ -261,10 +261,10 @@ def count_pairs(columns: Sequence[Rows], generic_limit: int) -> tuple[int, int]:
 def pairs_of(block: Block, start: int, stop: int) -> tuple[Rows, Rows]:
     """Write out the pairs of a block whose smaller profile is in a range, given by places in `by_row`."""
     places = block.by_row[start:stop]
-    counts = block.counts[places]
-    left = np.repeat(block.rows[places], counts)
+    counts = block.counts.take(places)
+    left = np.repeat(block.rows.take(places), counts)
     first = places.astype(np.int64) + 1 - (np.cumsum(counts, dtype=np.int64) - counts)
-    return left, block.rows[np.repeat(first, counts) + np.arange(len(left))]
+    return left, block.rows.take(np.repeat(first, counts) + np.arange(len(left)))
 
 
 def stream_pairs(blocks: Sequence[Block], n: int, counts: PairCounts, chunk: int = _CHUNK) -> Iterator[Chunk]:
@@ -289,13 +289,14 @@ def stream_pairs(blocks: Sequence[Block], n: int, counts: PairCounts, chunk: int
         packed.sort()
         new = np.ones(len(packed), np.bool_)
         new[1:] = packed[1:] != packed[:-1]
-        packed = packed[new]
+        packed = packed.compress(new)
         if not len(packed):
             continue
         rule = packed & ((1 << bits) - 1)
         pair = packed >> bits
         first = np.flatnonzero(np.diff(pair, prepend=-1))
-        left, right = pair[first] >> wide, pair[first] & ((1 << wide) - 1)
+        pair = pair.take(first)
+        left, right = pair >> wide, pair & ((1 << wide) - 1)
         found = Chunk(
             (left + a).astype(np.int32), right.astype(np.int32), first, rule.astype(np.int32), float(done[b - 1]) / total
         )

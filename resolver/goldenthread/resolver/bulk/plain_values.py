@@ -19,7 +19,7 @@ from goldenthread.resolver.normalise.contacts import GUESSABLE, NORTH_AMERICA, P
 from goldenthread.resolver.normalise.names import TITLES
 from goldenthread.resolver.normalise.text import MAX_LENGTH, PLACEHOLDERS
 
-__all__ = ["plain_emails", "plain_names", "plain_phones", "plain_postcodes"]
+__all__ = ["plain_dates", "plain_emails", "plain_names", "plain_phones", "plain_postcodes"]
 
 Mask = NDArray[np.bool_]
 
@@ -27,12 +27,19 @@ _EMAIL = r"^(?:[a-z0-9._+-]{1,64}@(?:[a-z0-9_-]|\.[a-z0-9_-]){1,120})?$"
 _NOBODYS = "^(?:" + "|".join(sorted(re.escape(user) for user in PLACEHOLDER_USERS)) + ")@"
 _NORTH_AMERICAN = r"^(?P<c>\+1[ .-]?)?\(?(?P<x>[2-9][0-9]{2})(?:\) ?|[ .-]?)(?P<y>[2-9][0-9]{2})[ .-]?(?P<z>[0-9]{4})$"
 _E164 = r"^\+[1-9][0-9]{7,14}$"
+_DATE = "^(?:[1-9][0-9]{3}-[0-9]{2}-[0-9]{2})?$"
+_NO_DATE = "^(?:9999|1900-01-01|1899-12-3[01])"
 _NAME = rf"^[A-Za-z]{{1,{MAX_LENGTH}}}$"
 
 
 def plain_emails(texts: pa.Array) -> tuple[pa.Array, Mask]:
     """Normalise email addresses written in small letters, and none."""
     return texts, mask_of(pc.match_substring_regex(texts, _EMAIL)) & ~mask_of(pc.match_substring_regex(texts, _NOBODYS))
+
+
+def plain_dates(texts: pa.Array) -> tuple[pa.Array, Mask]:
+    """Normalise birth dates written as they are normalised, and none."""
+    return texts, mask_of(pc.match_substring_regex(texts, _DATE)) & ~mask_of(pc.match_substring_regex(texts, _NO_DATE))
 
 
 def plain_phones(texts: pa.Array, default_country: str) -> tuple[pa.Array, Mask]:

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from goldenthread.resolver.bulk.numbering import factorise_columns
+from goldenthread.resolver.bulk.numbering import factorise_columns, united
 from goldenthread.resolver.bulk.texts import Joined, Texts, codes_of
 from goldenthread.resolver.normalise import Profile
 
@@ -105,6 +105,13 @@ class Feature(Generic[F]):
         there = self.sizes() > 0
         firsts[there] = self.members[self.starts[:-1][there]]
         return firsts
+
+    def repeats(self) -> bool:
+        """Say whether some entry has a value twice."""
+        if self.starts is None:
+            return False
+        entries = np.repeat(np.arange(self.entries), self.sizes())
+        return len(united([entries * len(self.values) + self.members])) < len(self.members)
 
     def without(self, value: F) -> Feature[F]:
         """Leave out a value, where every entry has one: who has it has none."""

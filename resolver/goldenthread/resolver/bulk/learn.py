@@ -28,13 +28,13 @@ from goldenthread.resolver.bulk.pairs import (
     count_pairs,
     first_codes,
     identifier_block,
+    part_feature,
     stream_pairs,
 )
 from goldenthread.resolver.bulk.texts import Texts
 from goldenthread.resolver.bulk.threads import together
 from goldenthread.resolver.comparisons import BINS, AnyComparison, LoneName, TextComparison, kinds
 from goldenthread.resolver.learning import Comparable, Feature, Lesson, learn_without_labels
-from goldenthread.resolver.normalise import Profile
 from goldenthread.resolver.scoring.frequencies import FrequencyTable, Lookup, bin_of, table_of_counts
 from goldenthread.resolver.scoring.model import (
     ComparisonSpec,
@@ -275,13 +275,9 @@ def _counted(comparison: AnyComparison, values: Values[Hashable], borne_by: NDAr
     return counts
 
 
-def _has_area(profile: Profile) -> Sequence[str]:
-    return ("area",) if any(a[3] or a[5] for a in profile.addresses) else ()
-
-
 def _available(frame: Frame) -> list[tuple[str, str]]:
     """List kinds and names of the comparisons that the profiles' features allow."""
-    has_area = int(np.count_nonzero(frame.derive(_has_area).codes)) * 2 > frame.rows
+    has_area = int(np.count_nonzero(part_feature(frame, "area").codes)) * 2 > frame.rows
     found = [
         ("name", "given_name"), ("name", "surname"), ("name", "middle_name"), ("whole_name", "whole_name"),
         ("generation", "name_suffix"),

@@ -115,8 +115,10 @@ def part_feature(frame: Frame, part: str) -> Feature[str]:
         found = frame.others.get(part.removeprefix("other:"))
         return found if found is not None else Feature(np.zeros(frame.rows, np.int32), [])
     feature = frame.derive(PARTS[part], at_once=lambda: derived_part(frame, part))
+    if "" not in feature.values and not feature.repeats():
+        return feature
     if feature.starts is None:
-        return feature.without("") if "" in feature.values else feature
+        return feature.without("")
     return Feature.of([tuple(dict.fromkeys(v for v in entry if v)) for entry in feature.all_entries()], feature.codes)
 
 

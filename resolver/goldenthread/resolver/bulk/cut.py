@@ -7,7 +7,8 @@ one by one, and so do those whose records a guard rail keeps apart.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from math import prod
 
 import numpy as np
@@ -19,6 +20,7 @@ from goldenthread.resolver.bulk.guarded import disagreeing, over_limits
 from goldenthread.resolver.bulk.numbering import WIDEST, factorise, pack, united
 from goldenthread.resolver.bulk.text_column import TextColumn, integers
 from goldenthread.resolver.bulk.texts import ranks
+from goldenthread.resolver.bulk.threads import together
 from goldenthread.resolver.clusters import Candidates, ClusterSettings, cluster, components
 from goldenthread.resolver.guards import Guards
 from goldenthread.resolver.limits import Weigh as WeighProfiles
@@ -36,7 +38,10 @@ _MOST_TOGETHER = 24
 """Profiles of a component up to which those of one size are joined together."""
 
 _BATCH = 1 << 21
-"""Pairs of profiles joined together at a time."""
+"""Pairs of profiles, counted from both sides, that are joined together at a time."""
+
+_WEIGHED = 1 << 17
+"""Pairs of profiles that one of several threads weighs at a time."""
 
 _NEVER = np.iinfo(np.int64).min
 
@@ -178,22 +183,59 @@ def _cut_free(
     several = np.flatnonzero(sizes > 1)
     if len(several):
         order = _by_rank(several, members, member_of, groups, point_of, frame, record_ids, sources)
-        in_order, done = sizes[order], 0
-        for size in np.flatnonzero(np.bincount(in_order)).tolist():
-            chosen = order[in_order == size].reshape(-1, size)
-            if size <= min(_MOST_TOGETHER, settings.max_component):
-                step = max(1, _BATCH // (size * size))
-                for at in range(0, len(chosen), step):
-                    part = chosen[at : at + step]
-                    label[part] = np.take_along_axis(part, _join(members, part, weigh, inform, settings), axis=1)
-            else:
-                for one in chosen:
-                    labels, review = _cut_large(members, one, weigh, inform, settings, candidates)
-                    label[one] = one[labels]
-                    reviews += review
-            done += chosen.size
+        in_order = sizes.take(order)
+        small = in_order <= min(_MOST_TOGETHER, settings.max_component)
+        done = 0
+        for parts in _batches(order.compress(small), in_order.compress(small)):
+            for part, weights in zip(parts, _weigh_within(members, parts, weigh), strict=True):
+                label[part] = np.take_along_axis(part, _join(members, part, weights, inform, settings), axis=1)
+                done += part.size
             report(done / len(several))
-    return factorise(label[member_of])[0], reviews
+        for one in _components(order.compress(~small), in_order.compress(~small)):
+            labels, review = _cut_large(members, one, weigh, inform, settings, candidates)
+            label[one] = one[labels]
+            reviews += review
+            done += len(one)
+            report(done / len(several))
+    return factorise(label.take(member_of))[0], reviews
+
+
+def _batches(order: Longs, sizes: Longs) -> Iterator[list[Longs]]:
+    """Part members, in order of their components, by the sizes of these: components of one size, each a row, some at a time."""
+    batch: list[Longs] = []
+    free = _BATCH
+    for size in np.flatnonzero(np.bincount(sizes)).tolist():
+        chosen = order.compress(sizes == size).reshape(-1, size)
+        while len(chosen):
+            fitting = max(free // (size * size), 0 if batch else 1)
+            if fitting:
+                batch.append(chosen[:fitting])
+                chosen = chosen[fitting:]
+                free -= batch[-1].size * size
+            else:
+                yield batch
+                batch, free = [], _BATCH
+    if batch:
+        yield batch
+
+
+def _components(order: Longs, sizes: Longs) -> Iterator[Longs]:
+    """List the members of each component, given its size with each of them."""
+    start = 0
+    while start < len(order):
+        yield order[start : start + sizes[start]]
+        start += int(sizes[start])
+
+
+def _weigh_within(members: _Members, parts: Sequence[Longs], weigh: Weigh) -> list[Longs]:
+    """Weigh all pairs within components, those of all parts in one go; of each part, a row of pairs for each component."""
+    sides = [np.triu_indices(part.shape[1], 1) for part in parts]
+    points = [members.point[part].astype(np.int32) for part in parts]
+    left, right = (np.concatenate([p[:, s[k]].ravel() for p, s in zip(points, sides, strict=True)]) for k in (0, 1))
+    some = [slice(start, start + _WEIGHED) for start in range(0, len(left), _WEIGHED)]
+    weights = np.concatenate(together(partial(weigh, left[pairs], right[pairs]) for pairs in some))
+    ends = np.cumsum([len(part) * len(s[0]) for part, s in zip(parts, sides, strict=True)])
+    return [w.reshape(len(part), -1) for w, part in zip(np.split(weights, ends[:-1]), parts, strict=True)]
 
 
 def _members(groups: Longs, point_of: Longs) -> tuple[Longs, Longs]:
@@ -246,18 +288,18 @@ def _ranks(texts: Sequence[str], rows: Longs) -> Longs:
     return rank[codes]
 
 
-def _join(members: _Members, part: Longs, weigh: Weigh, inform: Inform, settings: ClusterSettings) -> Longs:
+def _join(members: _Members, part: Longs, weights: Longs, inform: Inform, settings: ClusterSettings) -> Longs:
     """Join components of equal size by average linkage; answer the slot, by rank, of the first member each is joined to.
+
+    `weights` are those of their pairs, of shape (components, pairs).
 
     The same as `linkage.link_few` on each: the two groups with the best average join, of equal averages the smallest slots.
     """
     many, k = part.shape
     upper, lower = np.triu_indices(k, 1)
-    points = members.point[part].astype(np.int32)
-    weights = weigh(points[:, upper].ravel(), points[:, lower].ravel()).reshape(many, -1)
     sizes = members.count[part]
     if k > 2:
-        sizes *= inform(points.ravel()).reshape(many, k)
+        sizes *= inform(members.point[part].ravel()).reshape(many, k)
     sums = np.zeros((many, k, k), np.int64)
     sums[:, upper, lower] = weights
     linked = np.zeros((many, k, k), np.bool_)

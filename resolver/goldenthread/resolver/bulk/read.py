@@ -164,7 +164,7 @@ def _bytes_of(file: Path) -> bytes:
     except OSError as error:
         raise FileUnreadable(f"it can't be read ({error.strerror or type(error).__name__})", "check its permissions and disk",
                              file=file.name) from None  # fmt: skip
-    if not raw.strip():
+    if not raw or raw.isspace():
         raise FileEmpty("it is empty", "give a file with a header and records", file=file.name)
     return raw
 

@@ -96,6 +96,7 @@ def test_who_is_looked_up_by_what_identifies_nobody_is_told_why(world: World, ru
     assert "one that stands for nobody" in run("identity", "nobody@example.org").err
     assert run("identity", "given_name=Ann").code == 2
     assert "32 hexadecimal digits" in run("identity", "7f3a").err
+    assert "'hello' names nobody" in run("identity", "hello").err
     assert "the same single record" in run("why", world.pair[0], world.pair[0]).err
 
 
@@ -110,6 +111,21 @@ def test_a_misspelt_attribute_of_a_search_is_told(world: World, run: Run) -> Non
 
     assert ran.code == 0
     assert "perhaps email is meant" in ran.err
+
+
+def test_a_value_of_a_search_that_can_not_be_read_is_told(run: Run) -> None:
+    ran = run("resolve", "birth_date=rubbish", "surname=Smith", "email=ann@example.org")
+
+    assert ran.code == 0
+    assert "What birth_date says could not be read" in ran.err
+    assert "rubbish" not in ran.err
+    assert ran.err.count("warning") == 1
+
+
+def test_an_attribute_that_can_not_be_exported_is_named(run: Run) -> None:
+    ran = run("golden", "export", "--out", "g.csv", "--attribute", "email", "--attribute", "nosuch")
+
+    assert (ran.code, "nosuch" in ran.err) == (1, True)
 
 
 def test_why_adds_up_and_says_so(world: World, run: Run) -> None:
@@ -340,7 +356,7 @@ def test_the_doctor_finds_all_well(run: Run) -> None:
 
 
 def test_an_unknown_identity_is_one_sentence(run: Run) -> None:
-    ran = run("identity", "0" * 32 + "a")
+    ran = run("identity", "0" * 31 + "a")
 
     assert (ran.code, ran.out) == (1, "")
     assert ran.err.count("\n") == 1

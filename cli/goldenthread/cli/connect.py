@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ipaddress
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,6 +20,7 @@ __all__ = ["DataOption", "JsonOption", "ServerOption", "TenantOption", "TlsCaOpt
 
 DEFAULT_SERVER = "127.0.0.1:7461"
 DEFAULT_DATA = Path(".goldenthread")
+_PEM = b"-----BEGIN CERTIFICATE-----"
 
 
 ServerOption = Annotated[str, typer.Option("--server", envvar="GOLDENTHREAD_SERVER", help="Server's host:port.")]
@@ -55,6 +58,7 @@ DataOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="Write JSON for scripts.")]
 
 
+@contextmanager
 def connect(
     server: str,
     token: str,
@@ -64,23 +68,38 @@ def connect(
     *,
     timeout_seconds: float = 30.0,
     retry: Retry | None = None,
-) -> Client:
+) -> Iterator[Client]:
     """Open a client; it connects with its first call.
 
     Beyond this machine the connection is always encrypted, and the local token is never sent there.
-    Raises UsageError when the address is none, CommandError when a file can't be read.
+    Raises UsageError when the address is none, CommandError when a file can't be read, or when a server on this machine wants
+    a token and none is where they are looked for.
     """
     from goldenthread.client import Client, Tls
+    from goldenthread.client.errors import Unauthenticated
 
     loopback = is_loopback(server)
     tls = None
     if tls_ca is not None or not loopback:
         if tls_ca is not None and not tls_ca.is_file():
             raise CommandError(f"There is no certificate file {tls_ca}.", "Check --tls-ca.")
+        if tls_ca is not None and _PEM not in tls_ca.read_bytes():
+            raise CommandError(f"{tls_ca} holds no certificate in PEM form.", "Check --tls-ca.")
         cert, key = os.environ.get("GOLDENTHREAD_CLIENT_CERT"), os.environ.get("GOLDENTHREAD_CLIENT_KEY")
         tls = Tls(tls_ca, Path(cert) if cert else None, Path(key) if key else None)
     token = token.strip() or (read_local_token(data) if loopback else "")
-    return Client(server, token=token or None, tenant=tenant or None, tls=tls, timeout_seconds=timeout_seconds, retry=retry)
+    with Client(
+        server, token=token or None, tenant=tenant or None, tls=tls, timeout_seconds=timeout_seconds, retry=retry
+    ) as client:
+        try:
+            yield client
+        except Unauthenticated as error:
+            if token or not loopback:
+                raise
+            raise CommandError(
+                f"The server wants a token, and there is none in {data / 'token'}.",
+                "Run this where the server runs or name its data folder with --data, or give --token or GOLDENTHREAD_TOKEN.",
+            ) from error
 
 
 def read_local_token(data: Path) -> str:
@@ -99,6 +118,11 @@ def is_loopback(server: str) -> bool:
 
     Raises UsageError when it is no host:port.
     """
+    if "/" in server:
+        bare = server.split("://")[-1].split("/")[0]
+        raise UsageError(
+            f"--server {server} is no host:port.", f"Write it as {bare if ':' in bare and '@' not in bare else DEFAULT_SERVER}."
+        )
     host, colon, port = server.rpartition(":")
     host = host.strip("[]")
     if not colon or not host or not port.isdecimal() or int(port) > 65535:

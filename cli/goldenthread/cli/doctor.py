@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -26,6 +26,9 @@ from goldenthread.cli.connect import (
     is_loopback,
     read_local_token,
 )
+
+if TYPE_CHECKING:
+    from goldenthread.client import Client
 
 __all__ = ["Finding", "add_commands"]
 
@@ -148,20 +151,34 @@ def _token(server: str, token: str, data: Path) -> Finding:
 
 def _server(server: str, token: str, tenant: str, tls_ca: Path | None, data: Path) -> list[Finding]:
     """Check that the server answers, is healthy and takes the token."""
-    from goldenthread.client import GoldenThreadError
+    from goldenthread.client import GoldenThreadError, Retry
 
-    with connect(server, token, tenant, tls_ca, data, timeout_seconds=5.0) as client:
+    with connect(server, token, tenant, tls_ca, data, timeout_seconds=5.0, retry=Retry(attempts=1)) as client:
         try:
             client.wait_until_ready(3.0)
         except GoldenThreadError:
-            remedy = "Start one with `goldenthread serve`, or name another with --server."
-            return [Finding("server", False, f"nobody answers at {server}", remedy)]
+            return [_unreached(client, server)]
         findings = [Finding("server", True, f"answers at {server}")]
         findings.append(_attempt("health", lambda: "serving" if client.is_serving() else ""))
         findings.append(
             _attempt("access", lambda: f"the token is good for tenant {client.get_data_model().name.split('/')[1]}")
         )
     return findings
+
+
+def _unreached(client: Client, server: str) -> Finding:
+    """Say why no connection to the server is made."""
+    from goldenthread.client import GoldenThreadError
+    from goldenthread.client.errors import ConnectionEnded, TlsFailed
+
+    try:
+        client.is_serving()
+    except (TlsFailed, ConnectionEnded) as error:
+        return Finding("server", False, error.message.removesuffix("."), error.advice)
+    except GoldenThreadError:
+        pass  # nobody is there at all
+    remedy = "Start one with `goldenthread serve`, or name another with --server."
+    return Finding("server", False, f"nobody answers at {server}", remedy)
 
 
 def _attempt(check: str, call: Callable[[], str]) -> Finding:

@@ -167,7 +167,7 @@ def update_rules(
     named = {name for rule in wanted.rules for name in rule.attributes}
     named |= {name for limit in wanted.purposes for name in limit.forbidden_attributes}
     with connect(server, token, tenant, tls_ca, data) as client:
-        warn_of_unknown_attributes(client, named, "rules that name it speak of a free attribute")
+        warn_of_unknown_attributes(client.get_data_model(), named, "rules that name it speak of a free attribute")
         answer = client.update_survivorship_rules(wanted, validate_only=dry_run, sample=sample)
         if wait:
             answer.job.CopyFrom(follow(client, answer.job.name))

@@ -10,6 +10,7 @@ passport=P123                 any other identifier, by its type
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -31,6 +32,7 @@ __all__ = [
     "short",
 ]
 
+_LAST_PART = re.compile(r"[0-9a-f]{32}")
 _COLLECTIONS = ("identities", "records", "households", "identifiers", "sources")
 
 
@@ -70,9 +72,12 @@ def parse_key(text: str, collection: str = "identities") -> Name | SourceKey | I
     digits = sum(letter.isdigit() for letter in text)
     if 7 <= digits <= 15 and not any(letter.isalpha() for letter in text):
         return IdentifierKey(SemanticType.PHONE, text)
-    if text and all(letter.isalnum() or letter in "-_" for letter in text):
+    if _LAST_PART.fullmatch(text):
         return Name(f"{collection}/{text}")
-    raise UsageError(f"{text!r} names nobody.", "Give a name from an answer, source:id, an email, a phone or type=value.")
+    raise UsageError(
+        f"{text!r} names nobody.",
+        "Give a name from an answer (32 hexadecimal digits), source:id, an email, a phone or type=value.",
+    )
 
 
 def fetch_identity(client: Client, text: str, as_of: AsOf = None) -> GetIdentityResponse:

@@ -131,9 +131,10 @@ def update(
 
     Where values that are kept get another type, a job reads and resolves all records again.
 
-    Example:
+    Examples:
 
       goldenthread model update data-model.yaml
+
       goldenthread model update data-model.yaml --remove fax
     """
     from goldenthread.cli import output

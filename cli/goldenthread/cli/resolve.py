@@ -48,12 +48,14 @@ def resolve(
     from goldenthread.cli import output
     from goldenthread.cli.explain import words
     from goldenthread.cli.keys import parse_attributes, short
-    from goldenthread.cli.unknown_attributes import warn_of_unknown_attributes
+    from goldenthread.cli.unknown_attributes import warn_of_unknown_attributes, warn_of_unreadable_values
     from goldenthread.client import to_dict
 
     known = parse_attributes(attributes)
     with connect(server, token, tenant, tls_ca, data) as client:
-        warn_of_unknown_attributes(client, known, "it plays no part")
+        model = client.get_data_model()
+        warn_of_unknown_attributes(model, known, "it plays no part")
+        warn_of_unreadable_values(model, known)
         answer = client.resolve_record(known, max_candidates=limit, min_probability=min_probability)
     if json:
         output.print_json(to_dict(answer))

@@ -3,6 +3,7 @@
 GoldenThreadError
 ├── Retryable               the same call may succeed later; nothing was acknowledged
 │   ├── ServerUnreachable   nobody answers at the address
+│   │   └── ConnectionEnded who answers there ends the connection before it is made
 │   ├── DeadlineExceeded    no answer within the time given
 │   ├── RateLimited         too many calls; `retry_after_seconds` says when
 │   ├── StoreUnavailable    the server's store is away
@@ -13,6 +14,7 @@ GoldenThreadError
 │   ├── InvalidAttribute    an attribute's value does not fit its type
 │   ├── RequestIdReused     a request id was used before with another body
 │   └── TooLarge            a message or record is larger than allowed
+├── TlsFailed               certificates or settings of TLS keep a connection from being made
 ├── NotFound                nothing by that name, for this caller
 ├── Unauthenticated         the token is missing, expired or wrong
 ├── PermissionDenied        the caller may not do this
@@ -35,6 +37,7 @@ from google.rpc import error_details_pb2, status_pb2
 
 __all__ = [
     "DOMAIN",
+    "ConnectionEnded",
     "CursorTooOld",
     "DeadlineExceeded",
     "FailedPrecondition",
@@ -52,6 +55,7 @@ __all__ = [
     "ShuttingDown",
     "StoreFull",
     "StoreUnavailable",
+    "TlsFailed",
     "TooLarge",
     "Unauthenticated",
     "Unsupported",
@@ -105,6 +109,15 @@ class ServerUnreachable(Retryable):
     """Nobody answers at the address."""
 
     remedy = "Check the address and that the server runs: goldenthread doctor."
+
+
+class ConnectionEnded(ServerUnreachable):
+    """Who answers at the address ends the connection before it is made: a server that stops, or one that wants TLS."""
+
+    remedy = (
+        "If the server uses TLS, give its authority with --tls-ca, and a certificate of your own where it wants one; "
+        "else look at its log."
+    )
 
 
 class DeadlineExceeded(Retryable):
@@ -163,6 +176,19 @@ class TooLarge(Invalid):
     """A message or record is larger than allowed."""
 
     remedy = "Send it in smaller parts."
+
+
+class TlsFailed(GoldenThreadError):
+    """Certificates or settings of TLS keep a connection from being made; `advice` says which to look at."""
+
+    def __init__(self, message: str, advice: str) -> None:
+        super().__init__(message, code=grpc.StatusCode.UNAVAILABLE)
+        self._advice = advice
+
+    @property
+    def advice(self) -> str:
+        """Say what to do about this fault."""
+        return self._advice
 
 
 class NotFound(GoldenThreadError):
@@ -262,6 +288,52 @@ def from_status(status: status_pb2.Status) -> GoldenThreadError:
     return _BY_CODE.get(code, GoldenThreadError)(status.message, code=code)
 
 
+# What gRPC says of a connection that was not made, what that means, and what to do; the first whose words are there holds.
+_TLS_FAULTS: tuple[tuple[str, str, str], ...] = (
+    (
+        "Hostname Verification Check failed",
+        "The certificate of the server at {target} is not for that host.",
+        "Call the server by a name that its certificate has, or give it a certificate for this one (tls_cert).",
+    ),
+    (
+        "certificate has expired",
+        "The certificate of the server at {target} has expired.",
+        "Renew it (tls_cert) and start the server again.",
+    ),
+    (
+        "certificate is not yet valid",
+        "The certificate of the server at {target} is not valid yet.",
+        "Check the clocks of both machines.",
+    ),
+    (
+        "CERTIFICATE_VERIFY_FAILED",
+        "The certificate of the server at {target} is of an authority that is not trusted here.",
+        "Give the PEM file of its authority with --tls-ca.",
+    ),
+    (
+        "WRONG_VERSION_NUMBER",
+        "The server at {target} does not use TLS.",
+        "Leave out --tls-ca if it is on this machine, else turn TLS on there (tls_cert and tls_key).",
+    ),
+    (
+        "Failed to create security handshaker",
+        "The files for TLS are no certificates and key in PEM form, or do not belong together.",
+        "Check --tls-ca, GOLDENTHREAD_CLIENT_CERT and GOLDENTHREAD_CLIENT_KEY.",
+    ),
+)
+_ENDED = ("Socket closed", "Connection reset by peer", "TSI_PROTOCOL_FAILURE")
+
+
+def _not_connected(words: str, target: str) -> GoldenThreadError:
+    """Say why no connection is made; gRPC's own words name sockets and files, of which the caller knows the address."""
+    for sign, problem, advice in _TLS_FAULTS:
+        if sign in words:
+            return TlsFailed(problem.format(target=target), advice)
+    if "failed to connect" in words and any(sign in words for sign in _ENDED):
+        return ConnectionEnded(f"What answers at {target} ends the connection.", code=grpc.StatusCode.UNAVAILABLE)
+    return unreachable(target)
+
+
 def unreachable(target: str) -> ServerUnreachable:
     """Say that nobody answers at a target, as host:port."""
     return ServerUnreachable(f"No server answers at {target}.", code=grpc.StatusCode.UNAVAILABLE)
@@ -273,6 +345,5 @@ def from_rpc(code: grpc.StatusCode, message: str, trailing: MetadataPairs, targe
         if key == _DETAILS_KEY and isinstance(value, bytes):
             return from_status(status_pb2.Status.FromString(value))
     if code is grpc.StatusCode.UNAVAILABLE:
-        # gRPC's own words name sockets and files; the address is what the caller can act on.
-        return unreachable(target)
+        return _not_connected(message, target)
     return _BY_CODE.get(code, GoldenThreadError)(message or code.value[1], code=code)

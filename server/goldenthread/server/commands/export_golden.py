@@ -84,7 +84,7 @@ async def export_golden(
         view = msgspec.structs.replace(await golden_view(reader, tenant, at, export.purpose), at=place.at)
     unknown = [name for name in export.attributes if view.data_model.definition(name) is None]
     if unknown:
-        raise InvalidField("attributes", "names an attribute that the data model does not have")
+        raise InvalidField("attributes", f"names {unknown[0]}, which the data model does not have")
     table = ExportTable(view.data_model, export.attributes, sight.categories, is_csv=export.is_csv, is_masked=export.is_masked)
     limit = min(_PART_BYTES, engine.config.max_message_bytes // 2)
     head = b"" if token else table.head()

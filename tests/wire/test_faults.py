@@ -191,6 +191,35 @@ def test_a_root_key_that_is_unsafe_is_refused_with_its_remedy(
     assert "Traceback" not in said
 
 
+def test_a_graph_without_its_key_store_is_refused_and_found_by_doctor(make_server: StartServer) -> None:
+    server = make_server()
+    with server.client() as client:
+        name = client.upsert_record(Record("crm", "1", {"surname": "Lovelace"})).record
+    server.stop()
+    keys, away = server.data / "keys", server.folder / "away"
+    away.mkdir()
+    for file in keys.glob("keys.db*"):
+        file.rename(away / file.name)
+
+    doctor = subprocess.run(
+        [sys.executable, "-m", "goldenthread.cli.main", "doctor", "--data", str(server.data), "--server", "127.0.0.1:1"],
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    code, said = serve_in_vain(server.data)
+
+    assert "keys.db is not there" in " ".join(doctor.stdout.split())
+    assert code not in (0, None)
+    assert "are missing though its data are stored; bring keys.db back from its backup" in said
+    assert "Traceback" not in said
+    for file in keys.glob("keys.db*"):  # made by the attempt
+        file.unlink()
+    for file in away.iterdir():
+        file.rename(keys / file.name)
+    server.start()
+    with server.client() as client:
+        assert client.get_record(name).record.name == name
+
+
 def test_a_folder_that_another_server_uses_is_refused(make_server: StartServer) -> None:
     server = make_server()
 

@@ -123,6 +123,9 @@ def _key_file(data: Path) -> Finding:
     mode = stat.S_IMODE(file.stat().st_mode)
     if mode & 0o077 and sys.platform != "win32":
         return Finding("key file", False, f"{file} has mode {mode:04o}", f"Run chmod 600 {file}.")
+    keys = data / "keys" / "keys.db"
+    if (data / "graph" / "graph.db").exists() and not keys.exists():
+        return Finding("key store", False, f"{keys} is not there", "Bring it back from its backup: what is stored needs its keys.")
     return Finding("key file", True, f"{file} has mode {mode:04o}")
 
 

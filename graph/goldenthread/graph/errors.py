@@ -132,6 +132,14 @@ class KeyFileUnsafe(VaultError):
         super().__init__(f"The root key file {path} {problem}; {remedy}.")
 
 
+class KeysMissing(VaultError):
+    """A tenant's data are stored, but its keys are not in the key store."""
+
+    def __init__(self, tenant: str) -> None:
+        self.tenant = tenant
+        super().__init__(f"The keys of the tenant {tenant} are missing though its data are stored; bring keys.db back from its backup.")
+
+
 class Tampered(VaultError):
     """Sealed bytes do not belong where they were found, or were changed."""
 

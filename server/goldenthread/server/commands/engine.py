@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, suppress
 from typing import TypeVar
 
-from goldenthread.graph.errors import Conflict
+from goldenthread.graph.errors import Conflict, KeysMissing
 from goldenthread.graph.model import DataModel, NodeKind
 from goldenthread.graph.store import Capability, Reader, Store, Transaction
 from goldenthread.graph.vault import TenantVault, Vault
@@ -61,7 +61,15 @@ class Engine:
 
     @classmethod
     async def open(cls, store: Store, vault: Vault, config: Config) -> Engine:
-        """Open an engine; tenants are opened when first asked for."""
+        """Open an engine; tenants are opened when first asked for.
+
+        Raises:
+            KeysMissing: a store that nobody else writes holds a tenant whose keys are gone.
+        """
+        if Capability.MANY_WRITERS not in store.capabilities:
+            for name in await store.tenants(NodeKind.ARTEFACT):
+                if not await vault.has_keys(name):
+                    raise KeysMissing(name)
         return cls(store, vault, config, await asyncio.to_thread(read_default_models, config))
 
     async def tenant(self, name: str) -> Tenant:
@@ -71,7 +79,7 @@ class Engine:
             return tenant
         async with self._opening:
             if name not in self._tenants:
-                vault = await self.vault.tenant(name)
+                vault = await self._vault_of(name)
                 deployed = await self._deployed(name, vault)
                 tenant = Tenant(name, vault, deployed, cache_records=self.config.cache_records)
                 async with self.reader(tenant) as reader:
@@ -79,6 +87,14 @@ class Engine:
                 self.commits.tell("")  # there may be a tenant that nobody looks after yet
                 self._tenants[name] = tenant
             return self._tenants[name]
+
+    async def _vault_of(self, name: str) -> TenantVault:
+        async with self.store.reader(name) as reader:
+            is_stored = reader.revision.number > 0
+        # Keys are kept before the first revision is, so whoever finds that finds them too, if they were not lost.
+        if is_stored and not await self.vault.has_keys(name):
+            raise FailedPrecondition("the tenant's data are stored but its keys are missing; bring keys.db back from its backup")
+        return await self.vault.tenant(name)
 
     async def _deployed(self, name: str, vault: TenantVault) -> Deployed:
         async with self.store.reader(name) as reader:

@@ -10,7 +10,7 @@ from wire.conftest import StartServer
 from wire.serving import RunningServer
 
 from goldenthread.client import AsyncClient, Client, Event, EventType, Following, Record, SourceKey
-from goldenthread.client.errors import InvalidField, NotFound, PermissionDenied, ShuttingDown
+from goldenthread.client.errors import InvalidField, NotFound, PermissionDenied, Retryable
 
 ANN = {"name": "Ann Zuse", "email": "ann@example.org", "phone": "+1 212 555 0100"}
 BOB = {"name": "Bob Miller", "email": "bob@example.org"}
@@ -203,19 +203,23 @@ def test_another_tenants_events_look_missing(server: RunningServer, client: Clie
             other.get_subscription(f"tenants/{client.tenant}/subscriptions/crm")
 
 
-def test_a_quiet_stream_has_heartbeats_and_ends_when_the_server_stops(make_server: StartServer, store_url: str) -> None:
+def test_a_quiet_stream_has_heartbeats_and_outlasts_the_server(make_server: StartServer, store_url: str) -> None:
     server = make_server(store=store_url, event_heartbeat_seconds=0.1)
     with server.client() as client:
         put = client.upsert_record(ann())
         following = client.subscribe(Following(only_new=True))
         beats = [next(following) for _ in range(3)]
 
-        server.stop()
+        server.restart()
 
         assert [(beat.events, beat.cursor) for beat in beats] == [((), str(put.revision))] * 3
-        with pytest.raises(ShuttingDown):
-            for _ in following:
-                pass
+        with server.client() as another:
+            another.upsert_record(bob())
+        heard = next(beat for beat in following if beat.events)
+        assert kinds(list(heard.events)) == ["IDENTITY_CREATED"]
+        server.stop()
+        with pytest.raises(Retryable):
+            next(client.subscribe(Following()))
 
 
 @pytest.mark.neo4j

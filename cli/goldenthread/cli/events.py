@@ -82,7 +82,9 @@ def watch(
 
       goldenthread events watch --subscription crm --ack --type identities-merged --json
     """
+    from goldenthread.cli import output
     from goldenthread.cli.errors import UsageError
+    from goldenthread.client.errors import Retryable
 
     if ack and not subscription:
         raise UsageError("--ack needs to know whose cursor to keep.", "Give --subscription too.")
@@ -93,7 +95,10 @@ def watch(
             taken = heard.events if left is None else heard.events[:left]
             _write(taken, json=json)
             if ack and (taken or left is None):
-                client.acknowledge(subscription, heard if len(taken) == len(heard.events) else taken[-1])
+                try:
+                    client.acknowledge(subscription, heard if len(taken) == len(heard.events) else taken[-1])
+                except Retryable:
+                    output.note("What was written last is not acknowledged yet; that goes with what comes next.")
             if left is not None:
                 left -= len(taken)
                 if not left:

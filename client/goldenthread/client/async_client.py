@@ -415,11 +415,12 @@ class AsyncClient(AsyncDecisions, AsyncHouseholds, AsyncJobs, AsyncModels, Async
     async def subscribe(self, wanted: Following | None = None) -> AsyncIterator[Events]:
         """Yield events in order as they are committed, and heartbeats without events; never ends by itself.
 
-        A broken stream is taken up again after what was yielded last. Delivery is at least once: what was handled
-        but not acknowledged before a crash comes again, under the same names.
+        A broken stream is taken up again after what was yielded last, however long the server is away; only if nothing was
+        heard yet, that is an error after some tries. Delivery is at least once: what was handled but not acknowledged
+        before a crash comes again, under the same names.
         """
         wanted = wanted or Following()
-        cursor, failures = wanted.cursor, 0
+        cursor, failures, retry = wanted.cursor, 0, self._retry
         while True:
             call = self._events.Subscribe(self._requests.subscribe(wanted, cursor), metadata=self._metadata)
             try:
@@ -432,10 +433,10 @@ class AsyncClient(AsyncDecisions, AsyncHouseholds, AsyncJobs, AsyncModels, Async
                         raise errors.ShuttingDown("The server ended the stream.", code=grpc.StatusCode.UNAVAILABLE)
                     heard = Events.of(message)
                     yield heard
-                    cursor, failures = heard.cursor, 0
+                    cursor, failures, retry = heard.cursor, 0, self._retry.endless()
             except errors.Retryable as error:
                 failures += 1
-                wait_seconds = self._retry.wait_seconds(failures, error, self._chance)
+                wait_seconds = retry.wait_seconds(failures, error, self._chance)
                 if wait_seconds is None:
                     raise
                 await asyncio.sleep(wait_seconds)

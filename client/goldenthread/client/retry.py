@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+import sys
+from dataclasses import dataclass, replace
 
 from goldenthread.client.errors import DeadlineExceeded, GoldenThreadError, Retryable, StoreFull
 
 __all__ = ["Retry"]
+
+_MOST_DOUBLINGS = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +21,10 @@ class Retry:
     first_wait_seconds: float = 0.1
     longest_wait_seconds: float = 5.0
 
+    def endless(self) -> Retry:
+        """Try as patiently, and never give up."""
+        return replace(self, attempts=sys.maxsize)
+
     def wait_seconds(self, failures: int, error: GoldenThreadError, chance: random.Random) -> float | None:
         """Say how long to wait after so many failures in a row, or None to give up.
 
@@ -26,5 +33,5 @@ class Retry:
         """
         if failures >= self.attempts or not isinstance(error, Retryable) or isinstance(error, (DeadlineExceeded, StoreFull)):
             return None
-        ceiling = min(self.longest_wait_seconds, self.first_wait_seconds * 2.0 ** max(0, failures - 1))
+        ceiling = min(self.longest_wait_seconds, self.first_wait_seconds * 2.0 ** min(max(0, failures - 1), _MOST_DOUBLINGS))
         return max(error.retry_after_seconds, ceiling / 2 + chance.random() * ceiling / 2)

@@ -416,23 +416,24 @@ class Client(SyncDecisions, SyncHouseholds, SyncJobs, SyncModels, SyncReview):
     def subscribe(self, wanted: Following | None = None) -> Iterator[Events]:
         """Yield events in order as they are committed, and heartbeats without events; never ends by itself.
 
-        A broken stream is taken up again after what was yielded last. Delivery is at least once: what was handled
-        but not acknowledged before a crash comes again, under the same names.
+        A broken stream is taken up again after what was yielded last, however long the server is away; only if nothing was
+        heard yet, that is an error after some tries. Delivery is at least once: what was handled but not acknowledged
+        before a crash comes again, under the same names.
         """
         wanted = wanted or Following()
-        cursor, failures = wanted.cursor, 0
+        cursor, failures, retry = wanted.cursor, 0, self._retry
         while True:
             call = self._events.Subscribe(self._requests.subscribe(wanted, cursor), metadata=self._metadata)
             try:
                 for message in call:
                     heard = Events.of(message)
                     yield heard
-                    cursor, failures = heard.cursor, 0
+                    cursor, failures, retry = heard.cursor, 0, self._retry.endless()
                 raise errors.ShuttingDown("The server ended the stream.", code=grpc.StatusCode.UNAVAILABLE)
             except (grpc.RpcError, errors.Retryable) as cause:
                 error = self._error_of(cause) if isinstance(cause, grpc.RpcError) else cause
                 failures += 1
-                wait_seconds = self._retry.wait_seconds(failures, error, self._chance)
+                wait_seconds = retry.wait_seconds(failures, error, self._chance)
                 if wait_seconds is None:
                     raise error from cause
                 time.sleep(wait_seconds)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from command_line import Run
 
+from goldenthread.cli import doctor
 from goldenthread.cli.errors import explain
 from goldenthread.cli.main import app
 
@@ -148,11 +149,27 @@ def test_linking_files_takes_no_time_for_pandas(tmp_path: Path) -> None:
     assert out.exists()
 
 
-def test_output_that_nobody_reads_to_the_end_is_no_failure() -> None:
+def test_a_command_that_is_interrupted_says_so(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(doctor, "_python", interrupted)
+
+    ran = run("doctor")
+
+    assert (ran.code, ran.err) == (130, "Stopped.\n")
+
+
+@pytest.mark.parametrize("command", ["--help", "profile wide.csv"])
+def test_output_that_nobody_reads_to_the_end_is_no_failure(command: str, tmp_path: Path) -> None:
+    columns = [f"column_{i}_of_a_wide_file" for i in range(450)]
+    (tmp_path / "wide.csv").write_text("\n".join([",".join(columns), *(",".join([str(row)] * 450) for row in range(3))]))
+
     ran = subprocess.run(
-        f"{sys.executable} -m goldenthread.cli.main --help | head -1; echo ${{PIPESTATUS[0]}}",
+        f"cd {tmp_path}; {sys.executable} -m goldenthread.cli.main {command} | (head -c 1 > /dev/null; exec <&-); "
+        "echo ${PIPESTATUS[0]}",
         shell=True, executable="/bin/bash", capture_output=True, text=True, check=True,
     )  # fmt: skip
 
-    assert ran.stderr == ""
+    assert not any(word in ran.stderr for word in ("error", "Exception", "Traceback"))
     assert ran.stdout.splitlines()[-1] == "0"

@@ -61,6 +61,14 @@ def test_an_unknown_setting_in_the_file_is_refused(tmp_path: Path) -> None:
     assert refusal(file=file).setting == "lisen"
 
 
+def test_a_variable_one_slip_off_a_setting_is_refused_and_others_are_not_the_servers() -> None:
+    with pytest.raises(ConfigError, match="GOLDENTHREAD_BATCH_RECORDS") as refused:
+        load_config(environ={"GOLDENTHREAD_BATCH_RECORD": "5"})
+
+    assert refused.value.setting == "batch_record"
+    load_config(environ={"GOLDENTHREAD_TOKEN": "t", "GOLDENTHREAD_TLS_CA": "ca.pem", "GOLDENTHREAD_TEST_NEO4J_URI": "bolt://x"})
+
+
 @pytest.mark.parametrize("content", [b"- a\n- b\n", b"listen: [", b"\xff\xfe\x00"])
 def test_a_file_that_is_not_a_mapping_of_settings_is_refused(tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "goldenthread.yaml"

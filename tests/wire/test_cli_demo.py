@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -40,27 +41,31 @@ def test_the_demo_shows_a_golden_record_and_an_explained_match(tmp_path: Path) -
     assert (tmp_path / "d" / "token").exists()
 
 
-def test_the_demo_serves_until_it_is_interrupted(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
+def test_the_demo_serves_until_it_is_stopped_and_what_it_says_to_try_works(tmp_path: Path, number: signal.Signals) -> None:
     process = subprocess.Popen(
         [*DEMO, "--records", "100", "--data", str(tmp_path / "d")], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     assert process.stdout is not None
-    address = ""
+    address, tried = "", []
     for line in process.stdout:
         if found := re.search(r"Serving on (\S+)", line):
             address = found[1]
+        if address and re.match(r"  (\.|export|goldenthread) ", line):
+            tried.append(line)
         if line.strip().count(".") == 2 and line.strip().startswith("ey"):
             break
-    asked = subprocess.run(
-        [sys.executable, "-m", "goldenthread.cli.main", "doctor", "--server", address, "--data", str(tmp_path / "d")],
-        capture_output=True, check=False,
-    )  # fmt: skip
+    asked = subprocess.run(["/bin/bash", "-ec", "".join(tried)], capture_output=True, text=True, check=False)
 
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     process.communicate(timeout=60)
 
-    assert asked.returncode == 0
+    assert [line.split()[0] for line in tried] == [".", "export", "goldenthread", "goldenthread", "goldenthread"]
+    assert asked.returncode == 0, asked.stderr
+    assert "somebody new" not in asked.stdout
     assert process.returncode == 0
+    with pytest.raises(ConnectionRefusedError), socket.create_connection((address.split(":")[0], int(address.split(":")[1]))):
+        pass
 
 
 def test_a_demo_whose_server_can_not_start_says_why(tmp_path: Path) -> None:

@@ -125,7 +125,9 @@ def _key_file(data: Path) -> Finding:
         return Finding("key file", False, f"{file} has mode {mode:04o}", f"Run chmod 600 {file}.")
     keys = data / "keys" / "keys.db"
     if (data / "graph" / "graph.db").exists() and not keys.exists():
-        return Finding("key store", False, f"{keys} is not there", "Bring it back from its backup: what is stored needs its keys.")
+        return Finding(
+            "key store", False, f"{keys} is not there", "Bring it back from its backup: what is stored needs its keys."
+        )
     return Finding("key file", True, f"{file} has mode {mode:04o}")
 
 

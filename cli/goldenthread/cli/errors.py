@@ -11,7 +11,7 @@ import sys
 import traceback
 from pathlib import PurePath
 
-__all__ = ["CommandError", "UsageError", "explain"]
+__all__ = ["CommandError", "StoppedError", "UsageError", "explain"]
 
 
 class CommandError(Exception):
@@ -28,6 +28,12 @@ class UsageError(CommandError):
     """What was asked makes no sense as it was typed."""
 
     exit_code = 2
+
+
+class StoppedError(CommandError):
+    """A command was stopped by Ctrl-C, and says how to go on."""
+
+    exit_code = 130
 
 
 _TOLD = {

@@ -57,23 +57,31 @@ def show_job(job: Job, *, json: bool) -> None:
 def follow(client: Client, name: str, *, timeout_seconds: float = 7 * 86_400.0) -> Job:
     """Wait for a job, with a bar on a terminal.
 
-    Raises CommandError when it fails, is cancelled, or the time is over.
+    Raises CommandError when it fails, is cancelled, or the time is over; Ctrl-C leaves the job to the server.
     """
     from goldenthread.cli import output
-    from goldenthread.cli.errors import CommandError
+    from goldenthread.cli.errors import CommandError, StoppedError
     from goldenthread.client import JobState, is_ended
 
     job = client.get_job(name)
-    with output.stages() as tell:
-        for now in client.watch_job(name, timeout_seconds=timeout_seconds, look_seconds=_LOOK_SECONDS):
-            tell(now.type, now.done / now.total if now.total else 0.0)
-            job = now
+    try:
+        with output.stages() as tell:
+            for now in client.watch_job(name, timeout_seconds=timeout_seconds, look_seconds=_LOOK_SECONDS):
+                tell(now.type, now.done / now.total if now.total else 0.0)
+                job = now
+    except KeyboardInterrupt:
+        raise StoppedError(
+            f"The job {job.name} goes on at the server.",
+            "Wait for it with `goldenthread jobs wait`, end it with `jobs cancel`.",
+        ) from None
     if not is_ended(job):
         raise CommandError(f"The job {job.name} has not ended yet.", f"Ask `goldenthread jobs wait {job.name}` again.")
     if job.state == JobState.JOB_STATE_CANCELLED:
         raise CommandError(f"The job {job.name} was cancelled.", f"Go on with `goldenthread jobs resume {job.name}`.")
     if job.state == JobState.JOB_STATE_FAILED:
-        raise CommandError(f"The job {job.name} failed: {job.error}", f"Go on with `goldenthread jobs resume {job.name}`.")
+        raise CommandError(
+            f"The job {job.name} failed: {job.error}", f"Once that is mended, go on with `goldenthread jobs resume {job.name}`."
+        )
     return job
 
 

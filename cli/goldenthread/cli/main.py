@@ -1,6 +1,7 @@
 """The `goldenthread` command: put its groups together, and end every failure in one sentence and an exit code.
 
-Exit codes: 0 done, 1 failed, 2 used wrongly. Modules of commands import what is heavy only when a command runs.
+Exit codes: 0 done, 1 failed, 2 used wrongly, 130 stopped by Ctrl-C. Modules of commands import what is heavy only when one
+runs.
 """
 
 from __future__ import annotations
@@ -10,8 +11,10 @@ import gc
 import os
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import typer
+from typer.core import TyperGroup
 
 from goldenthread.cli import (
     decisions,
@@ -38,9 +41,29 @@ from goldenthread.cli import (
 from goldenthread.cli.demo import command as demo
 from goldenthread.cli.errors import explain as explain_error
 
+if TYPE_CHECKING:
+    from typer._click.core import Context  # what a group's methods take; typer.Context is more than that
+
 __all__ = ["app", "main"]
 
+
+class _Commands(TyperGroup):
+    """Commands that end well when they are stopped, or when nobody reads on."""
+
+    def invoke(self, ctx: Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            sys.stderr.write("Stopped.\n")
+            raise typer.Exit(130) from None
+        except BrokenPipeError:
+            # Whoever read our output, as `head`, has seen enough; nothing more can be written, not even at exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit from None
+
+
 app = typer.Typer(
+    cls=_Commands,
     name="goldenthread",
     help="Golden Thread keeps customers straight.",
     no_args_is_help=True,
@@ -100,13 +123,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     atexit.register(gc.freeze)  # looking for cycles once more at the end takes a quarter of a second
     try:
         app(args=arguments)
-    except KeyboardInterrupt:
-        sys.stderr.write("Stopped.\n")
-        sys.exit(130)
-    except BrokenPipeError:
-        # Whoever read our output, as `head`, has seen enough; nothing more can be written, not even at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
     except Exception as error:
         if os.environ.get("GOLDENTHREAD_TRACEBACK"):
             raise

@@ -137,7 +137,9 @@ class KeysMissing(VaultError):
 
     def __init__(self, tenant: str) -> None:
         self.tenant = tenant
-        super().__init__(f"The keys of the tenant {tenant} are missing though its data are stored; bring keys.db back from its backup.")
+        super().__init__(
+            f"The keys of the tenant {tenant} are missing though its data are stored; bring keys.db back from its backup."
+        )
 
 
 class Tampered(VaultError):

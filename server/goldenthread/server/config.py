@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Final, Literal
 from urllib.parse import quote, urlsplit
@@ -19,6 +20,8 @@ from msgspec import Meta, Struct
 
 __all__ = ["TENANT_NAME", "Address", "Config", "ConfigError", "Setting", "load_config", "parse_address", "settings"]
 
+_ALIKE = 0.9
+"""How alike a variable's name must be to a setting's to be a slip; others with the prefix are not the server's."""
 _PREFIX: Final = "GOLDENTHREAD_"
 TENANT_NAME: Final = re.compile(r"^[a-z0-9][a-z0-9-]{0,62}$")
 
@@ -261,6 +264,7 @@ def load_config(
         variable = _PREFIX + name.upper()
         if variable in environ:
             chosen[name], origin[name] = environ[variable], f"from {variable}"
+    _check_spelling(environ, names)
     for name, value in (flags or {}).items():
         if name not in names:
             raise ConfigError(name, "is not known", "see docs/reference/settings.md")
@@ -269,6 +273,15 @@ def load_config(
     config = Config(**{name: _converted(name, value, origin[name]) for name, value in chosen.items()})  # type: ignore[arg-type]  # each was converted to its field's type
     _check(config)
     return config
+
+
+def _check_spelling(environ: Mapping[str, str], names: Set[str]) -> None:
+    """Refuse a variable that nearly names a setting; others with the prefix are of the command line and of tests."""
+    for variable in environ:
+        name = variable.removeprefix(_PREFIX).lower()
+        if variable.startswith(_PREFIX) and name not in names:
+            for meant in get_close_matches(name, names, 1, _ALIKE):
+                raise ConfigError(name, f"from {variable} is not known", f"write {_PREFIX}{meant.upper()} if you mean that")
 
 
 def parse_address(setting: str, text: str) -> Address:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
+import signal
+import sys
 import tempfile
 from collections import Counter
 from contextlib import ExitStack
@@ -22,6 +25,11 @@ if TYPE_CHECKING:
     from goldenthread.resolver.evaluate import Evaluation
 
 __all__ = ["add_commands"]
+
+
+_SEARCHED = ("given_name", "surname", "birth_date", "email", "phone")
+_ENDING = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+"""As Ctrl-C, so that the server ends with the command that started it."""
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -93,20 +101,27 @@ def demo(
         output.note("Starting a server …")
         server = start_server(folder, listen, store)
         afterwards.callback(server.stop)
+        for number in _ENDING:
+            signal.signal(number, _interrupt)
         try:
             with Client(server.address, token=server.token) as client:
                 findings = _load(client, records, seed)
+                search = ""
                 if json:
                     output.print_json(_facts(findings, server))
                 else:
-                    _show(client, findings)
+                    search = _show(client, findings)
             if leave:
                 return
             if not json:
-                _show_how_to_go_on(server, folder)
+                _show_how_to_go_on(server, folder, search)
             server.wait()
         except KeyboardInterrupt:
             output.note("Stopping the server …")
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
 
 
 def _load(client: Client, count: int, seed: int) -> Findings:
@@ -163,12 +178,13 @@ def _facts(findings: Findings, server: OwnServer) -> dict[str, object]:
     }
 
 
-def _show(client: Client, findings: Findings) -> None:
-    """Show the findings, one golden record with its lineage and one explained match."""
+def _show(client: Client, findings: Findings) -> str:
+    """Show the findings, one golden record with its lineage and one explained match; give a search that finds that person."""
     from goldenthread.cli import output
     from goldenthread.cli.explain import match_table
     from goldenthread.cli.golden import golden_table
     from goldenthread.cli.keys import short
+    from goldenthread.client import value_text
 
     accuracy = findings.accuracy
     rows = [
@@ -191,6 +207,9 @@ def _show(client: Client, findings: Findings) -> None:
         left, right = min(steps, key=lambda step: step.strongest.weight).strongest_records
         output.heading("Why two of its records are one person")
         output.show(match_table(f"{short(left)} and {short(right)}", client.explain_match(left, right).match))
+    known = [client.get_record(name).record.attributes for name in chosen.records]
+    told = [{v.attribute: value_text(v) for v in values if v.attribute in _SEARCHED} for values in known]
+    return shlex.join(f"{name}={text}" for name, text in max(told, key=len).items())
 
 
 def _telling_identity(client: Client, identities: list[Identity]) -> Identity:
@@ -206,15 +225,17 @@ def _telling_identity(client: Client, identities: list[Identity]) -> Identity:
     return best
 
 
-def _show_how_to_go_on(server: OwnServer, folder: Path) -> None:
+def _show_how_to_go_on(server: OwnServer, folder: Path, search: str) -> None:
     """Say where it serves, and what to try."""
     from goldenthread.cli import output
 
+    activate = Path(sys.prefix) / "bin" / "activate"
     output.show(
         f"Serving on {server.address} until Ctrl-C. In another terminal:\n\n"
-        f"  export GOLDENTHREAD_SERVER={server.address} GOLDENTHREAD_DATA={folder}\n"
+        + (f"  . {shlex.quote(str(activate))}\n" if activate.exists() else "")
+        + f"  export GOLDENTHREAD_SERVER={server.address} GOLDENTHREAD_DATA={folder}\n"
         "  goldenthread identities --min-records 4\n"
-        "  goldenthread resolve given_name=Jim surname=Smith city=Chicago\n"
+        f"  goldenthread resolve {search}\n"
         "  goldenthread records --source crm --limit 3      # then: identity, golden, how, explore with crm:ID\n\n"
         f"Callers of other kinds send this token (kept in {folder / 'token'}):\n\n  {server.token}\n"
     )

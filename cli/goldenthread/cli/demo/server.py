@@ -62,9 +62,8 @@ def start_server(data: Path, listen: str, store: str = "") -> OwnServer:
     except ValueError:
         process.wait()
         last = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1:]
-        raise CommandError(
-            f"The server did not start: {last[0] if last else 'it said nothing'}", f"Its log is {log}."
-        ) from None
+        said = last[0].removeprefix("error: ") if last else "it said nothing."
+        raise CommandError(f"The server did not start: {said}") from None
     token_file = facts["token_file"]
     token = Path(token_file).read_text(encoding="utf-8").strip() if token_file else ""
     return OwnServer(process, facts["address"], token)

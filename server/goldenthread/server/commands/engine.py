@@ -93,7 +93,9 @@ class Engine:
             is_stored = reader.revision.number > 0
         # Keys are kept before the first revision is, so whoever finds that finds them too, if they were not lost.
         if is_stored and not await self.vault.has_keys(name):
-            raise FailedPrecondition("the tenant's data are stored but its keys are missing; bring keys.db back from its backup")
+            raise FailedPrecondition(
+                "the tenant's data are stored but its keys are missing; bring keys.db back from its backup"
+            )
         return await self.vault.tenant(name)
 
     async def _deployed(self, name: str, vault: TenantVault) -> Deployed:

@@ -173,6 +173,7 @@ def test_files_are_loaded_and_loading_them_again_changes_nothing(client: Client,
 
     assert (first.code, second.code) == (0, 0)
     assert first.facts["kept"] == second.facts["kept"] == 300
+    assert (first.facts["unchanged"], second.facts["unchanged"]) == (0, 300)
     assert {record.name: record.revision for record in client.list_records()} == revisions
 
 

@@ -56,9 +56,10 @@ def add_commands(app: typer.Typer) -> None:
 @dataclass(slots=True)
 class Tally:
     """How a load went so far. `unchanged` are kept that changed nothing, `rejected` holds places in the table and what is
-    wrong there.
+    wrong there. `revision` is the store's before the load: what was answered at it or earlier, an earlier load changed.
     """
 
+    revision: int
     answered: int = 0
     kept: int = 0
     unchanged: int = 0
@@ -144,7 +145,7 @@ def load(
         digest = _digest(files, guess, f"{options}|{observed_at}" if observed_at else options)
         done = _read_state(resume, digest)
         began = kept_at = perf_counter()
-        tally = Tally(answered=done)
+        tally = Tally(_latest_revision(client), answered=done)
         sender = Party[party.upper()] if party else Party.UNSPECIFIED
         records = _records(table, guess, values, attribute_names(guess, model()), source, sender, times, done)
         try:
@@ -256,6 +257,11 @@ def _records(
         yield Record(source or sources[row], ids[row] if ids else str(row + 1), given, party, observed_at)
 
 
+def _latest_revision(client: Client) -> int:
+    """Read the revision that the store is at, which comes with every golden record, even of nobody."""
+    return client.batch_get_golden_records([f"tenants/{client.tenant}/identities/{'0' * 32}"]).revision
+
+
 def _send(
     client: Client, records: Iterator[Record], digest: str, chunk: int, tally: Tally, advance: Callable[[int], None]
 ) -> None:
@@ -285,7 +291,7 @@ def _count(result: UpsertResult, first: int, tally: Tally) -> None:
     tally.answered = first + result.index + 1
     if result.error is None:
         tally.kept += 1
-        tally.unchanged += not result.changed
+        tally.unchanged += not result.changed or result.revision <= tally.revision
         return
     tally.rejected_count += 1
     if len(tally.rejected) < ERRORS_KEPT:

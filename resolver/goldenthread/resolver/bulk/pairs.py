@@ -264,9 +264,15 @@ def pairs_of(block: Block, start: int, stop: int) -> tuple[Rows, Rows]:
     """Write out the pairs of a block whose smaller profile is in a range, given by places in `by_row`."""
     places = block.by_row[start:stop]
     counts = block.counts.take(places)
-    left = np.repeat(block.rows.take(places), counts)
-    first = places.astype(np.int64) + 1 - (np.cumsum(counts, dtype=np.int64) - counts)
-    return left, block.rows.take(np.repeat(first, counts) + np.arange(len(left)))
+    paired = np.flatnonzero(counts)
+    places, counts = places.take(paired), counts.take(paired)
+    ends = np.cumsum(counts, dtype=np.int64)
+    # The place that each pair is of; `np.repeat` would say so too, but keeps other threads from running.
+    steps = np.zeros(int(ends[-1]) if len(ends) else 0, np.int64)
+    steps[ends[:-1]] = 1
+    which = np.cumsum(steps)
+    first = places + np.int64(1) - (ends - counts)
+    return block.rows.take(places).take(which), block.rows.take(first.take(which) + np.arange(len(which)))
 
 
 def stream_pairs(blocks: Sequence[Block], n: int, counts: PairCounts, chunk: int = _CHUNK) -> Iterator[Chunk]:

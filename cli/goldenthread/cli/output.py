@@ -91,7 +91,7 @@ def limited(found: Iterable[T], limit: int) -> list[T]:
     """Take so many of what is listed, and say on standard error when there are more."""
     taken = list(islice(found, limit + 1))
     if len(taken) > limit:
-        note(f"There are more than these {limit:,}; --limit shows them.")
+        note(f"There are more than {'this one' if limit == 1 else f'these {limit:,}'}; --limit shows them.")
     return taken[:limit]
 
 

@@ -289,7 +289,7 @@ def labels(
         found = list(client.list_labels())
         if out is not None:
             count = write_settled(client, found, out)
-            output.show(f"{count} labelled pairs are in {out}.")
+            output.show(f"{output.counted(count, 'labelled pair is', 'labelled pairs are')} in {out}.")
             return
     if json:
         output.print_json([to_dict(label) for label in found])

@@ -144,7 +144,7 @@ class _Phases:
 class StageModel:
     """Build the generation of a model beside the one in use."""
 
-    name, unit = STAGE_MODEL, "records"
+    name, unit = STAGE_MODEL, "records looked at"
 
     async def run(self, context: JobContext, checkpoint: bytes) -> Struct | None:
         """Give every record its keys, and judge every pair."""
@@ -155,7 +155,7 @@ class StageModel:
 class ActivateModel:
     """Use another model: stage it unless it is, switch to it, settle every identity, and clear what is left of the former."""
 
-    name, unit = ACTIVATE_MODEL, "records"
+    name, unit = ACTIVATE_MODEL, "records looked at"
 
     async def run(self, context: JobContext, checkpoint: bytes) -> Struct | None:
         """Go through all phases."""

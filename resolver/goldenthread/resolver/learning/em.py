@@ -10,7 +10,7 @@ Fellegi and Sunter, "A theory for record linkage", 1969; Winkler, "Using the EM 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 
 import numpy as np
 from msgspec import Struct
@@ -26,10 +26,10 @@ Floats = NDArray[np.float64]
 MATCH, FAMILY, ADDRESS, NAMESAKES, STRANGERS = range(5)
 _ADDRESS_SHARES = frozenset({"street", "area", "region", "phone"})
 _FAMILY_SHARES = _ADDRESS_SHARES | {"surname"}
-"""Not a name that is alone: it may as well be a given name, and would make one person's records a family."""
-
-_SHARES = {FAMILY: _FAMILY_SHARES, ADDRESS: _ADDRESS_SHARES}
 _FAMILY_TELLS = frozenset({"street", "phone"})
+_LONE_NAME = "lone_name"
+"""Family shares it too, but where only an area tells of family: it may as well be a given name, and would make one person's
+records a family."""
 _COHORT_LEVELS = frozenset({"near", "year", "two_parts", "different", "partial"})
 """Levels of a birth date that namesakes may share more often than chance: names go in fashions."""
 
@@ -143,7 +143,13 @@ def _bounded(probabilities: Floats, disagreements: Sequence[int], most: float) -
     return out
 
 
-def _start(evidence: Sequence[Evidence]) -> list[Floats]:
+def _shares(evidence: Sequence[Evidence]) -> dict[int, Set[str]]:
+    """Say what family and people at one address share."""
+    is_told = any(e.name in _FAMILY_TELLS for e in evidence)
+    return {FAMILY: _FAMILY_SHARES | {_LONE_NAME} if is_told else _FAMILY_SHARES, ADDRESS: _ADDRESS_SHARES}
+
+
+def _start(evidence: Sequence[Evidence], shares: Mapping[int, Set[str]]) -> list[Floats]:
     """Begin with the expected match, chance as all pairs show it, and related people sharing what they share."""
     tables = []
     for e in evidence:
@@ -154,8 +160,8 @@ def _start(evidence: Sequence[Evidence]) -> list[Floats]:
             np.stack(
                 [
                     match,
-                    shared if e.name in _FAMILY_SHARES else chance,
-                    shared if e.name in _ADDRESS_SHARES else chance,
+                    shared if e.name in shares[FAMILY] else chance,
+                    shared if e.name in shares[ADDRESS] else chance,
                     shared if e.name == "given_name" else chance,
                     chance,
                 ]
@@ -179,18 +185,19 @@ def fit(
     are the largest chances, by comparison, that one person's values differ, where less than usual.
     Does not raise on data that cannot tell the classes apart: `warnings` says so.
     """
-    tables = _start(evidence)
+    shares = _shares(evidence)
+    tables = _start(evidence, shares)
     masses = _start_masses(evidence, float(counts.sum()), total_pairs)
     weights = counts.astype(np.float64)
     posteriors = np.zeros((len(seen), STRANGERS + 1))
     converged = False
-    is_on_trial = masses[FAMILY] > 0.0 and not any(e.name in _FAMILY_TELLS for e in evidence)
+    is_on_trial = masses[FAMILY] > 0.0 and _LONE_NAME not in shares[FAMILY]
     iteration = 0
     for iteration in range(1, _MAX_ITERATIONS + 1):
         if is_on_trial and iteration > _TRIED:
             is_on_trial = False
             if masses[FAMILY] < _LEAST_FAMILY * masses[MATCH]:
-                tables, masses = _start(evidence), _start_masses(evidence, float(counts.sum()), total_pairs)
+                tables, masses = _start(evidence, shares), _start_masses(evidence, float(counts.sum()), total_pairs)
                 masses[FAMILY] = 0.0
         posteriors = _posteriors(seen, tables, masses / masses.sum())
         mass = posteriors * weights[:, None]
@@ -200,7 +207,7 @@ def fit(
         masses = new
         for k, e in enumerate(evidence):
             most = min(limits.get(e.name, 1.0), _MOST_DISAGREEMENT)
-            tables[k] = _maximised(e, seen[:, k], mass, tables[k], most, is_anchored=is_anchored)
+            tables[k] = _maximised(e, seen[:, k], mass, tables[k], shares, most, is_anchored=is_anchored)
         has_settled = shifts[MATCH] < _TOLERANCE and shifts.max() < _OTHER_TOLERANCE
         if has_settled and iteration > 5 and not is_on_trial:
             converged = True
@@ -231,7 +238,16 @@ def _posteriors(seen: NDArray[np.int8], tables: Sequence[Floats], priors: Floats
     return out
 
 
-def _maximised(e: Evidence, levels: NDArray[np.int8], mass: Floats, old: Floats, most: float, *, is_anchored: bool) -> Floats:
+def _maximised(
+    e: Evidence,
+    levels: NDArray[np.int8],
+    mass: Floats,
+    old: Floats,
+    shares: Mapping[int, Set[str]],
+    most: float,
+    *,
+    is_anchored: bool,
+) -> Floats:
     """Estimate one comparison's probabilities from the classes' shares of the patterns; of a match at `most` differs."""
     size = len(e.levels)
     by_class = np.stack([np.bincount(levels, weights=mass[:, c], minlength=size) for c in range(STRANGERS)])
@@ -243,8 +259,8 @@ def _maximised(e: Evidence, levels: NDArray[np.int8], mass: Floats, old: Floats,
     elif e.name == "name_suffix":
         match = _bounded(match, e.disagreements, _MOST_GENERATIONS)
     out = np.stack([match, chance, chance, chance, chance])
-    for c, shares in _SHARES.items():
-        if e.name in shares:
+    for c, shared in shares.items():
+        if e.name in shared:
             out[c] = _normalised(by_class[c] + e.strength * old[c] * (old[c] < 1.0) + 0.5 * chance)
     if e.name in _FAMILY_COINCIDENCES:
         out[FAMILY] = _coincidences(e, by_class[FAMILY], chance, match)

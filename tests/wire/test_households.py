@@ -20,6 +20,7 @@ from goldenthread.client import (
     Typed,
 )
 from goldenthread.client.errors import InvalidAttribute, NotFound
+from goldenthread.v1 import record_pb2
 from goldenthread.v1.explore_service_pb2 import HouseholdRule, IdentityRelationship
 
 HOME = {"street": "4 Mill Lane", "postcode": "62704", "city": "Springfield"}
@@ -36,7 +37,7 @@ def person(id: str, given: str, surname: str, *relatives: str | Relationship, **
 @pytest.fixture
 def related(client: Client) -> Client:
     """A tenant whose records may name others."""
-    declared = AttributeDefinition(name="relative", type=SemanticType.RELATIONSHIP)  # type: ignore[arg-type]  # the proto's numbers
+    declared = AttributeDefinition(name="relative", type=record_pb2.SEMANTIC_TYPE_RELATIONSHIP)
     client.update_data_model(DataModel(attributes=[declared]))
     return client
 

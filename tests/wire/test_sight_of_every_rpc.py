@@ -37,6 +37,7 @@ from goldenthread.client import (
 )
 from goldenthread.server.access import Role
 from goldenthread.server.contract import methods, request_type, role_for
+from goldenthread.v1 import record_pb2
 
 HOME = {"street": "4 Mill Lane", "postcode": "62704", "city": "Springfield", "surname": "Lister"}
 PHONE, EMAIL = "+12175550143", "family@lister.example"
@@ -324,7 +325,7 @@ async def world(tmp_path: Path, store_url: str, monkeypatch: pytest.MonkeyPatch)
 
 async def populate(client: AsyncClient) -> set[str]:
     """Put the people, decide about them, and name who is to be hidden."""
-    declared = AttributeDefinition(name="relative", type=SemanticType.RELATIONSHIP)  # type: ignore[arg-type]  # the proto's numbers
+    declared = AttributeDefinition(name="relative", type=record_pb2.SEMANTIC_TYPE_RELATIONSHIP)
     await client.update_data_model(DataModel(attributes=[declared]))
     spouse = Relationship(RelationshipKind.SPOUSE, "crm", "2")
 

@@ -143,10 +143,9 @@ def _bounded(probabilities: Floats, disagreements: Sequence[int], most: float) -
     return out
 
 
-def _shares(evidence: Sequence[Evidence]) -> dict[int, Set[str]]:
+def _shares(*, by_area_alone: bool) -> dict[int, Set[str]]:
     """Say what family and people at one address share."""
-    is_told = any(e.name in _FAMILY_TELLS for e in evidence)
-    return {FAMILY: _FAMILY_SHARES | {_LONE_NAME} if is_told else _FAMILY_SHARES, ADDRESS: _ADDRESS_SHARES}
+    return {FAMILY: _FAMILY_SHARES if by_area_alone else _FAMILY_SHARES | {_LONE_NAME}, ADDRESS: _ADDRESS_SHARES}
 
 
 def _start(evidence: Sequence[Evidence], shares: Mapping[int, Set[str]]) -> list[Floats]:
@@ -185,13 +184,14 @@ def fit(
     are the largest chances, by comparison, that one person's values differ, where less than usual.
     Does not raise on data that cannot tell the classes apart: `warnings` says so.
     """
-    shares = _shares(evidence)
+    by_area_alone = not any(e.name in _FAMILY_TELLS for e in evidence)
+    shares = _shares(by_area_alone=by_area_alone)
     tables = _start(evidence, shares)
     masses = _start_masses(evidence, float(counts.sum()), total_pairs)
     weights = counts.astype(np.float64)
     posteriors = np.zeros((len(seen), STRANGERS + 1))
     converged = False
-    is_on_trial = masses[FAMILY] > 0.0 and _LONE_NAME not in shares[FAMILY]
+    is_on_trial = by_area_alone and masses[FAMILY] > 0.0
     iteration = 0
     for iteration in range(1, _MAX_ITERATIONS + 1):
         if is_on_trial and iteration > _TRIED:

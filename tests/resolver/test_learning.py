@@ -9,13 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from goldenthread.graph.model import AttributeValue, SemanticType
+from goldenthread.resolver.learning.collective import collective, contests, probabilities, through_others
 from goldenthread.resolver.learning.em import MATCH, fit
 from goldenthread.resolver.learning.evidence import Evidence
-from goldenthread.resolver.learning.groups import groups_at, join_all, sample_components, through_others
+from goldenthread.resolver.learning.groups import Sample, groups_at, join_all, sample_components
 from goldenthread.resolver.learning.refine import fit_correction, log_odds
+from goldenthread.resolver.learning.self_training import Pool, choose_operating_point
 from goldenthread.resolver.normalise import Profile, profile_of
 from goldenthread.resolver.scoring import MatchModel, ModelUnreadable, Scorer
-from goldenthread.resolver.scoring.model import build_comparison
+from goldenthread.resolver.scoring.model import WEIGHT_SCALE, build_comparison
 from goldenthread.resolver.scoring.refinement import Interaction, Refinement, Refiner
 
 SIZES = (3, 4, 2)
@@ -139,6 +141,122 @@ def test_two_ends_are_as_probable_as_the_way_over_the_middle():
     ways = through_others(sample, np.array([0.9, 0.1, 0.8]))
 
     assert ways == pytest.approx([0.08, 0.72, 0.09])
+
+
+def father_son_and_a_record_that_fits_both() -> tuple[Sample, np.ndarray]:
+    """Weights of the pairs 0-1, 0-2, 1-2, where 2 lacks what tells 0 and 1 apart."""
+    left, right, weights = np.array([0, 0, 1], np.int32), np.array([1, 2, 2], np.int32), np.array([-5, 3, 3]) * WEIGHT_SCALE
+    return sample_components(3, left, right, lambda at: weights >= at, (0,), 0), weights
+
+
+def test_a_record_that_fits_two_related_people_does_not_make_them_one():
+    sample, weights = father_son_and_a_record_that_fits_both()
+
+    related = collective(sample, weights, np.ones(3), np.ones(3, np.int64))
+
+    assert related[0] == pytest.approx(probabilities(weights)[0])
+    assert (related[1:] < 0.6).all()  # it belongs to one of them at most; 0.89 by themselves
+
+
+def test_a_record_that_fits_two_who_are_not_related_makes_them_one_more_probably():
+    sample, weights = father_son_and_a_record_that_fits_both()
+
+    strangers = collective(sample, weights, np.zeros(3), np.ones(3, np.int64))
+
+    assert strangers[0] > 4 * probabilities(weights)[0]
+    assert strangers[1:] == pytest.approx(probabilities(weights)[1:])
+
+
+@given(st.tuples(*[st.floats(-8.0, 8.0)] * 3))
+def test_what_a_third_says_against_a_pair_is_what_all_ways_to_part_the_three_say(bits):
+    left, right = np.array([0, 0, 1], np.int32), np.array([1, 2, 2], np.int32)
+    sample = sample_components(3, left, right, lambda at: np.ones(3, np.bool_), (0,), 0)
+    own = np.array(bits)
+    one = np.exp2(own)
+
+    lowered = contests(sample, own, own, np.ones(3, np.int64))
+
+    for pair in range(3):
+        together, apart = one[pair] + one.prod(), 1.0 + one.sum() - one[pair]
+        expected = min(np.log2(together / apart) - own[pair], 0.0) if own.min() < 0.0 else 0.0
+        assert lowered[pair] == pytest.approx(expected, abs=1e-6)
+
+
+def test_components_of_one_size_are_contested_each_by_its_own():
+    sizes = [3, 4, 3]
+    starts = np.cumsum([0, *sizes])
+    ends = [np.triu_indices(size, 1) for size in sizes]
+    left = np.concatenate([at + i for at, (i, _) in zip(starts, ends, strict=False)]).astype(np.int32)
+    right = np.concatenate([at + j for at, (_, j) in zip(starts, ends, strict=False)]).astype(np.int32)
+    sample = sample_components(10, left, right, lambda at: np.ones(len(left), np.bool_), (0,), 0)
+    own = np.where(sample.left + sample.right == 2 * sample.left + 1, 3.0, -4.0) + sample.left / 10
+    counting = np.arange(1, 11, dtype=np.int64)
+
+    together = contests(sample, own, own, counting)
+
+    for group in sample.groups:
+        alone = msgspec.structs.replace(sample, groups=[group])
+        here = slice(group.start, group.end)
+        assert together[here] == pytest.approx(contests(alone, own, own, counting)[here])
+    assert (together < 0.0).any()
+
+
+class Profiles(msgspec.Struct):
+    """As much of a table as an operating point is chosen by; see `Comparable`."""
+
+    counts: np.ndarray
+    left: np.ndarray
+    right: np.ndarray
+    features: tuple[()] = ()
+
+    @property
+    def profiles(self) -> int:
+        return len(self.counts)
+
+    def known(self) -> np.ndarray:
+        return np.ones((self.profiles, 0), np.bool_)
+
+    def levels(self, left: np.ndarray, _right: np.ndarray) -> np.ndarray:
+        return np.zeros((len(left), 0), np.int8)
+
+
+def fives(count: int) -> tuple[Pool, np.ndarray]:
+    """Components of two records of each of two people, who look apart, and one that fits both; and weights of their pairs."""
+    first, second = np.triu_indices(5, 1)
+    left, right = ((np.arange(count)[:, None] * 5 + ends).ravel().astype(np.int32) for ends in (first, second))
+    bits = np.where(second == 4, 3, np.where(first // 2 == second // 2, 10, -5))
+    profiles = Profiles(np.ones(5 * count, np.int64), left, right)
+    sample = sample_components(5 * count, left, right, lambda at: np.ones(len(left), np.bool_), (-WEIGHT_SCALE,), 0)
+    own = np.zeros((len(left), 0), np.int8)
+    weights = np.tile(bits, count) * WEIGHT_SCALE
+    return Pool(profiles, sample, own, np.zeros(0, np.int64), own[:0]), weights
+
+
+def parted_of(pool: Pool, weights: np.ndarray, share: float) -> int:
+    """Count the components that the operating point parts, of pairs that if two are related people with that probability."""
+    nothing, counting = np.zeros(0, np.int64), np.ones(pool.table.profiles, np.int64)
+    *_, groups = choose_operating_point(pool, weights, nothing, np.full(len(weights), share), counting)
+    return sum(len(set(groups[group.profiles].tolist())) > 1 for group in pool.sample.groups)
+
+
+def test_related_people_are_parted_whom_only_a_record_that_fits_both_holds_together():
+    pool, weights = fives(40)
+
+    assert parted_of(pool, weights, 1.0) == 40
+
+
+def test_records_that_look_apart_stay_together_over_a_third_where_nobody_is_related():
+    pool, weights = fives(40)
+
+    assert parted_of(pool, weights, 0.0) == 0
+
+
+def test_the_default_stands_where_components_were_cut_and_the_gain_is_within_the_error_of_all_pairs():
+    pool, weights = fives(1)
+    partly = msgspec.structs.replace(pool, sample=msgspec.structs.replace(pool.sample, weakest=2 * WEIGHT_SCALE))
+
+    assert parted_of(pool, weights, 1.0) == 1
+    assert parted_of(partly, weights, 1.0) == 0
 
 
 def shown(kind: str, name: str) -> Evidence:

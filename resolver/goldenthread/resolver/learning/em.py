@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from goldenthread.resolver.comparisons import MISSING
 from goldenthread.resolver.learning.evidence import Evidence
 
-__all__ = ["MATCH", "Fit", "fit", "patterns"]
+__all__ = ["ADDRESS", "FAMILY", "MATCH", "Fit", "fit", "patterns"]
 
 Floats = NDArray[np.float64]
 

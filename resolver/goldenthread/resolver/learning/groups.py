@@ -15,17 +15,15 @@ from numpy.typing import NDArray
 
 from goldenthread.resolver.linkage import FEW, Join, components, link_few, link_many
 
-__all__ = ["Group", "Sample", "groups_at", "join_all", "sample_components", "through_others"]
+__all__ = ["Group", "Sample", "groups_at", "join_all", "sample_components", "square"]
 
 N = TypeVar("N", np.int64, np.float64)
-Floats = NDArray[np.float64]
 
 _MOST_PROFILES = 8_000
 _MOST_PAIRS = 250_000
 _LARGEST = 500
 """Profiles of the largest component that is looked at: its pairs grow with the square, and it is rarely one of people."""
 
-_LARGEST_PATHS = 150
 _NO_LEAST = -(1 << 40)
 
 
@@ -38,12 +36,16 @@ class Group(Struct):
 
 
 class Sample(Struct):
-    """Some components with all pairs within them; `chosen` says of each profile of the table whether its component is here."""
+    """Some components with all pairs within them; `chosen` says of each profile of the table whether its component is here.
+
+    `weakest` is the weight from which links count; over weaker ones components may hang together.
+    """
 
     groups: list[Group]
     left: NDArray[np.int32]
     right: NDArray[np.int32]
     chosen: NDArray[np.bool_]
+    weakest: int
 
 
 def sample_components(
@@ -85,7 +87,7 @@ def sample_components(
             groups.append(Group(members, at, at + pairs))
             at += pairs
     nothing = [np.zeros(0, np.int32)]
-    return Sample(groups, np.concatenate(firsts or nothing), np.concatenate(seconds or nothing), chosen)
+    return Sample(groups, np.concatenate(firsts or nothing), np.concatenate(seconds or nothing), chosen, threshold)
 
 
 def join_all(sample: Sample, weights: NDArray[np.int64], counts: NDArray[np.int64], link_weight: int) -> list[list[Join]]:
@@ -101,7 +103,7 @@ def join_all(sample: Sample, weights: NDArray[np.int64], counts: NDArray[np.int6
         if k == 2:
             found.append([(int(group.profiles[0]), int(group.profiles[1]), int(own[0]))])
             continue
-        matrix = _square(own, k)
+        matrix = square(own, k)
         sets: dict[int, list[int]] = {}
         for place, label in enumerate(connected[group.profiles].tolist()):
             sets.setdefault(label, []).append(place)
@@ -139,24 +141,10 @@ def groups_at(n: int, joins: list[list[Join]], min_average: int) -> NDArray[np.i
         parent = above
 
 
-def through_others(sample: Sample, probabilities: Floats) -> Floats:
-    """Give each pair of a component the probability of the best way from one to the other over one third profile."""
-    out = probabilities.copy()
-    for group in sample.groups:
-        k = len(group.profiles)
-        if not 2 < k <= _LARGEST_PATHS:
-            continue
-        matrix = _square(probabilities[group.start : group.end], k)
-        best = np.zeros((k, k))
-        for third in range(k):
-            np.maximum(best, matrix[third][:, None] * matrix[third], out=best)
-        out[group.start : group.end] = best[np.triu_indices(k, 1)]
-    return out
-
-
-def _square(values: NDArray[N], k: int) -> NDArray[N]:
-    matrix = np.zeros((k, k), values.dtype)
-    upper = np.triu_indices(k, 1)
-    matrix[upper] = values
-    matrix.T[upper] = values
+def square(values: NDArray[N], k: int) -> NDArray[N]:
+    """Fill symmetric matrices of k profiles with values of their pairs, the last axis; zero along the diagonal."""
+    matrix = np.zeros((*values.shape[:-1], k, k), values.dtype)
+    first, second = np.triu_indices(k, 1)
+    matrix[..., first, second] = values
+    matrix[..., second, first] = values
     return matrix

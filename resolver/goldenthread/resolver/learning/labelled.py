@@ -18,13 +18,13 @@ from msgspec import Struct, UnsetType
 from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedKFold
 
+from goldenthread.resolver.learning.collective import probabilities, share_related
 from goldenthread.resolver.learning.em import patterns
 from goldenthread.resolver.learning.refine import LN2, Correction, fit_correction, in_fixed_point, log_odds
 from goldenthread.resolver.learning.seen import Comparable, Lesson
 from goldenthread.resolver.learning.self_training import (
     Pool,
     choose_operating_point,
-    probabilities,
     refined,
     sample_pool,
     what_counts,
@@ -126,9 +126,10 @@ def learn_with_labels(table: Comparable, lesson: Lesson, labels: Labels, seed: i
     link_weight, min_average, expected = learned.link_weight, learned.min_average, 0.0
     if len(pool.own):
         weights = (_weigh(learned, pool.own), _weigh(learned, pool.outside))
+        related = share_related(pool.own, learned.priors, learned.tables)
         # Labels keep the scale of trained weights, so their point stands; the latent classes alone had a mere default.
         stands = None if isinstance(lesson.refinement, UnsetType) else (link_weight, min_average)
-        chosen = choose_operating_point(pool, *weights, what_counts(table, learned.tables), stands)
+        chosen = choose_operating_point(pool, *weights, related, what_counts(table, learned.tables), stands)
         link_weight, min_average, expected = chosen[:3]
     learned = msgspec.structs.replace(learned, link_weight=link_weight, min_average=min_average)
     each = _stand_for(base / LN2 * WEIGHT_SCALE, candidates[1])

@@ -5,14 +5,16 @@ The groups know more than a pair does: a pair that looks doubtful by itself is o
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 from msgspec import UNSET, Struct, UnsetType
 from numpy.typing import NDArray
 
+from goldenthread.resolver.learning.collective import collective, probabilities, share_related
 from goldenthread.resolver.learning.em import patterns
-from goldenthread.resolver.learning.groups import Sample, groups_at, join_all, sample_components, through_others
+from goldenthread.resolver.learning.groups import Sample, groups_at, join_all, sample_components
 from goldenthread.resolver.learning.refine import LN2, fit_correction, in_fixed_point
 from goldenthread.resolver.learning.seen import Comparable
 from goldenthread.resolver.scoring.information import Information
@@ -26,7 +28,6 @@ __all__ = [
     "Pool",
     "SelfTrained",
     "choose_operating_point",
-    "collective",
     "sample_pool",
     "self_train",
     "what_counts",
@@ -46,8 +47,8 @@ thresholding of classifiers to maximize F1 measure", 2014), and the members of o
 _COMPONENTS_AT = tuple(bits * WEIGHT_SCALE for bits in range(-1, 9))
 _LINK_WEIGHTS = tuple(halves * WEIGHT_SCALE // 2 for halves in (-2, -1, 0, 1, 2, 4, 6))
 _MIN_AVERAGES = tuple(halves * WEIGHT_SCALE // 2 for halves in (-16, -12, -10, -8, -7, -6, -5, -4, -3, -2, 0, 2, 4))
-_PATH_SHARE = 0.6
-"""How far what links a pair over a third counts against what the pair says itself, where it says more for one person."""
+_ERRORS = 0.5
+"""Standard errors within which an operating point is as good as the best: that is better with a probability of at most .7."""
 
 _LEAST_MATCHES = 60.0
 """Pairs within groups below which training on them would be guesswork."""
@@ -129,7 +130,9 @@ def self_train(
     scaled = [tuple(tuple(round(p * correction.scale) for p in row) for row in rows) for rows in tables]
     refinement = in_fixed_point(correction)
     new = [refined(some, scaled_priors, scaled, refinement) for some in (own, pool.outside)]
-    link_weight, min_average, expected, after = choose_operating_point(pool, new[0], new[1], what_counts(table, scaled))
+    related = share_related(own, scaled_priors, scaled)
+    chosen = choose_operating_point(pool, new[0], new[1], related, what_counts(table, scaled))
+    link_weight, min_average, expected, after = chosen
     if _agreement(together, after[sample.left] == after[sample.right]) < _LEAST_AGREEMENT:
         return plain
     return SelfTrained(scaled_priors, scaled, refinement, link_weight, min_average, expected)
@@ -141,49 +144,73 @@ def what_counts(table: Comparable, tables: Tables) -> NDArray[np.int64]:
 
 
 def choose_operating_point(
-    pool: Pool, own: Weights, outside: Weights, counting: NDArray[np.int64], stands: tuple[int, int] | None = None
+    pool: Pool,
+    own: Weights,
+    outside: Weights,
+    related: Floats,
+    counting: NDArray[np.int64],
+    stands: tuple[int, int] | None = None,
 ) -> tuple[int, int, float, NDArray[np.int64]]:
     """Choose the link weight and least average whose groups have the best expected F1; answer them, that F1, and the groups.
 
-    `own` are the weights of the pairs within the components, `outside` of those that lead out of them; `counting` says what
-    each profile counts in averages. A point that `stands` is not chosen anew, only measured.
+    `own` are the weights of the pairs within the components, `outside` of those that lead out of them; `related` is how
+    probably the former are related people, if two; `counting` says what each profile counts in averages. A point that
+    `stands` is not chosen anew, only measured.
     """
     table, sample, kept, counts = pool.table, pool.sample, pool.kept, pool.table.counts
     equal = counts[sample.chosen]
     surely = float((equal * (equal - 1) // 2).sum())
-    probable = collective(sample, own)
+    probable = collective(sample, own, related, counting)
     records = (counts[sample.left] * counts[sample.right]).astype(np.float64)
     others = counts[table.left[kept]] * counts[table.right[kept]]
     possible = surely + float(probable @ records) + float(probabilities(outside) @ others)
-    # Of settings that are as good as the best, within the error of what is expected, the one nearest the default.
-    doubt = float((probable * (1.0 - probable)) @ records**2) ** 0.5 / max(possible, 1.0)
-    found: list[tuple[float, float, int, int]] = []
+    found: list[_Tried] = []
     for link_weight in _LINK_WEIGHTS if stands is None else stands[:1]:
         joins = join_all(sample, own, counting, link_weight)
         for min_average in _MIN_AVERAGES if stands is None else stands[1:]:
             groups = groups_at(table.profiles, joins, min_average)
             same = groups[sample.left] == groups[sample.right]
-            right, claimed = surely + float(probable[same] @ records[same]), surely + float(records[same].sum())
-            far = abs(link_weight - _TRAINED_LINK_WEIGHT) + abs(min_average - _TRAINED_MIN_AVERAGE) / 2
-            found.append((2.0 * right / max(claimed + possible, 1.0), far, link_weight, min_average))
-    best = max(found)[0]
-    f1, _, link_weight, min_average = min((f for f in found if f[0] >= best - doubt), key=lambda f: (f[1], -f[0], f[2]))
-    groups = groups_at(table.profiles, join_all(sample, own, counting, link_weight), min_average)
-    return link_weight, min_average, f1, groups
+            right, both = surely + float(probable[same] @ records[same]), surely + float(records[same].sum()) + possible
+            found.append(_Tried(2.0 * right / max(both, 1.0), max(both, 1.0), link_weight, min_average, same))
+    chosen = _nearest_default(found, probable * (1.0 - probable) * records**2, is_whole=sample.weakest <= _LINK_WEIGHTS[0])
+    groups = groups_at(table.profiles, join_all(sample, own, counting, chosen.link_weight), chosen.min_average)
+    return chosen.link_weight, chosen.min_average, chosen.f1, groups
 
 
-def collective(sample: Sample, weights: Weights) -> Floats:
-    """Estimate how probably pairs of a component are one person, given the others: log-odds mixed with the way over a third."""
-    own = weights / WEIGHT_SCALE
-    way = np.clip(through_others(sample, probabilities(weights)), 1e-9, 1 - 1e-9)
-    other = np.log2(way / (1.0 - way))
-    mixed = np.where(other > own, _PATH_SHARE * other + (1.0 - _PATH_SHARE) * own, own)
-    return probabilities(mixed * WEIGHT_SCALE)
+class _Tried(Struct):
+    """An operating point, the F1 expected of it, the pairs claimed and possible together, and which pairs it puts together."""
+
+    f1: float
+    both: float
+    link_weight: int
+    min_average: int
+    same: NDArray[np.bool_]
+
+    @property
+    def far(self) -> float:
+        """How far it is from the default."""
+        return abs(self.link_weight - _TRAINED_LINK_WEIGHT) + abs(self.min_average - _TRAINED_MIN_AVERAGE) / 2
 
 
-def probabilities(weights: Weights | Floats) -> Floats:
-    out: Floats = 1.0 / (1.0 + np.exp2(np.clip(-weights / WEIGHT_SCALE, -60.0, 60.0)))
-    return out
+def _nearest_default(found: Sequence[_Tried], variances: Floats, *, is_whole: bool) -> _Tried:
+    """Choose, of the points that are as good as the best within the error of what is expected, the one nearest the default.
+
+    Only pairs that a point and the best treat differently make one better than the other, so only the `variances` of their
+    matches count. Unless the components are whole: where weaker links were left out, the pairs that these would bring together
+    are not seen, and the error of all that are seen stands for them.
+    """
+    best = max(found, key=lambda tried: (tried.f1, tried.far, tried.link_weight, tried.min_average))
+
+    def error(which: NDArray[np.bool_]) -> float:
+        return 2.0 * math.sqrt(float(variances[which].sum())) / best.both
+
+    most = error(np.ones(len(variances), np.bool_))
+    good = [
+        tried
+        for tried in found
+        if tried.f1 >= best.f1 - most and (not is_whole or tried.f1 >= best.f1 - _ERRORS * error(tried.same != best.same))
+    ]
+    return min(good, key=lambda tried: (tried.far, -tried.f1, tried.link_weight))
 
 
 def _agreement(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:

@@ -17,7 +17,7 @@ from goldenthread.resolver.scoring.information import Information
 from goldenthread.resolver.scoring.model import CLASSES, WEIGHT_SCALE, AnyComparison, MatchModel
 from goldenthread.resolver.scoring.refinement import CALIBRATION, Refiner
 
-__all__ = ["Contribution", "PairExplanation", "Scorer", "weigh_by_classes"]
+__all__ = ["Contribution", "PairExplanation", "Scorer", "totals_by_classes", "weigh_by_classes"]
 
 _SMALL_BATCH = 48
 """Pairs up to which a plain loop beats NumPy's call overhead."""
@@ -39,12 +39,20 @@ def weigh_by_classes(
     levels: NDArray[np.int8], priors: Sequence[int], tables: Sequence[Sequence[Sequence[int]]]
 ) -> NDArray[np.int64]:
     """Weigh pairs by the latent classes alone: one person against the best other; `levels` has shape (pairs, comparisons)."""
+    totals = totals_by_classes(levels, priors, tables)
+    weights: NDArray[np.int64] = totals[0] - totals[1:].max(axis=0)
+    return weights
+
+
+def totals_by_classes(
+    levels: NDArray[np.int8], priors: Sequence[int], tables: Sequence[Sequence[Sequence[int]]]
+) -> NDArray[np.int64]:
+    """Sum what every latent class has of pairs, of shape (classes, pairs): log2 of its prior and of what it makes of them."""
     totals = np.repeat(np.asarray(priors, np.int64)[:, None], len(levels), axis=1)
     for k, table in enumerate(tables):
         if levels[:, k].any():
             totals += np.asarray(table, np.int64)[:, levels[:, k]]
-    weights: NDArray[np.int64] = totals[0] - totals[1:].max(axis=0)
-    return weights
+    return totals
 
 
 _Row = tuple[int, ...] | None

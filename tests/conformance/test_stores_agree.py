@@ -194,7 +194,7 @@ async def answers(reader: Reader, world: World) -> dict[str, object]:
     }
     for limit in (1, 2, 99):
         postings = await reader.candidates(keys, limit)
-        told[f"candidates {limit}"] = sorted((p.key, p.is_generic, sorted(p.records)) for p in postings)
+        told[f"candidates {limit}"] = sorted((p.key, p.is_generic, sorted(p.records.items())) for p in postings)
     for weight in (0, 5):
         components = await reader.components(records, weight)
         told[f"components {weight}"] = sorted(

@@ -61,14 +61,14 @@ class RecordState(Struct, frozen=True, gc=False):
 
 
 class Posting(Struct, frozen=True, gc=False):
-    """What hangs on one candidate key: records with the blind digest of their profile.
+    """What hangs on one candidate key: by record, the blind digest of its profile.
 
     `is_generic` when more than the limit of distinct profiles share it; `records` is then empty.
     """
 
     key: bytes
     is_generic: bool
-    records: Sequence[tuple[bytes, bytes]]
+    records: Mapping[bytes, bytes]
 
 
 class Component(Struct, frozen=True):

@@ -108,7 +108,7 @@ class Config(Struct, frozen=True, kw_only=True):
     start_processes: Annotated[
         bool, Meta(description="Start these processes with the server, rather than when there is first work for them.")
     ] = True
-    cache_records: Annotated[int, Meta(ge=0, description="Opened records kept in memory; 0 for none.")] = 100_000
+    cache_records: Annotated[int, Meta(ge=0, description="Opened records kept in memory; 0 for none.")] = 200_000
     job_workers: Annotated[int, Meta(ge=0, le=64, description="Jobs that this server runs at the same time; 0 for none.")] = 2
     job_look_seconds: Annotated[
         float, Meta(gt=0, description="Time between two looks for jobs that another server left or queued.")

@@ -69,7 +69,7 @@ _OTHER_KEYS = {
 }
 
 
-class Profile(Struct, frozen=True, array_like=True):
+class Profile(Struct, frozen=True, array_like=True, gc=False):
     """What one record says, normalised: each feature a sorted tuple of distinct values, empty when unknown.
 
     `documents` hold (type, `ISSUER|NUMBER`); `others` hold (key, text) of employer, occupation, birth place and of free

@@ -55,12 +55,12 @@ class Column(Generic[F]):
         low, high = np.minimum(x[known], y[known]), np.maximum(x[known], y[known])
         packed, inverse = np.unique(low.astype(np.int64) * len(self._values) + high, return_inverse=True)
         first, second = np.divmod(packed, len(self._values))
-        # A comparison takes the smaller value first.
-        pairs = [
-            (a, b) if a <= b else (b, a)
-            for a, b in ((self._values[i], self._values[j]) for i, j in zip(first.tolist(), second.tolist(), strict=True))
-        ]
-        found[known] = self.comparison.compare_many([a for a, _ in pairs], [b for _, b in pairs])[inverse]
+        values = self._values
+        ones, others = [values[i] for i in first.tolist()], [values[i] for i in second.tolist()]
+        for place, (one, other) in enumerate(zip(ones, others, strict=True)):
+            if other < one:  # a comparison takes the smaller value first
+                ones[place], others[place] = other, one
+        found[known] = self.comparison.compare_many(ones, others)[inverse]
         return found
 
     def several(self, a: Profile, b: Profile) -> int:

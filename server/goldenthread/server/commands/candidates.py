@@ -83,11 +83,11 @@ class _Keys:
         postings = {posting.key: posting for posting in await self._reader.candidates(wanted, self._limit)}
         # A generic key that loses records may stop being generic: read just enough more to know.
         losing = [key for key, posting in postings.items() if posting.is_generic and key in self._removed]
-        freed: dict[bytes, dict[bytes, bytes]] = {}
+        freed: dict[bytes, Mapping[bytes, bytes]] = {}
         if losing:
             most = self._limit + max(len(self._removed[key]) for key in losing)
             found = await self._reader.candidates(losing, most)
-            freed = {posting.key: dict(posting.records) for posting in found if not posting.is_generic}
+            freed = {posting.key: posting.records for posting in found if not posting.is_generic}
         for key in wanted:
             added = self._added.get(key, _NOBODY)
             posting = postings.get(key)
@@ -98,7 +98,7 @@ class _Keys:
                 continue
             self.stored.add(key)
             if not posting.is_generic:
-                on = self.before[key] = dict(posting.records)
+                on = self.before[key] = posting.records
             else:
                 self.was_generic.add(key)
                 if key not in freed:
@@ -176,11 +176,12 @@ class _Groups:
                 self._keys_of[keyed.member.digest].update(keyed.keys)
         self.digests: dict[bytes, bytes] = {}
         """Profiles of all records that may be paired."""
-        self._of: dict[bytes, set[bytes]] = defaultdict(set)
-        for key in (*dict.fromkeys(key for of in self._keys_of.values() for key in of), *keys.crossed_down()):
+        self._of: dict[bytes, list[bytes]] = {}
+        for key in (*{key for of in self._keys_of.values() for key in of}, *keys.crossed_down()):
             self.digests.update(keys.after.get(key, _NOBODY))
         for record, digest in self.digests.items():
-            self._of[digest].add(record)
+            self._of.setdefault(digest, []).append(record)
+        self._meets: dict[bytes, set[bytes]] = {}
         self._stand_ins: set[bytes] = set()
         self.judged_again: set[bytes] = set()
         """Records that stay as they are, and whose pairs change because another stands in for them now."""
@@ -192,11 +193,12 @@ class _Groups:
     def stand_in(self, profiles: set[bytes]) -> None:
         """Let the first record of each of these profiles stand in for the others; find those that this changes."""
         self._stand_ins = profiles
-        for digest, keys in self._keys_of.items():
+        for digest in profiles & self._keys_of.keys():
+            keys = self._keys_of[digest]
             before = {record for key in keys for record, had in self._keys.before.get(key, _NOBODY).items() if had == digest}
-            after = self._of.get(digest, set())
-            if digest in profiles and before and after and min(before) != min(after):
-                self.judged_again |= after - self._fresh
+            after = self._of.get(digest, ())
+            if before and after and min(before) != min(after):
+                self.judged_again.update(record for record in after if record not in self._fresh)
 
     def profile_pairs(self) -> set[Pair]:
         """List the pairs of profiles to weigh."""
@@ -231,20 +233,22 @@ class _Groups:
         """Give the records that are judged, by profile, with the profiles that theirs shares a key with, itself among them."""
         judged = self._fresh | self.judged_again
         for digest, keys in self._keys_of.items():
-            mine = self._of.get(digest, set()) & judged
+            mine = {record for record in self._of.get(digest, ()) if record in judged}
             if mine:
-                yield digest, mine, self._profiles_on(keys)
+                if digest not in self._meets:
+                    self._meets[digest] = self._profiles_on(keys)
+                yield digest, mine, self._meets[digest]
         for key in self._keys.crossed_down():
             profiles = self._profiles_on([key])
             for digest in profiles:
-                yield digest, self._of[digest], profiles
+                yield digest, set(self._of[digest]), profiles
 
     def _profiles_on(self, keys: Iterable[bytes]) -> set[bytes]:
-        return {digest for key in keys for digest in self._keys.after.get(key, _NOBODY).values()}
+        return set().union(*(self._keys.after.get(key, _NOBODY).values() for key in keys))
 
     def _standing(self, digest: bytes) -> set[bytes]:
         records = self._of[digest]
-        return {min(records)} if digest in self._stand_ins else records
+        return {min(records)} if digest in self._stand_ins else set(records)
 
     def _own_pairs(self, digest: bytes, records: set[bytes]) -> Iterable[Pair]:
         """Pair the record that stands in for a profile with the others of it, where any of them is judged."""

@@ -5,7 +5,7 @@ Many searches are answered together: one read of the store, one scoring.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from msgspec import Struct
@@ -57,6 +57,9 @@ def search_for(tenant: Tenant, attributes: Sequence[AttributeValue], most: int, 
     return Search(profile, (*identifiers, *blocks), most, min_probability)
 
 
+_NOBODY: Mapping[bytes, bytes] = {}
+
+
 class _Ranked(Struct):
     """The records a search may mean, best first, as (weight, record), with the profile of each by its digest."""
 
@@ -76,7 +79,12 @@ async def resolve_record(reader: Reader, tenant: Tenant, searches: Sequence[Sear
     model, scorer = tenant.match_model, tenant.scorer
     keys = list(dict.fromkeys(key for search in searches for key in search.keys))
     postings = {p.key: p.records for p in await reader.candidates(keys, model.generic_limit) if not p.is_generic}
-    digests_of = [{r: digest for key in s.keys for r, digest in postings.get(key, ())} for s in searches]
+    digests_of: list[dict[bytes, bytes]] = []
+    for search in searches:
+        digest_of: dict[bytes, bytes] = {}
+        for key in search.keys:
+            digest_of.update(postings.get(key, _NOBODY))
+        digests_of.append(digest_of)
     wanted = list({pair: None for one in digests_of for pair in one.items()})
     profiles = await tenant.profiles_of(reader, wanted, with_members=False)
     ranked = _rank(tenant, searches, digests_of, profiles)

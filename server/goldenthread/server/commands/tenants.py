@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections import Counter, OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
-from threading import Lock
 from typing import Generic, TypeVar
 
 from msgspec import Struct
@@ -39,34 +38,33 @@ V = TypeVar("V")
 
 
 class Cache(Generic[K, V]):
-    """Keep the values used last, up to a number of them. Threads may share it."""
+    """Keep the values put last, up to a number of them. Threads may share it: each step is one of the dictionary's own.
+
+    One that is used again and again is let go once in as many values as there are. To move it to the end at each use would
+    write to memory all over, which costs more than to look it up.
+    """
 
     def __init__(self, size: int) -> None:
         self.size = size
         self._values: OrderedDict[K, V] = OrderedDict()
-        self._lock = Lock()
         self.hits = self.misses = 0
 
     def get(self, key: K) -> V | None:
-        with self._lock:
-            value = self._values.get(key)
-            if value is None:
-                self.misses += 1
-            else:
-                self.hits += 1
-                self._values.move_to_end(key)
-            return value
+        value = self._values.get(key)
+        if value is None:
+            self.misses += 1
+        else:
+            self.hits += 1
+        return value
 
     def put(self, key: K, value: V) -> None:
-        with self._lock:
-            self._values[key] = value
-            if len(self._values) > self.size:
-                self._values.popitem(last=False)
+        self._values[key] = value
+        if len(self._values) > self.size:
+            self._values.popitem(last=False)
 
     def drop(self, keys: Iterable[K]) -> None:
-        with self._lock:
-            for key in keys:
-                self._values.pop(key, None)
+        for key in keys:
+            self._values.pop(key, None)
 
 
 class Deployed(Struct, frozen=True):

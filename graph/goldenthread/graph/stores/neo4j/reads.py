@@ -101,7 +101,7 @@ class Reads:
         """Get what hangs on candidate keys; a key nothing hangs on is left out."""
         rows = await self._by_keys(queries.CANDIDATES, keys, _first, limit=limit)
         return [
-            Posting(id_of(key), profiles > limit, [(id_of(record), profile or b"") for record, profile in records])
+            Posting(id_of(key), profiles > limit, {id_of(record): profile or b"" for record, profile in records})
             for key, profiles, records in cast("list[tuple[str, int, list[tuple[str, bytes | None]]]]", rows)
         ]
 

@@ -71,9 +71,12 @@ def apply_changes(connection: apsw.Connection, tenant: int, revision: int, chang
     new: dict[tuple[int, int, int], str] = {}
     known: dict[tuple[int, int, int], str] = {}
     for edge in changes.put_edges:
-        key = (nids.of(edge.source), int(edge.kind), nids.of(edge.target))
-        (new if edge.source in born else known).setdefault(key, edge_row(*key, edge.weight, edge.profile))
-    _run(connection, _PUT_NEW_EDGES, new.values(), rev=revision)
+        key = (nids.of(edge.target), int(edge.kind), nids.of(edge.source))
+        of = new if edge.source in born else known
+        if key not in of:
+            of[key] = edge_row(key[2], key[1], key[0], edge.weight, edge.profile)
+    # In the order of their targets, for those lie all over the file, and new sources at its end.
+    _run(connection, _PUT_NEW_EDGES, [row for _, row in sorted(new.items())], rev=revision)
     _run(connection, _PUT_EDGES, known.values(), rev=revision)
     if changes.sweep:
         swept = array("q", _find(connection, tenant, changes.sweep, _SWEPT).values())
@@ -89,7 +92,7 @@ def _run(connection: apsw.Connection, sql: str, rows: Iterable[str] | Iterable[b
 
 
 def _find(connection: apsw.Connection, tenant: int, ids: Iterable[bytes], kinds: Iterable[NodeKind]) -> dict[bytes, int]:
-    distinct = tuple(dict.fromkeys(ids))
+    distinct = tuple(sorted(set(ids)))  # in the index's order, where neighbours lie on one page
     found: dict[bytes, int] = {}
     if not distinct:
         return found
@@ -155,7 +158,7 @@ def _put_nodes(connection: apsw.Connection, tenant: int, revision: int, nodes: I
     born: set[bytes] = set()
     rows: list[bytes] = []
     aliases: list[bytes] = []
-    for node in nodes:
+    for node in sorted(nodes, key=lambda node: (node.kind, node.id)):  # as the index orders them
         if nids.get(node.id) is not None:
             continue
         last += 1

@@ -13,13 +13,12 @@ from goldenthread.graph.stores.sqlite.packed import packed
 _E_AT = "e.recorded_from <= :rev AND (e.recorded_to IS NULL OR e.recorded_to > :rev)"
 _STATEFUL = ",".join(str(int(kind)) for kind in sorted(STATEFUL))
 
-NODES = packed(
-    "ibbbi",
-    f"""
+_NODES = f"""
 SELECT n.kind, n.id, n.body, a.alias, n.recorded_from FROM carray(:ids) c
-CROSS JOIN node n ON n.tenant = :tenant AND n.kind IN ({",".join(str(int(kind)) for kind in NodeKind)}) AND n.id = c.value
-LEFT JOIN alias a ON a.nid = n.nid WHERE n.recorded_from <= :rev OR n.kind IN ({_STATEFUL})""",
-)
+CROSS JOIN node n ON n.tenant = :tenant AND n.kind IN ({{kinds}}) AND n.id = c.value
+LEFT JOIN alias a ON a.nid = n.nid WHERE n.recorded_from <= :rev OR n.kind IN ({_STATEFUL})"""
+NODES = packed("ibbbi", _NODES.format(kinds=",".join(str(int(kind)) for kind in NodeKind)))
+REQUESTS = packed("ibbbi", _NODES.format(kinds=int(NodeKind.REQUEST)))
 
 _STATE = f"""
 SELECT r.id, r.body, a.alias, r.recorded_from, v.id, v.body, v.recorded_from, i.id FROM {{start}}
@@ -68,8 +67,9 @@ GROUP BY v.nid""",
 )
 
 # Identifier and HAS, Block and IN have the same numbers, so a key's own kind is the kind of its edges.
+# What hangs on a key comes as one text, `record,profile,record,profile` in hexadecimal digits.
 CANDIDATES = packed(
-    "bibb",
+    "bii",
     f"""
 WITH k AS MATERIALIZED (
   SELECT n.nid, n.id, n.kind, (SELECT count(*) FROM (
@@ -77,9 +77,9 @@ WITH k AS MATERIALIZED (
       WHERE e.target = n.nid AND e.kind = n.kind AND {_E_AT} LIMIT :limit + 1)) AS profiles
   FROM carray(:ids) c
   CROSS JOIN node n ON n.tenant = :tenant AND n.kind IN ({NodeKind.IDENTIFIER}, {NodeKind.BLOCK}) AND n.id = c.value)
-SELECT k.id, k.profiles > :limit, r.id, e.profile FROM k
-LEFT JOIN edge e ON k.profiles <= :limit AND e.target = k.nid AND e.kind = k.kind AND {_E_AT}
-LEFT JOIN node r ON r.nid = e.source""",
+SELECT k.id, k.profiles > :limit, CASE WHEN k.profiles <= :limit THEN (
+  SELECT group_concat(hex(r.id) || ',' || hex(e.profile)) FROM edge e CROSS JOIN node r ON r.nid = e.source
+  WHERE e.target = k.nid AND e.kind = k.kind AND {_E_AT}) END FROM k""",
 )
 
 TIMES = packed(

@@ -83,6 +83,12 @@ def _edge(row: Sequence[apsw.SQLiteValue]) -> Edge:
     )
 
 
+def _on(pairs: str | None) -> dict[bytes, bytes]:
+    """Read `record,profile,record,profile` in hexadecimal digits."""
+    parts = map(bytes.fromhex, pairs.split(",") if pairs else ())
+    return dict(zip(parts, parts, strict=True))
+
+
 def _state(row: Sequence[apsw.SQLiteValue]) -> RecordState:
     record = Node(
         NodeKind.RECORD,
@@ -136,14 +142,13 @@ class Session:
         return [decode_node(row) for row in self._query(queries.VERSIONS, id=record)]
 
     def candidates(self, keys: Sequence[bytes], limit: int) -> Sequence[Posting]:
-        generic: list[bytes] = []
-        found: dict[bytes, list[tuple[bytes, bytes]]] = {}
-        for key, is_generic, record, profile in self._query(queries.CANDIDATES, keys, limit=limit):
-            if is_generic:
-                generic.append(cast(bytes, key))
-            elif record is not None:
-                found.setdefault(cast(bytes, key), []).append((cast(bytes, record), cast(bytes, profile)))
-        return [Posting(key, True, ()) for key in generic] + [Posting(key, False, on) for key, on in found.items()]
+        # In the index's order, neighbours lie on one page.
+        rows = self._query(queries.CANDIDATES, sorted(keys), limit=limit)
+        return [
+            Posting(cast(bytes, key), bool(is_generic), _on(cast("str | None", on)))
+            for key, is_generic, on in rows
+            if is_generic or on
+        ]
 
     def _edges(
         self, query: PackedRead, ids: Sequence[bytes], node_kind: NodeKind, kind: EdgeKind, kind2: EdgeKind
@@ -317,7 +322,7 @@ class Session:
         return [msgspec.structs.replace(e, recorded_to=LIVE) if at < e.recorded_to < LIVE else e for e in found.values()]
 
     def requests(self, ids: Sequence[bytes]) -> dict[bytes, Node]:
-        return {id: node for id, node in self.nodes(ids).items() if node.kind is NodeKind.REQUEST}
+        return {cast(bytes, row[1]): decode_node(row) for row in self._query(queries.REQUESTS, ids)}
 
     def artefact(self, root: bytes) -> Node | None:
         return next((decode_node(row) for row in self._query(queries.ARTEFACT, id=root)), None)

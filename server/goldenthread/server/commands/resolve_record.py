@@ -5,7 +5,7 @@ Many searches are answered together: one read of the store, one scoring.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from msgspec import Struct
@@ -57,9 +57,6 @@ def search_for(tenant: Tenant, attributes: Sequence[AttributeValue], most: int, 
     return Search(profile, (*identifiers, *blocks), most, min_probability)
 
 
-_NOBODY: Mapping[bytes, bytes] = {}
-
-
 class _Ranked(Struct):
     """The records a search may mean, best first, as (weight, record), with the profile of each by its digest."""
 
@@ -83,7 +80,7 @@ async def resolve_record(reader: Reader, tenant: Tenant, searches: Sequence[Sear
     for search in searches:
         digest_of: dict[bytes, bytes] = {}
         for key in search.keys:
-            digest_of.update(postings.get(key, _NOBODY))
+            digest_of.update(postings.get(key, ()))
         digests_of.append(digest_of)
     wanted = list({pair: None for one in digests_of for pair in one.items()})
     profiles = await tenant.profiles_of(reader, wanted, with_members=False)

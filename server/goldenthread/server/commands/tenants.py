@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter, OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
+from threading import Lock
 from typing import Generic, TypeVar
 
 from msgspec import Struct
@@ -38,7 +39,7 @@ V = TypeVar("V")
 
 
 class Cache(Generic[K, V]):
-    """Keep the values put last, up to a number of them. Threads may share it: each step is one of the dictionary's own.
+    """Keep the values put last, up to a number of them. Threads may share it.
 
     One that is used again and again is let go once in as many values as there are. To move it to the end at each use would
     write to memory all over, which costs more than to look it up.
@@ -47,6 +48,7 @@ class Cache(Generic[K, V]):
     def __init__(self, size: int) -> None:
         self.size = size
         self._values: OrderedDict[K, V] = OrderedDict()
+        self._lock = Lock()
         self.hits = self.misses = 0
 
     def get(self, key: K) -> V | None:
@@ -58,13 +60,15 @@ class Cache(Generic[K, V]):
         return value
 
     def put(self, key: K, value: V) -> None:
-        self._values[key] = value
-        if len(self._values) > self.size:
-            self._values.popitem(last=False)
+        with self._lock:
+            self._values[key] = value
+            if len(self._values) > self.size:
+                self._values.popitem(last=False)
 
     def drop(self, keys: Iterable[K]) -> None:
-        for key in keys:
-            self._values.pop(key, None)
+        with self._lock:
+            for key in keys:
+                self._values.pop(key, None)
 
 
 class Deployed(Struct, frozen=True):

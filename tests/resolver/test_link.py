@@ -148,6 +148,18 @@ def test_a_sample_of_many_records_teaches_what_all_would(monkeypatch):
     assert 0.7 * true < sampled.report.expected_matches < 1.3 * true
 
 
+def test_however_many_records_there_are_each_has_some_pairs(monkeypatch):
+    town = town_of_households(900, seed=6)
+    for most in ("_LEAST_PAIRS", "_MOST_PAIRS"):
+        monkeypatch.setattr(learning, most, 500)
+
+    types = {column: type for column, type in TYPES.items() if column != "mail"}
+
+    found = link(town, types, default_country="GB")
+
+    assert pairwise_f1(found.identities, town.truth) > 0.95
+
+
 def test_the_learned_model_given_back_makes_the_same_people(town, linked):
     model = MatchModel.from_json(linked.model.to_json())
 

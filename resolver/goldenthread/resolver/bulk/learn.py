@@ -53,6 +53,9 @@ _LEAST_COUNT = 5
 _PAIRS_PER_PROFILE = 60
 _LEAST_PAIRS = 300_000
 _MOST_PAIRS = 3_000_000
+_LEAST_PAIRS_PER_PROFILE = 3
+"""Pairs that learning may look at: so many a profile, at least and at most so many, but never fewer a profile than this."""
+
 _MOST_RULES = 16
 _GENERIC_LIMIT = 100
 _LEAST_GENERIC_LIMIT = 10
@@ -332,7 +335,9 @@ def _choose_rules(frame: Frame, compared: Sequence[str], share: float, progress:
     all profiles these are: limits are for all.
     """
     n = frame.rows
-    budget = int(min(_MOST_PAIRS, max(_LEAST_PAIRS, _PAIRS_PER_PROFILE * n / share)) * share**2)
+    whole = n / share
+    most = max(_MOST_PAIRS, _LEAST_PAIRS_PER_PROFILE * whole)
+    budget = int(min(most, max(_LEAST_PAIRS, _PAIRS_PER_PROFILE * whole)) * share**2)
     limit = max(_LEAST_GENERIC_LIMIT, round(_GENERIC_LIMIT * share))
     instead = _WITH_LONE_NAMES if "lone_name" in compared else {}
     fields = {name: _PARTS_OF.get(name, (f"other:{name}",)) for name in compared if name in _PARTS_OF or name in frame.others}

@@ -110,8 +110,10 @@ def test_only_an_admin_changes_rules_and_a_repeat_answers_as_before(server: Runn
 
     again = client.update_survivorship_rules(TRUSTING, request_id="r1")
 
-    assert (again.survivorship_rules, again.revision) == (first.survivorship_rules, first.revision)
-    assert again.job.name == first.job.name  # which may have begun meanwhile
+    assert again.job.name == first.job.name
+    for answer in (again, first):
+        answer.ClearField("job")  # it may have begun meanwhile
+    assert again == first
     with pytest.raises(RequestIdReused):
         client.update_survivorship_rules(SurvivorshipRules(), request_id="r1")
     with server.client("writer") as writer, pytest.raises(PermissionDenied):

@@ -196,8 +196,8 @@ def _nearest_default(found: Sequence[_Tried], variances: Floats, *, is_whole: bo
     """Choose, of the points that are as good as the best within the error of what is expected, the one nearest the default.
 
     Only pairs that a point and the best treat differently make one better than the other, so only the `variances` of their
-    matches count. Unless the components are whole: where weaker links were left out, the pairs that these would bring together
-    are not seen, and the error of all that are seen stands for them.
+    matches count. That holds of whole components alone: where weaker links were left out, the pairs that these would bring
+    together are not seen, and the error of all that are seen stands for them.
     """
     best = max(found, key=lambda tried: (tried.f1, tried.far, tried.link_weight, tried.min_average))
 
